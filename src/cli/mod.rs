@@ -1,0 +1,47 @@
+//! The command line: one file a command. The only room that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod certs;
+mod check;
+mod demo;
+mod run;
+mod send;
+
+/// Lets in only what Meta really sent: client certificate, payload signature, verification requests.
+#[derive(Debug, Parser)]
+#[command(name = "hubgate", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Demo(demo::Arguments),
+    Send(send::Arguments),
+    Certs(certs::Arguments),
+}
+
+/// Runs the command that the arguments name; errors go to standard error with their causes.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("hubgate: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("  because: {cause}");
+        }
+        ExitCode::FAILURE
+    })
+}

@@ -1,1 +1,346 @@
 //! What is wrong with a configuration, for the operator who can mend it.
+//!
+//! A [`Fault`] says what is wrong and what would be right, a [`ConfigError`] adds the place, and
+//! [`ConfigErrors`] holds all of them, so that one look mends the file. No sentence here repeats a
+//! value that could be a secret written into the wrong place.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Every fault of a configuration, in the order of the file.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Brings the faults into the order of the file; what stands on no line comes first.
+    pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
+        debug_assert!(!errors.is_empty(), "a refusal without a fault");
+        errors.sort_by_key(|error| error.place.line);
+        Self(errors)
+    }
+
+    /// The faults, one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a ConfigErrors {
+    type Item = &'a ConfigError;
+    type IntoIter = std::slice::Iter<'a, ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One fault a line, each with its cause: many faults have many causes, and an error has one
+/// `source`, so nobody after us could print them.
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("\n")?;
+            }
+            write!(formatter, "{error}")?;
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// One fault of a configuration, and where it stands.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// Where to look.
+    pub place: Place,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.fault)
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.fault)
+    }
+}
+
+/// Where in a configuration a fault stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The configuration file, as it was named.
+    pub file: PathBuf,
+    /// Counted from one. `None` if the fault is that something is not there at all.
+    pub line: Option<usize>,
+    /// As in `webhook[1].app_secrets[0]`, counted from zero; empty for the file as a whole.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(formatter, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(formatter, ": `{}`", self.key)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong, as a sentence whose subject is the key.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    // The document.
+    /// The configuration file itself could not be read, or is not UTF-8.
+    #[error("cannot read the configuration")]
+    Read {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The line is not TOML. The library's message never quotes the line, its `Display` would.
+    #[error("not valid TOML: {}", error.message())]
+    Syntax {
+        /// Without the text it came from, which may hold a secret.
+        error: toml::de::Error,
+    },
+    /// Nobody asked for the key.
+    #[error("is not a known key{}", Suggestion(*near))]
+    UnknownKey {
+        /// A known key that looks alike.
+        near: Option<&'static str>,
+    },
+    /// A key without a default is not there.
+    #[error("is missing")]
+    Missing,
+    /// The value is of another type.
+    #[error("must be {expected}, but is {found}")]
+    WrongType {
+        /// What would be right, with its article.
+        expected: &'static str,
+        /// What stands there, with its article; never the value itself.
+        found: &'static str,
+    },
+    /// A word that is not on the list.
+    #[error("must be one of {}", Words(allowed))]
+    NotOneOf {
+        /// The list.
+        allowed: Vec<&'static str>,
+    },
+
+    // Numbers.
+    /// A limit of nothing would let nothing in.
+    #[error("must be greater than zero")]
+    Zero,
+    /// The number is outside of what makes sense.
+    #[error("must be from {minimum} to {maximum}")]
+    OutOfRange {
+        /// The smallest that is accepted.
+        minimum: u64,
+        /// The largest that is accepted.
+        maximum: u64,
+    },
+    /// A body of the largest size could never be held.
+    #[error("must be at least `limits.body_max_bytes`, which is {body_max_bytes}")]
+    BodyMemoryBelowBody {
+        /// The other key's value.
+        body_max_bytes: i64,
+    },
+    /// A connect that may take longer than all of the exchange.
+    #[error("must not be greater than `timeout_ms` of the same upstream, which is {timeout_ms}")]
+    ConnectAboveTimeout {
+        /// The other key's value.
+        timeout_ms: i64,
+    },
+
+    // Lists, names, addresses.
+    /// A list without entries.
+    #[error("must have at least one entry")]
+    EmptyList,
+    /// A text without characters.
+    #[error("must not be empty")]
+    Empty,
+    /// A character that would break log lines, or end a string elsewhere.
+    #[error("must not have control characters")]
+    ControlCharacter,
+    /// Two values that must differ do not.
+    #[error("must differ from `{first}`, but is the same")]
+    Duplicate {
+        /// The key path of the first of the two.
+        first: String,
+    },
+    /// Not an IP address and a port.
+    #[error("must be an IP address and a port, as in `[::]:8443` or `127.0.0.1:9180`")]
+    NotAnAddress,
+    /// The operator's window would be open to others.
+    #[error("must be a loopback address, such as `127.0.0.1:9180`: it has no access control")]
+    NotLoopback,
+
+    // Files and secrets.
+    /// A file that the configuration names cannot be read.
+    #[error("names `{}`, which cannot be read", path.display())]
+    File {
+        /// Resolved against the directory of the configuration.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory, a pipe or a device, where a file is needed.
+    #[error("names `{}`, which is not a regular file", path.display())]
+    NotAFile {
+        /// Resolved against the directory of the configuration.
+        path: PathBuf,
+    },
+    /// A secret that everybody who may read the configuration could read.
+    #[error(
+        "must not hold the secret itself; write `{{ file = \"..\" }}`, `{{ env = \"..\" }}` or \
+         `{{ credential = \"..\" }}`"
+    )]
+    InlineSecret,
+    /// None of the three sources of a secret is named, or several.
+    #[error("must name exactly one of `file`, `env` and `credential`")]
+    SecretSource,
+    /// Nothing is left of the secret once its newline is off; it would match anything.
+    #[error("names an empty secret")]
+    SecretEmpty,
+    /// A secret that is longer than any secret; probably another file.
+    #[error("names a secret of more than {maximum} bytes")]
+    SecretTooLong {
+        /// The most that is accepted.
+        maximum: u64,
+    },
+    /// The environment lacks a variable.
+    #[error("names the environment variable `{name}`, which is not set")]
+    VariableMissing {
+        /// Its name.
+        name: String,
+    },
+    /// The service was not started with credentials.
+    #[error(
+        "names a systemd credential, but `CREDENTIALS_DIRECTORY` is not set; give the unit a \
+         `LoadCredential=`"
+    )]
+    CredentialsMissing,
+    /// A credential's name that would lead out of its directory.
+    #[error("must be the plain name of a credential, without `/`")]
+    CredentialName,
+
+    // Upstreams.
+    /// Not one of the three kinds of addresses.
+    #[error("must start with `http://`, `https://` or `unix:`")]
+    UrlScheme,
+    /// Something that an upstream's address cannot have.
+    #[error("must not have a {part}")]
+    UrlPart {
+        /// What it is.
+        part: &'static str,
+    },
+    /// No host, or not a name or an address.
+    #[error("must have a host name or an IP address (IPv6 in brackets) after the scheme")]
+    UrlHost,
+    /// Not a port.
+    #[error("must have a port from 1 to 65535 after the colon")]
+    UrlPort,
+    /// Not something that a socket can be bound to.
+    #[error(
+        "must be `unix:` and an absolute path of at most {maximum} bytes, with one slash first"
+    )]
+    SocketPath {
+        /// The most that the system's address structure holds.
+        maximum: usize,
+    },
+    /// Roots where there is no TLS.
+    #[error("is of use only with an `https` url")]
+    CaWithoutTls,
+
+    // Webhooks.
+    /// No upstream has that name.
+    #[error("names no `[[upstream]]`; there is {}", Words(known))]
+    UpstreamUnknown {
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A path that no request can have.
+    #[error("must start with `/`")]
+    PathStart,
+    /// A character that does not belong to a path, or that could be written in two ways.
+    #[error("must not have the character {character:?}; the path is compared byte for byte")]
+    PathCharacter {
+        /// The first of them.
+        character: char,
+    },
+    /// An empty, `.` or `..` segment, which other programs on the way may take out.
+    #[error("must not have the segment `{segment}`")]
+    PathSegment {
+        /// With the slashes that show it.
+        segment: &'static str,
+    },
+    /// A port where only a name belongs.
+    #[error("must not have a port; requests are matched by the name alone")]
+    HostPort,
+    /// Not a name or an address.
+    #[error("must be a host name or an IP address (IPv6 in brackets)")]
+    HostSyntax,
+    /// Two webhooks for the same requests.
+    #[error("has the same host and path as `{first}`")]
+    RouteTaken {
+        /// The key path of the first of the two.
+        first: String,
+    },
+    /// Certificates are asked for, and there is nobody to believe.
+    #[error(
+        "asks for a client certificate, but there is no `[client_certificate]` with \
+         `trust_anchors`; add it, or write `client_certificate = \"none\"`"
+    )]
+    AnchorsMissing,
+    /// Nothing could ever be verified.
+    #[error(
+        "is missing, so that no verification request could be answered; if that is meant, write \
+         `verification = \"off\"`"
+    )]
+    TokenMissing,
+    /// A token that nothing is compared with.
+    #[error("is never used with `verification = \"off\"`; take out one of the two")]
+    TokenUnused,
+}
+
+/// "; did you mean ..?", or nothing.
+struct Suggestion(Option<&'static str>);
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(near) => write!(formatter, "; did you mean `{near}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A list of words, each in backquotes.
+struct Words<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Words<'_, T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("none");
+        }
+        for (index, word) in self.0.iter().enumerate() {
+            let separator = if index > 0 { ", " } else { "" };
+            write!(formatter, "{separator}`{word}`")?;
+        }
+        Ok(())
+    }
+}

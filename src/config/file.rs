@@ -1,1 +1,329 @@
 //! The configuration as written. No rule lives here; see [`super`].
+//!
+//! In: the tables of a document. Out: the same values in Rust's types, each with its place, the
+//! defaults filled in. A key stands here once, with its default; `config.toml` gives the reasons.
+
+use super::document::{Item, Table};
+use super::error::Fault;
+use super::findings::{At, Written};
+use super::log::{LogFormat, LogLevel};
+use super::webhook::{Demand, Verification};
+
+/// The whole file as written.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) server: Option<Server>,
+    /// `Some(None)`: not there.
+    pub(super) client_certificate: Option<Option<ClientCertificate>>,
+    pub(super) limits: Option<Limits>,
+    pub(super) upstreams: Vec<Upstream>,
+    pub(super) webhooks: Vec<Webhook>,
+    pub(super) admin: Option<Admin>,
+    pub(super) log: Option<Log>,
+}
+
+impl File {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            server: table.section("server", Server::read),
+            client_certificate: match table.optional("client_certificate") {
+                Some(item) => item.table(ClientCertificate::read).map(Some),
+                None => Some(None),
+            },
+            limits: table.section("limits", Limits::read),
+            upstreams: entries(table.required("upstream"), Upstream::read),
+            webhooks: entries(table.required("webhook"), Webhook::read),
+            admin: table.section("admin", Admin::read),
+            log: table.section("log", Log::read),
+        }
+    }
+}
+
+/// `[server]` as written.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) listen: Vec<Written<String>>,
+    pub(super) certificate: Option<Written<String>>,
+    pub(super) private_key: Option<Written<String>>,
+    pub(super) workers: Written<i64>,
+    pub(super) drain_timeout_ms: Written<i64>,
+}
+
+impl Server {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().child("listen");
+        let everywhere = Written {
+            value: "[::]:8443".to_owned(),
+            at,
+        };
+        Self {
+            listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
+            certificate: table.required("certificate").and_then(Item::text),
+            private_key: table.required("private_key").and_then(Item::text),
+            workers: table.number_or("workers", 0),
+            drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
+        }
+    }
+}
+
+/// `[client_certificate]` as written.
+#[derive(Debug)]
+pub(super) struct ClientCertificate {
+    pub(super) trust_anchors: Vec<TrustAnchor>,
+    pub(super) common_names: Vec<Written<String>>,
+    pub(super) verify_depth: Written<i64>,
+}
+
+impl ClientCertificate {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().child("common_names");
+        let meta = Written {
+            value: "client.webhooks.fbclientcerts.com".to_owned(),
+            at,
+        };
+        Self {
+            trust_anchors: table
+                .required("trust_anchors")
+                .and_then(|item| item.list(TrustAnchor::read))
+                .map_or_else(Vec::new, |list| list.value),
+            common_names: texts(table.optional("common_names")).unwrap_or_else(|| vec![meta]),
+            verify_depth: table.number_or("verify_depth", 3),
+        }
+    }
+}
+
+/// One entry of `trust_anchors` as written: a path, or a table.
+#[derive(Debug)]
+pub(super) struct TrustAnchor {
+    pub(super) file: Written<String>,
+    pub(super) label: Option<Written<String>>,
+}
+
+impl TrustAnchor {
+    fn read(item: Item<'_, '_>) -> Option<Self> {
+        if item.is_text() {
+            return Some(Self {
+                file: item.text()?,
+                label: None,
+            });
+        }
+        let (file, label) = item.table(|table| {
+            let file = table.required("file").and_then(Item::text);
+            (file, table.optional("label").and_then(Item::text))
+        })?;
+        Some(Self { file: file?, label })
+    }
+}
+
+/// `[limits]` as written.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) connections: Written<i64>,
+    pub(super) handshake_timeout_ms: Written<i64>,
+    pub(super) header_timeout_ms: Written<i64>,
+    pub(super) header_max_count: Written<i64>,
+    pub(super) header_max_bytes: Written<i64>,
+    pub(super) body_timeout_ms: Written<i64>,
+    pub(super) body_max_bytes: Written<i64>,
+    pub(super) body_memory_bytes: Written<i64>,
+    pub(super) keep_alive_timeout_ms: Written<i64>,
+    pub(super) requests_per_connection: Written<i64>,
+    pub(super) requests_in_flight: Written<i64>,
+    pub(super) h2_concurrent_streams: Written<i64>,
+    pub(super) h2_pending_resets: Written<i64>,
+}
+
+impl Limits {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            connections: table.number_or("connections", 16_384),
+            handshake_timeout_ms: table.number_or("handshake_timeout_ms", 10_000),
+            header_timeout_ms: table.number_or("header_timeout_ms", 10_000),
+            header_max_count: table.number_or("header_max_count", 100),
+            header_max_bytes: table.number_or("header_max_bytes", 32_768),
+            body_timeout_ms: table.number_or("body_timeout_ms", 20_000),
+            body_max_bytes: table.number_or("body_max_bytes", 4_194_304),
+            body_memory_bytes: table.number_or("body_memory_bytes", 268_435_456),
+            keep_alive_timeout_ms: table.number_or("keep_alive_timeout_ms", 75_000),
+            requests_per_connection: table.number_or("requests_per_connection", 10_000),
+            requests_in_flight: table.number_or("requests_in_flight", 4_096),
+            h2_concurrent_streams: table.number_or("h2_concurrent_streams", 100),
+            h2_pending_resets: table.number_or("h2_pending_resets", 20),
+        }
+    }
+}
+
+/// One `[[upstream]]` as written.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) name: Option<Written<String>>,
+    pub(super) url: Option<Written<String>>,
+    pub(super) ca: Option<Written<String>>,
+    pub(super) connect_timeout_ms: Written<i64>,
+    pub(super) timeout_ms: Written<i64>,
+    pub(super) idle_timeout_ms: Written<i64>,
+    pub(super) connections: Written<i64>,
+    pub(super) response_max_bytes: Written<i64>,
+}
+
+impl Upstream {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            name: table.required("name").and_then(Item::text),
+            url: table.required("url").and_then(Item::text),
+            ca: table.optional("ca").and_then(Item::text),
+            connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
+            timeout_ms: table.number_or("timeout_ms", 4_000),
+            idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
+            connections: table.number_or("connections", 128),
+            response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
+        }
+    }
+}
+
+/// One `[[webhook]]` as written.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    pub(super) at: At,
+    pub(super) name: Option<Written<String>>,
+    pub(super) path: Option<Written<String>>,
+    pub(super) host: Option<Written<String>>,
+    pub(super) upstream: Option<Written<String>>,
+    pub(super) app_secrets: Vec<Secret>,
+    /// `None`: not there.
+    pub(super) verify_token: Option<Written<Vec<Secret>>>,
+    pub(super) verification: Verification,
+    pub(super) client_certificate: Written<Demand>,
+    /// `None`: the same as for events.
+    pub(super) verification_client_certificate: Option<Written<Demand>>,
+}
+
+impl Webhook {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().clone();
+        let required = Written {
+            value: Demand::Required,
+            at: at.child("client_certificate"),
+        };
+        Self {
+            name: table.optional("name").and_then(Item::text),
+            path: table.required("path").and_then(Item::text),
+            host: table.optional("host").and_then(Item::text),
+            upstream: table.required("upstream").and_then(Item::text),
+            app_secrets: table
+                .required("app_secrets")
+                .and_then(|item| item.one_or_list(Secret::read))
+                .map_or_else(Vec::new, |list| list.value),
+            verify_token: table
+                .optional("verify_token")
+                .and_then(|item| item.one_or_list(Secret::read)),
+            verification: table
+                .choice("verification", VERIFICATIONS)
+                .map_or(Verification::Answer, |choice| choice.value),
+            client_certificate: table
+                .choice("client_certificate", DEMANDS)
+                .unwrap_or(required),
+            verification_client_certificate: table
+                .choice("verification_client_certificate", DEMANDS),
+            at,
+        }
+    }
+}
+
+/// One secret as written: where it is, never what it is.
+#[derive(Debug)]
+pub(super) struct Secret {
+    pub(super) at: At,
+    pub(super) file: Option<Written<String>>,
+    pub(super) env: Option<Written<String>>,
+    pub(super) credential: Option<Written<String>>,
+    pub(super) label: Option<Written<String>>,
+}
+
+impl Secret {
+    fn read(item: Item<'_, '_>) -> Option<Self> {
+        if item.is_text() {
+            return item.refuse(Fault::InlineSecret);
+        }
+        item.table(|table| Self {
+            at: table.at().clone(),
+            file: table.optional("file").and_then(Item::text),
+            env: table.optional("env").and_then(Item::text),
+            credential: table.optional("credential").and_then(Item::text),
+            label: table.optional("label").and_then(Item::text),
+        })
+    }
+}
+
+/// `[admin]` as written.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) enabled: bool,
+    pub(super) listen: Written<String>,
+}
+
+impl Admin {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().child("listen");
+        let listen = table.optional("listen").and_then(Item::text);
+        Self {
+            enabled: table.flag_or("enabled", true),
+            listen: listen.unwrap_or(Written {
+                value: "127.0.0.1:9180".to_owned(),
+                at,
+            }),
+        }
+    }
+}
+
+/// `[log]` as written.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) format: LogFormat,
+    pub(super) level: LogLevel,
+    pub(super) access: bool,
+}
+
+impl Log {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let format = table.choice("format", FORMATS);
+        let level = table.choice("level", LEVELS);
+        Self {
+            format: format.map_or(LogFormat::Auto, |choice| choice.value),
+            level: level.map_or(LogLevel::Info, |choice| choice.value),
+            access: table.flag_or("access", true),
+        }
+    }
+}
+
+/// The tables of a list such as `[[webhook]]`.
+fn entries<T>(item: Option<Item<'_, '_>>, read: fn(&mut Table<'_, '_>) -> T) -> Vec<T> {
+    item.and_then(|item| item.list(|entry| entry.table(read)))
+        .map_or_else(Vec::new, |list| list.value)
+}
+
+/// The texts of a list; `None` if it is not there, or not a list.
+fn texts(item: Option<Item<'_, '_>>) -> Option<Vec<Written<String>>> {
+    Some(item?.list(|entry| entry.text())?.value)
+}
+
+const VERIFICATIONS: &[(&str, Verification)] = &[
+    ("answer", Verification::Answer),
+    ("forward", Verification::Forward),
+    ("off", Verification::Off),
+];
+
+const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
+
+const FORMATS: &[(&str, LogFormat)] = &[
+    ("auto", LogFormat::Auto),
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+];
+
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];

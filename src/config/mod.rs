@@ -1,22 +1,51 @@
 //! The configuration, checked: every value here is usable as it stands.
 //!
 //! In: the path of a TOML file. Out: a [`Config`], or every fault of the file at once.
-//! [`file`] is the form as written, this is the form as meant; rules that join two keys live in
-//! the conversion, once, and nothing validates later. Secrets are read here, because an empty or
+//! [`document`] knows TOML and lines, [`file`] is the form as written, and each section has a file
+//! with its form as meant; rules that join two keys live in the conversion (`check`), once, and
+//! nothing validates later. A fault is recorded in [`findings`] and the check goes on, so that the
+//! operator sees all of them at once. Secrets are read here, because an empty or
 //! unreadable one is a fault of the configuration; certificates are only known to be readable
 //! (what they hold is for [`crate::tls::material`]).
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-pub use self::error::{ConfigError, ConfigErrors};
-pub use self::secret::{Secret, SecretSource};
+use self::findings::Findings;
 
+pub use self::admin::Admin;
+pub use self::client_certificate::{ClientCertificate, TrustAnchor};
+pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
+pub use self::limits::Limits;
+pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::secret::Secret;
+pub use self::secret_source::{Environment, SecretSource};
+pub use self::server::Server;
+pub use self::upstream::{Upstream, UpstreamAddress};
+pub use self::warning::Warning;
+pub use self::webhook::{Demand, Verification, Webhook};
+
+mod admin;
+mod client_certificate;
+mod document;
 mod error;
 mod file;
+mod findings;
+#[cfg(test)]
+mod fixture;
+mod limits;
+mod log;
+mod names;
+mod numbers;
+mod paths;
 mod secret;
+mod secret_source;
+mod server;
+mod upstream;
+mod url;
+mod warning;
+mod webhook;
 
 /// Everything the operator decided.
 #[derive(Clone, Debug)]
@@ -37,203 +66,228 @@ pub struct Config {
     pub log: Log,
 }
 
-/// `[server]`, checked.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// Addresses to bind; at least one.
-    pub listen: Vec<SocketAddr>,
-    /// PEM file with the server's leaf first and its intermediates after it.
-    pub certificate: PathBuf,
-    /// PEM file with the leaf's private key; may be the same file.
-    pub private_key: PathBuf,
-    /// Threads that serve callers, each with its own runtime and sockets.
-    pub workers: NonZeroUsize,
-    /// From the stop signal to the moment when connections still busy are dropped.
-    pub drain_timeout: Duration,
-}
-
-/// `[client_certificate]`, checked.
-#[derive(Clone, Debug)]
-pub struct ClientCertificate {
-    /// PEM files, each with one anchor or more; at least one file.
-    pub trust_anchors: Vec<TrustAnchor>,
-    /// Subject common names that are let in, compared byte for byte; at least one.
-    pub common_names: Vec<String>,
-    /// How many certificates may be presented above the leaf.
-    pub verify_depth: usize,
-}
-
-/// One file of trust anchors.
-#[derive(Clone, Debug)]
-pub struct TrustAnchor {
-    /// What logs and metrics call the anchors of this file; unique.
-    pub label: String,
-    /// Where the PEM is.
-    pub path: PathBuf,
-}
-
-/// `[limits]`, checked. Each has its reason in `config.toml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections held at once, in all; one more waits in the kernel's queue.
-    pub connections: NonZeroUsize,
-    /// From accept to the end of the TLS handshake; then the connection is dropped.
-    pub handshake_timeout: Duration,
-    /// From the first byte of a request to the end of its headers; then the connection is dropped.
-    pub header_timeout: Duration,
-    /// Header fields in one request; one more is refused with 431.
-    pub header_max_count: NonZeroUsize,
-    /// Bytes of request line and headers; more are refused with 431.
-    pub header_max_bytes: NonZeroUsize,
-    /// From the end of the headers to the last byte of the body; then the request gets 408.
-    pub body_timeout: Duration,
-    /// Largest accepted request body; one byte more is refused with 413.
-    pub body_max_bytes: NonZeroUsize,
-    /// Request bodies held in memory at once, in all; a request that needs more gets 503.
-    pub body_memory_bytes: NonZeroUsize,
-    /// From the end of one answer to the first byte of the next request; then it is closed.
-    pub keep_alive_timeout: Duration,
-    /// Requests on one connection; the last one's answer closes it.
-    pub requests_per_connection: NonZeroUsize,
-    /// Requests being answered at once, in all; one more gets 503.
-    pub requests_in_flight: NonZeroUsize,
-    /// HTTP/2 streams open at once on one connection.
-    pub h2_concurrent_streams: u32,
-    /// HTTP/2 streams that a caller may reset before the connection is closed.
-    pub h2_pending_resets: usize,
-}
-
-/// One `[[upstream]]`, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// What routes, logs and metrics call it.
-    pub name: String,
-    /// Where it is.
-    pub address: UpstreamAddress,
-    /// From the start of a connect (and of its TLS handshake) to giving it up.
-    pub connect_timeout: Duration,
-    /// From the moment a request is ready to be sent to the last byte of its answer, in all.
-    pub timeout: Duration,
-    /// How long an unused connection is kept; below the backend's own keep-alive time.
-    pub idle_timeout: Duration,
-    /// Connections to it at once, of one worker; a request that finds none waits for one.
-    pub connections: NonZeroUsize,
-    /// Largest answer to a webhook that is passed on; more is a 502.
-    pub response_max_bytes: NonZeroUsize,
-}
-
-/// Where an upstream is, as its `url` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamAddress {
-    /// `http://host:port`
-    Http {
-        /// A name or an address, without brackets.
-        host: String,
-        /// 80 unless written.
-        port: u16,
-    },
-    /// `https://host:port`, verified against the public roots or a CA of one's own.
-    Https {
-        /// A name or an address, without brackets; also the name in its certificate.
-        host: String,
-        /// 443 unless written.
-        port: u16,
-        /// PEM file of the roots to trust in place of the public ones.
-        ca: Option<PathBuf>,
-    },
-    /// `unix:/path/of.sock`
-    Unix {
-        /// An absolute path.
-        path: PathBuf,
-    },
-}
-
-/// One `[[webhook]]`, checked.
-#[derive(Clone, Debug)]
-pub struct Webhook {
-    /// What logs and metrics call it; unique. `path`, or host and path, unless written.
-    pub name: String,
-    /// The callback path, compared byte for byte with the request's.
-    pub path: String,
-    /// Only requests for this host (lower case, no port), or any.
-    pub host: Option<String>,
-    /// Index into [`Config::upstreams`].
-    pub upstream: usize,
-    /// Secrets, any of which may have signed; at least one, labels unique.
-    pub app_secrets: Vec<Secret>,
-    /// Tokens, any of which a verification request may carry; empty = never verified.
-    pub verify_tokens: Vec<Secret>,
-    /// Who answers a verification request whose token is right.
-    pub verification: Verification,
-    /// Whether events must come with a proven client certificate.
-    pub client_certificate: Demand,
-    /// Whether verification requests must, too.
-    pub verification_client_certificate: Demand,
-}
-
-/// Who answers a proven verification request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
-    /// This process, with the bare challenge.
-    Answer,
-    /// The application behind the route.
-    Forward,
-}
-
-/// Whether a route asks for a client certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Without a proven one: refused.
-    Required,
-    /// The signature alone is the proof. A certificate that is presented must still be valid.
-    None,
-}
-
-/// `[admin]`, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// A loopback address.
-    pub listen: SocketAddr,
-}
-
-/// `[log]`, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// The quietest severity that is written.
-    pub level: LogLevel,
-    /// Whether each request leaves a record.
-    pub access: bool,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text if standard error is a terminal, else JSON.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The quietest severity that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Faults that stop something.
-    Error,
-    /// What the operator should look at.
-    Warn,
-    /// What strangers are refused for, and the access record.
-    Info,
-    /// Noise of strangers too.
-    Debug,
-}
-
 impl Config {
     /// Reads, parses and checks the file at `path`; on failure names every fault found.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        todo!()
+        Self::load_with(path, &|name| std::env::var_os(name))
+    }
+
+    /// As [`Config::load`], with an environment to look secrets up in.
+    pub fn load_with(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigErrors> {
+        let text = fs::read_to_string(path).map_err(|source| {
+            let place = Place {
+                file: path.to_owned(),
+                line: None,
+                key: String::new(),
+            };
+            ConfigErrors::new(vec![ConfigError {
+                place,
+                fault: Fault::Read { source },
+            }])
+        })?;
+        let mut findings = Findings::new(path, &text);
+        let written = document::parse(&text, &mut findings, file::File::read);
+        let config = written.and_then(|file| Self::check(&file, environment, &mut findings));
+        findings.into_result(config)
+    }
+
+    /// What is allowed and still worth a look. Looks at the modes of files anew each time.
+    pub fn warnings(&self) -> Vec<Warning> {
+        warning::find(self)
+    }
+
+    /// Every section is checked before any may be missing, so that each fault is found.
+    fn check(
+        written: &file::File,
+        environment: Environment<'_>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let server = written
+            .server
+            .as_ref()
+            .map(|server| Server::check(server, findings));
+        let client_certificate = match &written.client_certificate {
+            Some(Some(section)) => ClientCertificate::check(section, findings).map(Some),
+            Some(None) => {
+                if let Some(at) = webhook::first_demand(&written.webhooks) {
+                    findings.fault(at, Fault::AnchorsMissing);
+                }
+                Some(None)
+            }
+            None => None,
+        };
+        let limits = written
+            .limits
+            .as_ref()
+            .map(|limits| Limits::check(limits, findings));
+        let mut upstreams = Vec::new();
+        for upstream in &written.upstreams {
+            upstreams.extend(Upstream::check(upstream, findings));
+        }
+        let names = || {
+            written
+                .upstreams
+                .iter()
+                .filter_map(|upstream| upstream.name.as_ref())
+        };
+        findings.must_differ(names().map(|name| (&name.value, &name.at)));
+        let names: Vec<&str> = names().map(|name| name.value.as_str()).collect();
+        let mut webhooks = Vec::new();
+        for webhook in &written.webhooks {
+            let checked = Webhook::check(webhook, &names, environment, findings);
+            webhooks.extend(checked.map(|checked| (checked, webhook)));
+        }
+        webhook::check_together(&webhooks, findings);
+        let admin = written
+            .admin
+            .as_ref()
+            .and_then(|admin| Admin::check(admin, findings));
+        let server = server.flatten();
+        if let (Some(server), Some(admin), Some(section)) = (&server, &admin, &written.admin)
+            && admin.listen.port() != 0
+            && server.listen.contains(&admin.listen)
+        {
+            let first = "server.listen".to_owned();
+            findings.fault(&section.listen.at, Fault::Duplicate { first });
+        }
+        Some(Self {
+            server: server?,
+            client_certificate: client_certificate?,
+            limits: limits?,
+            upstreams,
+            webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
+            admin,
+            log: Log::check(written.log.as_ref()?),
+        })
+    }
+}
+
+/// Every key that a configuration may have, as in `webhook.app_secrets.file`.
+pub fn known_keys() -> BTreeSet<String> {
+    let mut findings = Findings::new(Path::new(""), "");
+    // One of everything that has keys of its own and is read only if it is there.
+    let text = "client_certificate = { trust_anchors = [{}] }\nupstream = [{}]\n\
+                webhook = [{ app_secrets = {}, verify_token = {} }]";
+    document::parse(text, &mut findings, file::File::read);
+    findings.into_known_keys()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Config;
+    use super::fixture::{Fixture, faults, load};
+
+    #[test]
+    fn a_small_configuration_is_complete() {
+        let config = load("");
+
+        assert_eq!(config.server.listen.len(), 1);
+        assert_eq!(
+            config.webhooks.first().map(|webhook| webhook.upstream),
+            Some(0)
+        );
+        assert!(config.client_certificate.is_some() && config.admin.is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_the_only_fault() {
+        let error = Config::load(Path::new("absent/hubgate.toml")).expect_err("is not there");
+
+        assert_eq!(
+            error.to_string(),
+            "absent/hubgate.toml: cannot read the configuration: No such file or directory (os \
+             error 2)"
+        );
+    }
+
+    #[test]
+    fn an_empty_file_lacks_what_has_no_default_and_nothing_else() {
+        let fixture = Fixture::new();
+        let errors = fixture.load_only("").expect_err("lacks everything");
+
+        assert_eq!(
+            fixture.shown(&errors),
+            [
+                " `server.certificate`: is missing",
+                " `server.private_key`: is missing",
+                " `upstream`: is missing",
+                " `webhook`: is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_of_every_section_are_found_at_once_in_the_order_of_the_file() {
+        let text = r#"[log]
+            level = "loud"
+            [admin]
+            listen = "9180"
+[[webhook]]
+            path = "hooks"
+            upstream = "app"
+            app_secrets = [{ file = "absent" }]
+            verify_token = "swordfish"
+            [limits]
+            connections = "many"
+            body_max_bytes = 0"#;
+
+        let faults = faults(text);
+        let places: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.split('`').nth(1))
+            .collect();
+
+        assert_eq!(
+            places,
+            [
+                "log.level",
+                "admin.listen",
+                "webhook[0].path",
+                "webhook[0].app_secrets[0].file",
+                "webhook[0].verify_token",
+                "limits.connections",
+                "limits.body_max_bytes",
+            ]
+        );
+    }
+
+    #[test]
+    fn anchors_are_needed_only_if_a_certificate_is_asked_for() {
+        let fixture = Fixture::new();
+        let load = |demand: &str| {
+            fixture.load_only(&format!(
+                r#"[server]
+                certificate = "chain.pem"
+                private_key = "key.pem"
+                [[upstream]]
+                name = "app"
+                url = "http://a"
+                [[webhook]]
+                path = "/"
+                upstream = "app"
+                app_secrets = {{ file = "secret" }}
+                verify_token = {{ file = "token" }}
+                {demand}"#
+            ))
+        };
+        let sentence = "asks for a client certificate, but there is no `[client_certificate]` \
+                        with `trust_anchors`; add it, or write `client_certificate = \"none\"`";
+
+        let none = load("client_certificate = \"none\"").expect("has no fault");
+        assert!(none.client_certificate.is_none());
+        assert_eq!(
+            fixture.shown(&load("").expect_err("asks for one")),
+            [format!("7: `webhook[0].client_certificate`: {sentence}")]
+        );
+        let verification =
+            "client_certificate = \"none\"\nverification_client_certificate = \"required\"";
+        assert_eq!(
+            fixture.shown(&load(verification).expect_err("asks for one")),
+            [format!(
+                "13: `webhook[0].verification_client_certificate`: {sentence}"
+            )]
+        );
     }
 }

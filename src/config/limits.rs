@@ -1,0 +1,153 @@
+//! `[limits]`: what one caller, and all of them together, may use.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::error::Fault;
+use super::file;
+use super::findings::Findings;
+use super::numbers::{count, milliseconds, size};
+
+/// `[limits]`, checked. Each has its reason in `config.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections held at once, in all; one more waits in the kernel's queue.
+    pub connections: NonZeroUsize,
+    /// From accept to the end of the TLS handshake; then the connection is dropped.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its headers; then the connection is dropped.
+    pub header_timeout: Duration,
+    /// Header fields in one request; one more is refused with 431.
+    pub header_max_count: NonZeroUsize,
+    /// Bytes of request line and headers; more are refused with 431.
+    pub header_max_bytes: NonZeroUsize,
+    /// From the end of the headers to the last byte of the body; then the request gets 408.
+    pub body_timeout: Duration,
+    /// Largest accepted request body; one byte more is refused with 413.
+    pub body_max_bytes: NonZeroUsize,
+    /// Request bodies held in memory at once, in all; a request that needs more gets 503.
+    pub body_memory_bytes: NonZeroUsize,
+    /// From the end of one answer to the first byte of the next request; then it is closed.
+    pub keep_alive_timeout: Duration,
+    /// Requests on one connection; the last one's answer closes it.
+    pub requests_per_connection: NonZeroUsize,
+    /// Requests being answered at once, in all; one more gets 503.
+    pub requests_in_flight: NonZeroUsize,
+    /// HTTP/2 streams open at once on one connection.
+    pub h2_concurrent_streams: u32,
+    /// HTTP/2 streams that a caller may reset before the connection is closed.
+    pub h2_pending_resets: usize,
+}
+
+impl Limits {
+    pub(super) fn check(written: &file::Limits, findings: &mut Findings) -> Self {
+        let limits = Self {
+            connections: count(&written.connections, findings),
+            handshake_timeout: milliseconds(&written.handshake_timeout_ms, findings),
+            header_timeout: milliseconds(&written.header_timeout_ms, findings),
+            header_max_count: count(&written.header_max_count, findings),
+            header_max_bytes: size(&written.header_max_bytes, HEADER_BYTES, findings),
+            body_timeout: milliseconds(&written.body_timeout_ms, findings),
+            body_max_bytes: size(&written.body_max_bytes, 1..=MAXIMUM_BODY, findings),
+            body_memory_bytes: size(&written.body_memory_bytes, 1..=MAXIMUM_MEMORY, findings),
+            keep_alive_timeout: milliseconds(&written.keep_alive_timeout_ms, findings),
+            requests_per_connection: count(&written.requests_per_connection, findings),
+            requests_in_flight: count(&written.requests_in_flight, findings),
+            h2_concurrent_streams: u32::try_from(
+                count(&written.h2_concurrent_streams, findings).get(),
+            )
+            .unwrap_or(u32::MAX),
+            h2_pending_resets: count(&written.h2_pending_resets, findings).get(),
+        };
+        // What is no size at all has had its fault already.
+        let body_max_bytes = written.body_max_bytes.value;
+        let memory = &written.body_memory_bytes;
+        if (1..body_max_bytes).contains(&memory.value) {
+            findings.fault(&memory.at, Fault::BodyMemoryBelowBody { body_max_bytes });
+        }
+        limits
+    }
+}
+
+/// hyper reads with a buffer of 8 KiB and takes no smaller limit; nobody needs more than 1 MiB.
+const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
+
+/// 1 GiB: a body is held in one piece.
+const MAXIMUM_BODY: u64 = 1 << 30;
+
+/// 1 TiB.
+const MAXIMUM_MEMORY: u64 = 1 << 40;
+
+#[cfg(test)]
+mod tests {
+    use crate::config::fixture::{faults, load};
+
+    #[test]
+    fn written_limits_are_taken() {
+        let limits = load("[limits]\nconnections = 7\nbody_timeout_ms = 1500").limits;
+
+        assert_eq!(limits.connections.get(), 7);
+        assert_eq!(limits.body_timeout.as_millis(), 1500);
+    }
+
+    #[test]
+    fn limits_of_nothing_are_refused_on_their_lines() {
+        let text = "[limits]\nconnections = 0\nhandshake_timeout_ms = 0\nh2_pending_resets = 0";
+
+        assert_eq!(
+            faults(text),
+            [
+                "2: `limits.connections`: must be greater than zero",
+                "3: `limits.handshake_timeout_ms`: must be greater than zero",
+                "4: `limits.h2_pending_resets`: must be greater than zero",
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let text = "[limits]\nconnections = -1\nheader_max_bytes = 8191\n\
+                    body_timeout_ms = 99999999999999999999\nbody_max_bytes = 1.5";
+
+        assert_eq!(
+            faults(text),
+            [
+                "2: `limits.connections`: must be from 1 to 16777216",
+                "3: `limits.header_max_bytes`: must be from 8192 to 1048576",
+                "4: `limits.body_timeout_ms`: must be from 1 to 86400000",
+                "5: `limits.body_max_bytes`: must be a whole number, but is a number with a fraction",
+            ]
+        );
+        assert_eq!(
+            load("[limits]\nheader_max_bytes = 8192")
+                .limits
+                .header_max_bytes
+                .get(),
+            8192
+        );
+        assert_eq!(
+            faults("[limits]\nheader_max_bytes = 1048577"),
+            ["2: `limits.header_max_bytes`: must be from 8192 to 1048576"]
+        );
+    }
+
+    #[test]
+    fn memory_must_hold_the_largest_body() {
+        let limits = |memory: &str| {
+            format!("[limits]\nbody_max_bytes = 5_000_000\nbody_memory_bytes = {memory}")
+        };
+
+        load(&limits("5_000_000"));
+        assert_eq!(
+            faults(&limits("0")),
+            ["3: `limits.body_memory_bytes`: must be greater than zero"]
+        );
+        assert_eq!(
+            faults(&limits("4_999_999")),
+            [
+                "3: `limits.body_memory_bytes`: must be at least `limits.body_max_bytes`, which is \
+              5000000"
+            ]
+        );
+    }
+}

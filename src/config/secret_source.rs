@@ -1,0 +1,161 @@
+//! Where secrets come from: a file, the environment, a systemd credential.
+//!
+//! In: the name of one. Out: its bytes with one newline off, or why there are none. Never the
+//! configuration itself, which more people may read.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::client_certificate::stem;
+use super::error::Fault;
+use super::paths;
+
+/// Where a secret came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file.
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A variable of the environment.
+    Environment {
+        /// Its name.
+        name: String,
+    },
+    /// A credential that systemd handed over.
+    Credential {
+        /// Its name.
+        name: String,
+        /// Where it is, for as long as the service runs.
+        path: PathBuf,
+    },
+    /// This process: throw-away secrets of a rehearsal or a test.
+    Made,
+}
+
+/// Looks up a variable of the environment, so that a test need not change the process's own.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+impl SecretSource {
+    /// The file that it stands in, if it stands in one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path } | Self::Credential { path, .. } => Some(path),
+            Self::Environment { .. } | Self::Made => None,
+        }
+    }
+
+    /// The label of a secret that was given none.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File { path } => stem(path),
+            Self::Environment { name } | Self::Credential { name, .. } => name.clone(),
+            Self::Made => "made".to_owned(),
+        }
+    }
+}
+
+/// A source that was found, and what it held.
+type Found = (SecretSource, Box<[u8]>);
+
+pub(super) fn from_file(path: &Path) -> Result<Found, Fault> {
+    let bytes = read(path)?;
+    Ok((
+        SecretSource::File {
+            path: path.to_owned(),
+        },
+        trimmed(bytes)?,
+    ))
+}
+
+pub(super) fn from_environment(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
+    let value = environment(name).ok_or(Fault::VariableMissing {
+        name: name.to_owned(),
+    })?;
+    Ok((
+        SecretSource::Environment {
+            name: name.to_owned(),
+        },
+        trimmed(value.into_vec())?,
+    ))
+}
+
+pub(super) fn from_credential(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
+    if name.is_empty() || name == "." || name == ".." || name.contains('/') {
+        return Err(Fault::CredentialName);
+    }
+    let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Fault::CredentialsMissing)?;
+    let path = Path::new(&directory).join(name);
+    let bytes = read(&path)?;
+    Ok((
+        SecretSource::Credential {
+            name: name.to_owned(),
+            path,
+        },
+        trimmed(bytes)?,
+    ))
+}
+
+/// At most one byte more than is accepted, so that a wrong path costs no memory.
+fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    paths::open(path)?
+        .take(MAXIMUM_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| Fault::File {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+/// The secret without the one newline that editors and `echo` put behind it.
+fn trimmed(mut bytes: Vec<u8>) -> Result<Box<[u8]>, Fault> {
+    if bytes.len() as u64 > MAXIMUM_BYTES {
+        return Err(Fault::SecretTooLong {
+            maximum: MAXIMUM_BYTES,
+        });
+    }
+    if bytes.last() == Some(&b'\n') {
+        bytes.truncate(bytes.len() - 1);
+        if bytes.last() == Some(&b'\r') {
+            bytes.truncate(bytes.len() - 1);
+        }
+    }
+    if bytes.is_empty() {
+        return Err(Fault::SecretEmpty);
+    }
+    Ok(bytes.into_boxed_slice())
+}
+
+/// An app secret has 32 bytes; this is a limit for mistakes.
+const MAXIMUM_BYTES: u64 = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_one_newline_is_trimmed() {
+        assert_eq!(
+            trimmed(b"a\n\n".to_vec()).ok().as_deref(),
+            Some(&b"a\n"[..])
+        );
+        assert_eq!(
+            trimmed(b" a\r".to_vec()).ok().as_deref(),
+            Some(&b" a\r"[..])
+        );
+        assert!(matches!(trimmed(b"\r\n".to_vec()), Err(Fault::SecretEmpty)));
+    }
+
+    #[test]
+    fn a_credential_needs_systemd() {
+        assert!(matches!(
+            from_credential("a", &|_| None),
+            Err(Fault::CredentialsMissing)
+        ));
+    }
+}

@@ -1,0 +1,125 @@
+//! `[server]`: where callers connect, and what they are shown.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use super::error::Fault;
+use super::findings::{Findings, Written};
+use super::{file, numbers, paths};
+
+/// `[server]`, checked.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Addresses to bind; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// PEM file with the server's leaf first and its intermediates after it.
+    pub certificate: PathBuf,
+    /// PEM file with the leaf's private key; may be the same file.
+    pub private_key: PathBuf,
+    /// Threads that serve callers, each with its own runtime and sockets.
+    pub workers: NonZeroUsize,
+    /// From the stop signal to the moment when connections still busy are dropped.
+    pub drain_timeout: Duration,
+}
+
+impl Server {
+    pub(super) fn check(written: &file::Server, findings: &mut Findings) -> Option<Self> {
+        let mut listen = Vec::new();
+        for text in &written.listen {
+            listen.extend(address(text, findings).map(|address| (address, &text.at)));
+        }
+        // Port 0 asks for any free port, so it may be asked for twice.
+        let fixed = listen.iter().filter(|(address, _)| address.port() != 0);
+        findings.must_differ(fixed.map(|(address, at)| (*address, *at)));
+        let certificate = written.certificate.as_ref();
+        let certificate = certificate.and_then(|path| paths::readable(path, findings));
+        let private_key = written.private_key.as_ref();
+        let private_key = private_key.and_then(|path| paths::readable(path, findings));
+        Some(Self {
+            listen: listen.into_iter().map(|(address, _)| address).collect(),
+            workers: workers(&written.workers, findings),
+            drain_timeout: numbers::milliseconds(&written.drain_timeout_ms, findings),
+            certificate: certificate?,
+            private_key: private_key?,
+        })
+    }
+}
+
+/// An address to bind.
+pub(super) fn address(text: &Written<String>, findings: &mut Findings) -> Option<SocketAddr> {
+    let address = text.value.parse().ok();
+    if address.is_none() {
+        findings.fault(&text.at, Fault::NotAnAddress);
+    }
+    address
+}
+
+/// Zero stands for one a core.
+fn workers(written: &Written<i64>, findings: &mut Findings) -> NonZeroUsize {
+    if written.value == 0 {
+        return thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    }
+    numbers::size(written, 0..=MAXIMUM_WORKERS, findings)
+}
+
+/// More threads than any machine has cores.
+const MAXIMUM_WORKERS: u64 = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use crate::config::fixture::{faults, load};
+
+    /// With `rest` from line 4 on.
+    fn server(rest: &str) -> String {
+        format!("[server]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"\n{rest}")
+    }
+
+    #[test]
+    fn zero_workers_are_one_a_core() {
+        let cores = std::thread::available_parallelism().ok();
+        assert_eq!(Some(load("").server.workers), cores);
+        assert_eq!(load(&server("workers = 3")).server.workers.get(), 3);
+        assert_eq!(
+            faults(&server("workers = 1025")),
+            ["4: `server.workers`: must be from 0 to 1024"]
+        );
+    }
+
+    #[test]
+    fn addresses_to_listen_on_are_checked() {
+        let good = r#"listen = ["127.0.0.1:8443", "[::1]:8443", "[::1]:0", "[::1]:0"]"#;
+        assert_eq!(load(&server(good)).server.listen.len(), 4);
+
+        assert_eq!(
+            faults(&server("listen = []")),
+            ["4: `server.listen`: must have at least one entry"]
+        );
+        let bad = "listen = [\n\"127.0.0.1:1\",\n\"localhost:1\",\n\"127.0.0.1:1\",\n1]";
+        assert_eq!(
+            faults(&server(bad)),
+            [
+                "6: `server.listen[1]`: must be an IP address and a port, as in `[::]:8443` or \
+                 `127.0.0.1:9180`",
+                "7: `server.listen[2]`: must differ from `server.listen[0]`, but is the same",
+                "8: `server.listen[3]`: must be a text in quotes, but is a whole number",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_are_looked_for_beside_the_configuration() {
+        let text = "[server]\ncertificate = \"credentials\"\nprivate_key = \"absent.pem\"";
+
+        assert_eq!(
+            faults(text),
+            [
+                "2: `server.certificate`: names `credentials`, which is not a regular file",
+                "3: `server.private_key`: names `absent.pem`, which cannot be read: No such file \
+                 or directory (os error 2)",
+            ]
+        );
+    }
+}

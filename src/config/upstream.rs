@@ -1,0 +1,191 @@
+//! `[[upstream]]`: the applications behind us.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::Fault;
+use super::findings::Findings;
+use super::{file, names, numbers, paths, url};
+
+/// One `[[upstream]]`, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// What routes, logs and metrics call it.
+    pub name: String,
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// From the start of a connect (and of its TLS handshake) to giving it up.
+    pub connect_timeout: Duration,
+    /// From the moment a request is ready to be sent to the last byte of its answer, in all.
+    pub timeout: Duration,
+    /// How long an unused connection is kept; below the backend's own keep-alive time.
+    pub idle_timeout: Duration,
+    /// Connections to it at once, of one worker; a request that finds none waits for one.
+    pub connections: NonZeroUsize,
+    /// Largest answer to a webhook that is passed on; more is a 502.
+    pub response_max_bytes: NonZeroUsize,
+}
+
+/// Where an upstream is, as its `url` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// `http://host:port`
+    Http {
+        /// A name or an address, without brackets.
+        host: String,
+        /// 80 unless written.
+        port: u16,
+    },
+    /// `https://host:port`, verified against the public roots or a CA of one's own.
+    Https {
+        /// A name or an address, without brackets; also the name in its certificate.
+        host: String,
+        /// 443 unless written.
+        port: u16,
+        /// PEM file of the roots to trust in place of the public ones.
+        ca: Option<PathBuf>,
+    },
+    /// `unix:/path/of.sock`
+    Unix {
+        /// An absolute path.
+        path: PathBuf,
+    },
+}
+
+impl Upstream {
+    pub(super) fn check(written: &file::Upstream, findings: &mut Findings) -> Option<Self> {
+        let connect_timeout_ms = &written.connect_timeout_ms;
+        let timeout_ms = written.timeout_ms.value;
+        // What is no time at all gets its fault below.
+        if (1..connect_timeout_ms.value).contains(&timeout_ms) {
+            findings.fault(
+                &connect_timeout_ms.at,
+                Fault::ConnectAboveTimeout { timeout_ms },
+            );
+        }
+        let response = 1..=MAXIMUM_RESPONSE;
+        let name = written
+            .name
+            .as_ref()
+            .and_then(|name| names::visible(name, findings));
+        let address = UpstreamAddress::check(written, findings);
+        Some(Self {
+            connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
+            timeout: numbers::milliseconds(&written.timeout_ms, findings),
+            idle_timeout: numbers::milliseconds(&written.idle_timeout_ms, findings),
+            connections: numbers::count(&written.connections, findings),
+            response_max_bytes: numbers::size(&written.response_max_bytes, response, findings),
+            name: name?,
+            address: address?,
+        })
+    }
+}
+
+impl UpstreamAddress {
+    /// `url` and `ca` together.
+    fn check(written: &file::Upstream, findings: &mut Findings) -> Option<Self> {
+        let file = written
+            .ca
+            .as_ref()
+            .and_then(|ca| paths::readable(ca, findings));
+        let url = written.url.as_ref()?;
+        let address = url::parse(&url.value)
+            .map_err(|fault| findings.fault(&url.at, fault))
+            .ok()?;
+        match (address, &written.ca) {
+            (address, None) => Some(address),
+            (Self::Https { host, port, .. }, Some(_)) => Some(Self::Https {
+                host,
+                port,
+                ca: file,
+            }),
+            (Self::Http { .. } | Self::Unix { .. }, Some(ca)) => {
+                findings.fault(&ca.at, Fault::CaWithoutTls);
+                None
+            }
+        }
+    }
+}
+
+/// 1 GiB: an answer to a webhook is held in one piece.
+const MAXIMUM_RESPONSE: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fixture::{faults, load};
+
+    /// With `rest` from line 3 on.
+    fn upstream(rest: &str) -> String {
+        format!("[[upstream]]\nname = \"app\"\n{rest}")
+    }
+
+    #[test]
+    fn a_ca_belongs_to_an_https_upstream() {
+        let good = load(&upstream("url = \"https://app.example\"\nca = \"ca.pem\""));
+        let [
+            Upstream {
+                address: UpstreamAddress::Https { ca: Some(ca), .. },
+                ..
+            },
+        ] = good.upstreams.as_slice()
+        else {
+            unreachable!("{good:?}");
+        };
+        assert!(ca.ends_with("ca.pem"));
+
+        assert_eq!(
+            faults(&upstream("url = \"http://app.example\"\nca = \"ca.pem\"")),
+            ["4: `upstream[0].ca`: is of use only with an `https` url"]
+        );
+        assert_eq!(
+            faults(&upstream(
+                "url = \"https://app.example\"\nca = \"absent.pem\""
+            )),
+            [
+                "4: `upstream[0].ca`: names `absent.pem`, which cannot be read: No such file or \
+              directory (os error 2)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_connect_may_take_as_long_as_all_and_no_longer() {
+        let url = "url = \"unix:/run/app.sock\"";
+
+        load(&upstream(&format!(
+            "{url}\nconnect_timeout_ms = 2000\ntimeout_ms = 2000"
+        )));
+        assert_eq!(
+            faults(&upstream(&format!(
+                "{url}\nconnect_timeout_ms = 2001\ntimeout_ms = 2000"
+            ))),
+            [
+                "4: `upstream[0].connect_timeout_ms`: must not be greater than `timeout_ms` of the \
+              same upstream, which is 2000"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_there_and_unique() {
+        let text = r#"[[upstream]]
+            url = "http://a"
+            [[upstream]]
+            name = "app"
+            url = "http://a"
+            [[upstream]]
+            name = "app"
+            url = "gopher://a""#;
+
+        assert_eq!(
+            faults(text),
+            [
+                "1: `upstream[0].name`: is missing",
+                "7: `upstream[2].name`: must differ from `upstream[1].name`, but is the same",
+                "8: `upstream[2].url`: must start with `http://`, `https://` or `unix:`",
+            ]
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! What a configuration may have, and an operator should still look at.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Config, Secret, Upstream, UpstreamAddress};
+
+/// Something that is allowed and probably not meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Meta's app secrets have 32 hexadecimal digits; this one does not look like one.
+    AppSecretShape {
+        /// The webhook's name.
+        webhook: String,
+        /// The secret's label.
+        label: String,
+    },
+    /// Every user of the machine may read a secret.
+    ReadableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Meta's largest events would be refused.
+    BodyBelowLargestEvent {
+        /// The limit.
+        body_max_bytes: usize,
+    },
+    /// Meta would have given up before the upstream's time is over.
+    UpstreamTimeoutTooLong {
+        /// The upstream's name.
+        upstream: String,
+        /// The limit.
+        timeout: Duration,
+    },
+    /// Events would cross a public network as plain text.
+    PlainTextUpstream {
+        /// The upstream's name.
+        upstream: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AppSecretShape { webhook, label } => write!(
+                formatter,
+                "app secret `{label}` of webhook `{webhook}` is not 32 hexadecimal digits, as \
+                 Meta's are"
+            ),
+            Self::ReadableByOthers { path, mode } => write!(
+                formatter,
+                "`{}` holds a secret and is open to every user (mode {mode:04o}); `chmod o=` it",
+                path.display()
+            ),
+            Self::BodyBelowLargestEvent { body_max_bytes } => write!(
+                formatter,
+                "`limits.body_max_bytes` is {body_max_bytes}, but Meta sends up to \
+                 {LARGEST_EVENT_BYTES}; larger events will be refused and in the end lost"
+            ),
+            Self::UpstreamTimeoutTooLong { upstream, timeout } => write!(
+                formatter,
+                "upstream `{upstream}` may take {} ms, but Messenger and Instagram want an answer \
+                 within {} ms",
+                timeout.as_millis(),
+                PATIENCE.as_millis()
+            ),
+            Self::PlainTextUpstream { upstream } => write!(
+                formatter,
+                "upstream `{upstream}` has a public address and no TLS; use an `https` url"
+            ),
+        }
+    }
+}
+
+/// All that there is to say about a configuration.
+pub(super) fn find(config: &Config) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let body_max_bytes = config.limits.body_max_bytes.get();
+    if body_max_bytes < LARGEST_EVENT_BYTES {
+        warnings.push(Warning::BodyBelowLargestEvent { body_max_bytes });
+    }
+    for upstream in &config.upstreams {
+        about_upstream(upstream, &mut warnings);
+    }
+    for webhook in &config.webhooks {
+        let shapeless = webhook
+            .app_secrets
+            .iter()
+            .filter(|secret| !is_app_secret(secret));
+        warnings.extend(shapeless.map(|secret| Warning::AppSecretShape {
+            webhook: webhook.name.clone(),
+            label: secret.label().to_owned(),
+        }));
+    }
+    let secrets = config
+        .webhooks
+        .iter()
+        .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
+    let mut paths = vec![config.server.private_key.as_path()];
+    paths.extend(secrets.filter_map(|secret| secret.source().path()));
+    paths.sort_unstable();
+    paths.dedup();
+    warnings.extend(paths.into_iter().filter_map(readable_by_others));
+    warnings
+}
+
+fn about_upstream(upstream: &Upstream, warnings: &mut Vec<Warning>) {
+    if upstream.timeout >= PATIENCE {
+        warnings.push(Warning::UpstreamTimeoutTooLong {
+            upstream: upstream.name.clone(),
+            timeout: upstream.timeout,
+        });
+    }
+    if let UpstreamAddress::Http { host, .. } = &upstream.address
+        && host.parse().is_ok_and(is_public)
+    {
+        warnings.push(Warning::PlainTextUpstream {
+            upstream: upstream.name.clone(),
+        });
+    }
+}
+
+fn is_app_secret(secret: &Secret) -> bool {
+    let bytes = secret.expose();
+    bytes.len() == 32 && bytes.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Names are not judged: what they resolve to is not known here.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            !(address.is_loopback() || address.is_private() || address.is_link_local())
+        }
+        IpAddr::V6(address) => {
+            !(address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local())
+        }
+    }
+}
+
+/// A file that is gone by now is somebody else's concern.
+fn readable_by_others(path: &Path) -> Option<Warning> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    (mode & 0o007 != 0).then(|| Warning::ReadableByOthers {
+        path: path.to_owned(),
+        mode,
+    })
+}
+
+/// 3 MB, as WhatsApp's documentation has it.
+const LARGEST_EVENT_BYTES: usize = 3_000_000;
+
+/// How long Messenger and Instagram wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::fixture::Fixture;
+
+    /// A fixture whose secrets nobody else may read.
+    fn closed() -> Fixture {
+        let fixture = Fixture::new();
+        for name in ["secret", "token", "key.pem"] {
+            set_mode(&fixture, name, 0o640);
+        }
+        fixture
+    }
+
+    fn set_mode(fixture: &Fixture, name: &str, mode: u32) {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(fixture.path(name), permissions).expect("the file is ours");
+    }
+
+    fn warnings(fixture: &Fixture, text: &str) -> Vec<Warning> {
+        fixture.load(text).expect("has no fault").warnings()
+    }
+
+    #[test]
+    fn a_sound_configuration_earns_no_warning() {
+        assert_eq!(warnings(&closed(), ""), []);
+    }
+
+    #[test]
+    fn files_open_to_everybody_are_named_once() {
+        let fixture = closed();
+        set_mode(&fixture, "token", 0o644);
+        set_mode(&fixture, "key.pem", 0o604);
+
+        assert_eq!(
+            warnings(&fixture, ""),
+            [("key.pem", 0o604), ("token", 0o644)].map(|(name, mode)| Warning::ReadableByOthers {
+                path: fixture.path(name),
+                mode
+            })
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_not_metas_is_named_by_its_label_alone() {
+        let fixture = closed();
+        fixture.write("secret", "too short");
+
+        let shown: Vec<_> = warnings(&fixture, "")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+
+        assert_eq!(
+            shown,
+            [
+                "app secret `secret` of webhook `/webhooks` is not 32 hexadecimal digits, as Meta's \
+              are"
+            ]
+        );
+    }
+
+    #[test]
+    fn limits_that_lose_events_are_named() {
+        let text = |body: usize, timeout: usize| {
+            format!(
+                "[limits]\nbody_max_bytes = {body}\n[[upstream]]\nname = \"app\"\n\
+                 url = \"http://127.0.0.1\"\ntimeout_ms = {timeout}"
+            )
+        };
+
+        assert_eq!(warnings(&closed(), &text(3_000_000, 4_999)), []);
+        assert_eq!(
+            warnings(&closed(), &text(2_999_999, 5_000)),
+            [
+                Warning::BodyBelowLargestEvent {
+                    body_max_bytes: 2_999_999
+                },
+                Warning::UpstreamTimeoutTooLong {
+                    upstream: "app".to_owned(),
+                    timeout: Duration::from_secs(5),
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn plain_text_to_a_public_address_is_named() {
+        let count = |url: &str| {
+            let text = format!("[[upstream]]\nname = \"app\"\nurl = \"{url}\"");
+            warnings(&closed(), &text).len()
+        };
+        for url in ["http://203.0.113.1", "http://[2001:db8::1]:80"] {
+            assert_eq!(count(url), 1, "{url}");
+        }
+        for url in [
+            "http://10.0.0.1",
+            "http://[fd00::1]",
+            "http://app",
+            "https://203.0.113.1",
+        ] {
+            assert_eq!(count(url), 0, "{url}");
+        }
+    }
+}

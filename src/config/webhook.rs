@@ -1,0 +1,396 @@
+//! `[[webhook]]`: the routes that Meta calls.
+
+use super::error::Fault;
+use super::findings::{At, Findings, Written};
+use super::secret::Secret;
+use super::secret_source::Environment;
+use super::{file, names};
+
+/// One `[[webhook]]`, checked.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// What logs and metrics call it; unique. `path`, or host and path, unless written.
+    pub name: String,
+    /// The callback path, compared byte for byte with the request's.
+    pub path: String,
+    /// Only requests for this host (lower case, no port), or any.
+    pub host: Option<String>,
+    /// Index into [`Config::upstreams`].
+    pub upstream: usize,
+    /// Secrets, any of which may have signed; at least one, labels unique.
+    pub app_secrets: Vec<Secret>,
+    /// Tokens, any of which a verification request may carry; empty only if it is never answered.
+    pub verify_tokens: Vec<Secret>,
+    /// Who answers a verification request whose token is right.
+    pub verification: Verification,
+    /// Whether events must come with a proven client certificate.
+    pub client_certificate: Demand,
+    /// Whether verification requests must, too.
+    pub verification_client_certificate: Demand,
+}
+
+/// Who answers a proven verification request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// This process, with the bare challenge.
+    Answer,
+    /// The application behind the route.
+    Forward,
+    /// Nobody: verification requests get 405.
+    Off,
+}
+
+/// Whether a route asks for a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Without a proven one: refused.
+    Required,
+    /// The signature alone is the proof. A certificate that is presented must still be valid.
+    None,
+}
+
+impl Webhook {
+    /// One webhook, given the names that its upstream may have.
+    pub(super) fn check(
+        written: &file::Webhook,
+        upstreams: &[&str],
+        environment: Environment<'_>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let path = written
+            .path
+            .as_ref()
+            .and_then(|path| checked_path(path, findings));
+        let host = written
+            .host
+            .as_ref()
+            .map(|host| checked_host(host, findings));
+        let name = written
+            .name
+            .as_ref()
+            .map(|name| names::visible(name, findings));
+        let upstream = written
+            .upstream
+            .as_ref()
+            .and_then(|name| index(name, upstreams, findings));
+        let app_secrets = Secret::check_all(&written.app_secrets, environment, findings);
+        let verify_tokens = checked_tokens(written, environment, findings);
+        let events = written.client_certificate.value;
+        let verification = written.verification_client_certificate.as_ref();
+        // An outer `None` is a key that is not there, an inner one a value that is no good.
+        let (path, host) = (path?, host.map_or(Some(None), |host| host.map(Some))?);
+        let route = || format!("{}{path}", host.as_deref().unwrap_or_default());
+        Some(Self {
+            name: name.unwrap_or_else(|| Some(route()))?,
+            path,
+            host,
+            upstream: upstream?,
+            app_secrets,
+            verify_tokens,
+            verification: written.verification,
+            client_certificate: events,
+            verification_client_certificate: verification.map_or(events, |demand| demand.value),
+        })
+    }
+}
+
+/// Tokens and `verification` together.
+fn checked_tokens(
+    written: &file::Webhook,
+    environment: Environment<'_>,
+    findings: &mut Findings,
+) -> Vec<Secret> {
+    match (written.verification, &written.verify_token) {
+        (Verification::Answer | Verification::Forward, None) => {
+            findings.fault(&written.at.child("verify_token"), Fault::TokenMissing);
+        }
+        (Verification::Off, Some(tokens)) => findings.fault(&tokens.at, Fault::TokenUnused),
+        (Verification::Answer | Verification::Forward, Some(_)) | (Verification::Off, None) => {}
+    }
+    let tokens = written
+        .verify_token
+        .as_ref()
+        .map_or(&[][..], |tokens| &tokens.value);
+    Secret::check_all(tokens, environment, findings)
+}
+
+fn index(written: &Written<String>, names: &[&str], findings: &mut Findings) -> Option<usize> {
+    let index = names.iter().position(|name| *name == written.value);
+    if index.is_none() {
+        let known = names.iter().map(|name| (*name).to_owned()).collect();
+        findings.fault(&written.at, Fault::UpstreamUnknown { known });
+    }
+    index
+}
+
+fn checked_path(written: &Written<String>, findings: &mut Findings) -> Option<String> {
+    let fault = path_fault(&written.value);
+    let is_good = fault.is_none();
+    if let Some(fault) = fault {
+        findings.fault(&written.at, fault);
+    }
+    is_good.then(|| written.value.clone())
+}
+
+/// What keeps a path from being the path of a request, written in one way only (RFC 3986 sections
+/// 3.3 and 6.2.2): there is nothing to decode in it and no segment that somebody may take out.
+fn path_fault(path: &str) -> Option<Fault> {
+    if !path.starts_with('/') {
+        return Some(Fault::PathStart);
+    }
+    let is_foreign = |character: char| {
+        !character.is_ascii_graphic()
+            || matches!(character, '?' | '#' | '%' | '\\' | '"' | '<' | '>')
+    };
+    if let Some(character) = path.chars().find(|character| is_foreign(*character)) {
+        return Some(Fault::PathCharacter { character });
+    }
+    if path.contains("//") {
+        return Some(Fault::PathSegment { segment: "//" });
+    }
+    path.split('/').find_map(|segment| match segment {
+        "." => Some(Fault::PathSegment { segment: "/." }),
+        ".." => Some(Fault::PathSegment { segment: "/.." }),
+        _ => None,
+    })
+}
+
+fn checked_host(written: &Written<String>, findings: &mut Findings) -> Option<String> {
+    let host = &written.value;
+    if names::is_host(host) {
+        return Some(host.to_ascii_lowercase());
+    }
+    let before_port = host.rsplit_once(':').map(|(before, _)| before);
+    let fault = match before_port {
+        Some(before) if names::is_host(before) => Fault::HostPort,
+        Some(_) | None => Fault::HostSyntax,
+    };
+    findings.fault(&written.at, fault);
+    None
+}
+
+/// The rules between webhooks: no two for the same requests, no two of the same name.
+pub(super) fn check_together(webhooks: &[(Webhook, &file::Webhook)], findings: &mut Findings) {
+    let mut seen: Vec<(&Webhook, &At)> = Vec::new();
+    let mut named = Vec::new();
+    for (webhook, written) in webhooks {
+        let at = written.path.as_ref().map_or(&written.at, |path| &path.at);
+        let same = |other: &&Webhook| other.path == webhook.path && other.host == webhook.host;
+        match seen.iter().find(|(other, _)| same(other)) {
+            Some((_, first)) => {
+                let first = first.key.clone();
+                findings.fault(at, Fault::RouteTaken { first });
+                // Its name, unless written, is the same, too; that goes without saying.
+                if written.name.is_none() {
+                    continue;
+                }
+            }
+            None => seen.push((webhook, at)),
+        }
+        named.push((
+            &webhook.name,
+            written.name.as_ref().map_or(at, |name| &name.at),
+        ));
+    }
+    findings.must_differ(named);
+}
+
+/// The first place where a client certificate is asked for.
+pub(super) fn first_demand(webhooks: &[file::Webhook]) -> Option<&At> {
+    webhooks.iter().find_map(|webhook| {
+        let verification = webhook.verification_client_certificate.as_ref();
+        [Some(&webhook.client_certificate), verification]
+            .into_iter()
+            .flatten()
+            .find(|demand| demand.value == Demand::Required)
+            .map(|demand| &demand.at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fixture::{faults, load};
+
+    /// With `rest` from line 5 on.
+    fn webhook(path: &str, rest: &str) -> String {
+        format!(
+            "[[webhook]]\npath = \"{path}\"\napp_secrets = [{{ file = \"secret\" }}]\n\
+             verify_token = {{ file = \"token\" }}\n{rest}\nupstream = \"app\""
+        )
+    }
+
+    fn first(text: &str) -> Webhook {
+        load(text)
+            .webhooks
+            .into_iter()
+            .next()
+            .expect("one is written")
+    }
+
+    #[test]
+    fn a_webhook_is_called_by_its_host_and_path_unless_named() {
+        assert_eq!(first(&webhook("/hooks", "")).name, "/hooks");
+        assert_eq!(first(&webhook("/hooks", "name = \"meta\"")).name, "meta");
+        let hosted = first(&webhook("/hooks", "host = \"Hooks.Example\""));
+        assert_eq!(hosted.name, "hooks.example/hooks");
+        assert_eq!(hosted.host.as_deref(), Some("hooks.example"));
+    }
+
+    #[test]
+    fn paths_that_can_be_written_in_two_ways_are_refused() {
+        for path in ["/", "/a", "/a/", "/a.b/..c", "/a-b_c~d"] {
+            assert_eq!(first(&webhook(path, "")).path, path);
+        }
+        let cases = [
+            ("", "must start with `/`"),
+            ("a", "must start with `/`"),
+            ("/a?b", "must not have the character '?'"),
+            ("/a#b", "must not have the character '#'"),
+            ("/%61", "must not have the character '%'"),
+            ("/a b", "must not have the character ' '"),
+            ("/a\\t", "must not have the character '\\t'"),
+            ("/\u{e9}", "must not have the character '\u{e9}'"),
+            ("//a", "must not have the segment `//`"),
+            ("/a/./b", "must not have the segment `/.`"),
+            ("/a/..", "must not have the segment `/..`"),
+        ];
+        for (path, sentence) in cases {
+            let faults = faults(&webhook(path, ""));
+            let [fault] = faults.as_slice() else {
+                unreachable!("{faults:?}")
+            };
+            let expected = format!("2: `webhook[0].path`: {sentence}");
+            assert!(fault.starts_with(&expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_port() {
+        let host = |host: &str| webhook("/", &format!("host = \"{host}\""));
+
+        assert_eq!(first(&host("[::1]")).host.as_deref(), Some("[::1]"));
+        for bad in ["a.example:8443", "[::1]:8443"] {
+            assert_eq!(
+                faults(&host(bad)),
+                [
+                    "5: `webhook[0].host`: must not have a port; requests are matched by the name \
+                  alone"
+                ]
+            );
+        }
+        for bad in ["", "a/b", "::1", "a..b"] {
+            assert_eq!(
+                faults(&host(bad)),
+                ["5: `webhook[0].host`: must be a host name or an IP address (IPv6 in brackets)"]
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_upstream_is_refused_with_those_that_there_are() {
+        let text = webhook("/", "").replace("\"app\"", "\"ap\"");
+
+        assert_eq!(
+            faults(&text),
+            ["6: `webhook[0].upstream`: names no `[[upstream]]`; there is `app`"]
+        );
+    }
+
+    #[test]
+    fn two_webhooks_for_the_same_requests_clash() {
+        let (one, hosted) = (webhook("/a", ""), webhook("/a", "host = \"a.example\""));
+
+        assert_eq!(load(&format!("{one}\n{hosted}")).webhooks.len(), 2);
+        for text in [&one, &hosted] {
+            assert_eq!(
+                faults(&format!("{text}\n{text}")),
+                ["8: `webhook[1].path`: has the same host and path as `webhook[0].path`"]
+            );
+        }
+    }
+
+    #[test]
+    fn two_webhooks_of_one_name_clash() {
+        let (one, other) = (
+            webhook("/a", "name = \"same\""),
+            webhook("/b", "name = \"same\""),
+        );
+
+        assert_eq!(
+            faults(&format!("{one}\n{other}")),
+            ["11: `webhook[1].name`: must differ from `webhook[0].name`, but is the same"]
+        );
+    }
+
+    #[test]
+    fn a_webhook_without_secrets_or_token_is_refused() {
+        let text = r#"[[webhook]]
+            path = "/a"
+            upstream = "app"
+            [[webhook]]
+            path = "/b"
+            upstream = "app"
+            app_secrets = []
+            verify_token = []"#;
+
+        assert_eq!(
+            faults(text),
+            [
+                "1: `webhook[0].app_secrets`: is missing",
+                "1: `webhook[0].verify_token`: is missing, so that no verification request could \
+                 be answered; if that is meant, write `verification = \"off\"`",
+                "7: `webhook[1].app_secrets`: must have at least one entry",
+                "8: `webhook[1].verify_token`: must have at least one entry",
+            ]
+        );
+    }
+
+    #[test]
+    fn verification_that_is_off_needs_no_token_and_takes_none() {
+        let with_token = webhook("/a", "verification = \"off\"");
+        let without = with_token.replace("verify_token = { file = \"token\" }", "");
+
+        let webhook = first(&without);
+        assert_eq!(
+            (webhook.verification, webhook.verify_tokens.len()),
+            (Verification::Off, 0)
+        );
+        assert_eq!(
+            faults(&with_token),
+            [
+                "4: `webhook[0].verify_token`: is never used with `verification = \"off\"`; take out \
+              one of the two"
+            ]
+        );
+    }
+
+    #[test]
+    fn verification_asks_for_the_certificate_that_events_ask_for_unless_written() {
+        let demands = |rest: &str| {
+            let webhook = first(&webhook("/", rest));
+            (
+                webhook.client_certificate,
+                webhook.verification_client_certificate,
+            )
+        };
+        let signature_only = "client_certificate = \"none\"";
+
+        assert_eq!(demands(""), (Demand::Required, Demand::Required));
+        assert_eq!(demands(signature_only), (Demand::None, Demand::None));
+        assert_eq!(
+            demands("verification_client_certificate = \"none\""),
+            (Demand::Required, Demand::None)
+        );
+        assert_eq!(
+            demands(&format!(
+                "{signature_only}\nverification_client_certificate = \"required\""
+            )),
+            (Demand::None, Demand::Required)
+        );
+        assert_eq!(
+            faults(&webhook("/", "client_certificate = \"optional\"")),
+            ["5: `webhook[0].client_certificate`: must be one of `required`, `none`"]
+        );
+    }
+}

@@ -1,2 +1,4 @@
 //! Plays Meta: its certificate authorities, its events, its sender. For `demo`, `send`, `certs`,
 //! the tests and the benches; nothing on the road knows this room.
+
+pub mod pki;

@@ -1,0 +1,12 @@
+//! TLS towards callers: what this server shows, and whom it believes.
+//!
+//! In: PEM files and the checked settings. Out: a `rustls::ServerConfig` for each worker, and for
+//! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::Hangup`] that ended it.
+//! Knows nothing of HTTP.
+
+pub mod certificate;
+pub mod client_auth;
+pub mod material;
+pub(crate) mod server_config;
+mod subject;
+mod verifier;

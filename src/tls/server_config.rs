@@ -1,0 +1,135 @@
+//! The rustls configuration of one worker, and what a finished handshake proves.
+//!
+//! Sessions are resumed by tickets alone: nothing is stored here, and the key of the tickets lives
+//! and dies with the generation that made it. A ticket carries the chain that was presented; it is
+//! proven again under the current trust before the first request is read.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConnection};
+use rustls::sign::SingleCertAndKey;
+use rustls::{Error, ServerConfig};
+
+use super::client_auth::{ClientTrust, Disbelief, VerifiedClient};
+use super::material::ServerIdentity;
+use super::verifier::WorkerVerifier;
+use crate::refusal::Hangup;
+
+/// What all workers of one generation share.
+#[derive(Debug)]
+pub struct TlsSettings {
+    provider: Arc<CryptoProvider>,
+    identity: ServerIdentity,
+    trust: Option<Arc<ClientTrust>>,
+    /// Every route asks for a certificate, so a handshake without one can fail in TLS.
+    certificate_mandatory: bool,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// One worker's side of TLS.
+#[derive(Debug)]
+pub(crate) struct WorkerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    verifier: Option<Arc<WorkerVerifier>>,
+    trust: Option<Arc<ClientTrust>>,
+}
+
+impl TlsSettings {
+    pub(crate) fn new(
+        provider: Arc<CryptoProvider>,
+        identity: ServerIdentity,
+        trust: Option<Arc<ClientTrust>>,
+        certificate_mandatory: bool,
+    ) -> Result<Self, Error> {
+        let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        Ok(Self {
+            provider,
+            identity,
+            trust,
+            certificate_mandatory,
+            tickets,
+        })
+    }
+
+    /// Whom callers are believed by; `None` if no route asks.
+    pub fn trust(&self) -> Option<&Arc<ClientTrust>> {
+        self.trust.as_ref()
+    }
+
+    /// What callers are shown.
+    pub fn identity(&self) -> &ServerIdentity {
+        &self.identity
+    }
+
+    /// Makes one worker's configuration, with a verifier of its own.
+    pub(crate) fn for_worker(&self) -> Result<WorkerTls, Error> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let verifier = self.trust.as_ref().map(|trust| {
+            Arc::new(WorkerVerifier::new(
+                Arc::clone(trust),
+                self.certificate_mandatory,
+            ))
+        });
+        let builder = match &verifier {
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
+            None => builder.with_no_client_auth(),
+        };
+        let resolver = SingleCertAndKey::from(Arc::clone(&self.identity.certified));
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::clone(&self.tickets);
+        // One ticket a connection: each is encrypted with the whole chain in it, and the next
+        // connection brings the next one.
+        config.send_tls13_tickets = 1;
+        Ok(WorkerTls {
+            config: Arc::new(config),
+            verifier,
+            trust: self.trust.clone(),
+        })
+    }
+}
+
+impl WorkerTls {
+    /// Why the handshake that just ended with `error` failed. Call it before anything else runs.
+    pub(crate) fn explain(&self, error: &io::Error) -> Disbelief {
+        if let Some(disbelief) = self
+            .verifier
+            .as_ref()
+            .and_then(|verifier| verifier.take_disbelief())
+        {
+            return disbelief;
+        }
+        let reason = match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+        {
+            Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,
+            Some(Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
+                Hangup::BadSignature
+            }
+            Some(Error::InvalidCertificate(_)) => Hangup::CertificateMalformed,
+            Some(Error::AlertReceived(_)) => Hangup::AlertReceived,
+            _ => Hangup::HandshakeFailed,
+        };
+        Disbelief {
+            reason,
+            presented: None,
+        }
+    }
+
+    /// The proven caller of a finished handshake, full or resumed; `None` if it presented nothing.
+    pub(crate) fn prove(
+        &self,
+        connection: &ServerConnection,
+    ) -> Result<Option<Arc<VerifiedClient>>, Disbelief> {
+        let (Some(trust), Some(chain)) = (&self.trust, connection.peer_certificates()) else {
+            return Ok(None);
+        };
+        trust.prove(chain, UnixTime::now()).map(Some)
+    }
+}

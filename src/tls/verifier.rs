@@ -1,0 +1,122 @@
+//! Puts [`ClientTrust`] into rustls' handshake.
+//!
+//! rustls takes an error from a closed list and answers with the TLS alert of that entry; it has no
+//! room for what was presented, which is what the operator needs. So the disbelief is also left in
+//! a slot. One verifier belongs to one worker, whose thread runs the handshake step and reads the
+//! slot with nothing in between, so the slot never holds another connection's reason.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+
+use super::client_auth::{ClientTrust, Disbelief};
+use crate::refusal::Hangup;
+
+/// One worker's verifier.
+#[derive(Debug)]
+pub(super) struct WorkerVerifier {
+    trust: Arc<ClientTrust>,
+    mandatory: bool,
+    last: Mutex<Option<Disbelief>>,
+}
+
+impl WorkerVerifier {
+    pub(super) fn new(trust: Arc<ClientTrust>, mandatory: bool) -> Self {
+        Self {
+            trust,
+            mandatory,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Takes the reason for which the handshake just failed, if this verifier was it.
+    pub(super) fn take_disbelief(&self) -> Option<Disbelief> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn leave(&self, disbelief: Disbelief) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(disbelief);
+    }
+}
+
+impl ClientCertVerifier for WorkerVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    /// None, on purpose: a sender that obeys hints would present nothing after a change of CA, and
+    /// the log could not say which certificate it has now.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let chain: Vec<_> = std::iter::once(end_entity)
+            .chain(intermediates)
+            .cloned()
+            .collect();
+        match self.trust.prove(&chain, now) {
+            Ok(_client) => Ok(ClientCertVerified::assertion()),
+            Err(disbelief) => {
+                let error = certificate_error(disbelief.reason);
+                self.leave(disbelief);
+                Err(Error::InvalidCertificate(error))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, self.trust.algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, self.trust.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.algorithms().supported_schemes()
+    }
+}
+
+/// The rustls error whose alert (RFC 8446 section 6.2) fits the reason.
+fn certificate_error(reason: Hangup) -> CertificateError {
+    match reason {
+        Hangup::CertificateExpired => CertificateError::Expired,
+        Hangup::CertificateNotYetValid => CertificateError::NotValidYet,
+        Hangup::UnknownAnchor => CertificateError::UnknownIssuer,
+        Hangup::BadSignature => CertificateError::BadSignature,
+        Hangup::WrongPurpose => CertificateError::InvalidPurpose,
+        Hangup::CertificateRevoked => CertificateError::Revoked,
+        Hangup::CertificateMalformed => CertificateError::BadEncoding,
+        // "access_denied": the certificate may be valid, its bearer is not let in.
+        Hangup::NameMismatch
+        | Hangup::NameNotSingle
+        | Hangup::ChainTooDeep
+        | Hangup::CertificateMissing
+        | Hangup::HandshakeTimeout
+        | Hangup::HandshakeFailed
+        | Hangup::AlertReceived => CertificateError::ApplicationVerificationFailure,
+    }
+}

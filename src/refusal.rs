@@ -59,6 +59,8 @@ pub enum Refusal {
     NoRoute,
     /// The route does not take this method.
     MethodNotAllowed,
+    /// The request asks for another protocol.
+    UpgradeNotAllowed,
     /// No `Host`, two, a malformed one, or one that contradicts `:authority`.
     HostInvalid,
     /// The headers are more, or longer, than the limits allow.
@@ -157,22 +159,34 @@ impl Hangup {
     /// What the operator does about it.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::HandshakeTimeout => "a caller connected and did not finish TLS; harmless unless frequent",
-            Self::HandshakeFailed => "a caller that does not speak TLS 1.2 or 1.3, or went away; harmless",
-            Self::AlertReceived => "the caller refused the server's certificate; run `hubgate check`",
+            Self::HandshakeTimeout => {
+                "a caller connected and did not finish TLS; harmless unless frequent"
+            }
+            Self::HandshakeFailed => {
+                "a caller that does not speak TLS 1.2 or 1.3, or went away; harmless"
+            }
+            Self::AlertReceived => {
+                "the caller refused the server's certificate; run `hubgate check`"
+            }
             Self::CertificateMissing => {
                 "not Meta, or mTLS is off for the app: switch on \"Attach a client certificate to Webhook requests\""
             }
             Self::UnknownAnchor => {
                 "if subject and issuer look like Meta's, its CA changed: add the CA's file to client_certificate.trust_anchors"
             }
-            Self::CertificateExpired => "if it is Meta's, wait for its renewal; if the anchor expired, install its successor",
+            Self::CertificateExpired => {
+                "if it is Meta's, wait for its renewal; if the anchor expired, install its successor"
+            }
             Self::CertificateNotYetValid => "check this machine's clock",
             Self::BadSignature => "a forged or damaged certificate; never Meta",
             Self::WrongPurpose => "a certificate that is not for client authentication; not Meta",
-            Self::ChainTooDeep => "raise client_certificate.verify_depth only if Meta's chain really grew",
+            Self::ChainTooDeep => {
+                "raise client_certificate.verify_depth only if Meta's chain really grew"
+            }
             Self::NameNotSingle => "a subject without exactly one common name; not Meta",
-            Self::NameMismatch => "another customer of the same CA, or another of Meta's services; not the webhook sender",
+            Self::NameMismatch => {
+                "another customer of the same CA, or another of Meta's services; not the webhook sender"
+            }
             Self::CertificateRevoked => "the CA took the certificate back; not to be trusted",
             Self::CertificateMalformed => "bytes that are no X.509 v3 certificate; not Meta",
         }
@@ -181,9 +195,10 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
+        Self::UpgradeNotAllowed,
         Self::HostInvalid,
         Self::HeadersTooLarge,
         Self::CertificateMissing,
@@ -209,9 +224,11 @@ impl Refusal {
         match self {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::HostInvalid | Self::VerificationMalformed | Self::VerificationModeUnknown | Self::BodyBroken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::HostInvalid
+            | Self::UpgradeNotAllowed
+            | Self::VerificationMalformed
+            | Self::VerificationModeUnknown
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::CertificateMissing
             | Self::VerifyTokenMismatch
@@ -221,7 +238,9 @@ impl Refusal {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests | Self::BodyMemoryExhausted => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamUnreachable | Self::UpstreamBroken | Self::UpstreamMalformed => StatusCode::BAD_GATEWAY,
+            Self::UpstreamUnreachable | Self::UpstreamBroken | Self::UpstreamMalformed => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -231,6 +250,7 @@ impl Refusal {
         match self {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::HostInvalid => "host_invalid",
             Self::HeadersTooLarge => "headers_too_large",
             Self::CertificateMissing => "certificate_missing",
@@ -257,13 +277,14 @@ impl Refusal {
         match self {
             Self::NoRoute
             | Self::MethodNotAllowed
+            | Self::UpgradeNotAllowed
             | Self::HostInvalid
             | Self::HeadersTooLarge
             | Self::VerificationMalformed
             | Self::VerificationModeUnknown
             | Self::BodyTimeout
-            | Self::BodyBroken => Loudness::Noise,
-            Self::CertificateMissing
+            | Self::BodyBroken
+            | Self::CertificateMissing
             | Self::VerifyTokenMismatch
             | Self::SignatureMissing
             | Self::SignatureMalformed
@@ -271,39 +292,69 @@ impl Refusal {
             | Self::BodyTooLarge
             | Self::TooManyRequests
             | Self::BodyMemoryExhausted => Loudness::Notice,
-            Self::UpstreamUnreachable | Self::UpstreamBroken | Self::UpstreamMalformed | Self::UpstreamTimeout => {
-                Loudness::Fault
-            }
+            Self::UpstreamUnreachable
+            | Self::UpstreamBroken
+            | Self::UpstreamMalformed
+            | Self::UpstreamTimeout => Loudness::Fault,
         }
     }
 
     /// What the operator does about it.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::NoRoute => "no [[webhook]] has this host and path; compare with the callback URL in the dashboard",
+            Self::NoRoute => {
+                "no [[webhook]] has this host and path; compare with the callback URL in the dashboard"
+            }
             Self::MethodNotAllowed => "a webhook takes GET (verification) and POST (events)",
-            Self::HostInvalid => "not a browser or Meta: the Host header is missing, doubled or malformed",
-            Self::HeadersTooLarge => "raise limits.header_max_count or header_max_bytes only if Meta's requests grew",
+            Self::UpgradeNotAllowed => "a webhook speaks plain HTTP requests; not Meta",
+            Self::HostInvalid => {
+                "not a browser or Meta: the Host header is missing, doubled or malformed"
+            }
+            Self::HeadersTooLarge => {
+                "raise limits.header_max_count or header_max_bytes only if Meta's requests grew"
+            }
             Self::CertificateMissing => {
                 "the webhook demands a client certificate: see webhook.client_certificate and verification_client_certificate"
             }
-            Self::VerificationMalformed => "a GET without hub.mode, hub.challenge and hub.verify_token once each; not Meta",
-            Self::VerificationModeUnknown => "hub.mode is not `subscribe`; not a verification request",
-            Self::VerifyTokenMismatch => "the token in the dashboard is none of webhook.verify_token",
-            Self::SignatureMissing => "no X-Hub-Signature-256: not Meta, or something in front removes it",
-            Self::SignatureMalformed => "X-Hub-Signature-256 is not sha256= and 64 lower-case hex digits; not Meta",
+            Self::VerificationMalformed => {
+                "a GET without hub.mode, hub.challenge and hub.verify_token once each; not Meta"
+            }
+            Self::VerificationModeUnknown => {
+                "hub.mode is not `subscribe`; not a verification request"
+            }
+            Self::VerifyTokenMismatch => {
+                "the token in the dashboard is none of webhook.verify_token"
+            }
+            Self::SignatureMissing => {
+                "no X-Hub-Signature-256: not Meta, or something in front removes it"
+            }
+            Self::SignatureMalformed => {
+                "X-Hub-Signature-256 is not sha256= and 64 lower-case hex digits; not Meta"
+            }
             Self::SignatureMismatch => {
                 "if Meta sent it: webhook.app_secrets lacks this app's secret, or something in front changed the body"
             }
-            Self::BodyTooLarge => "Meta sends up to 3 MB; limits.body_max_bytes must not be below that",
+            Self::BodyTooLarge => {
+                "Meta sends up to 3 MB; limits.body_max_bytes must not be below that"
+            }
             Self::BodyTimeout => "the body came too slowly: see limits.body_timeout_ms",
             Self::BodyBroken => "the caller broke off within the body; Meta delivers again",
             Self::TooManyRequests => "limits.requests_in_flight is reached: is the upstream slow?",
-            Self::BodyMemoryExhausted => "limits.body_memory_bytes is reached: is the upstream slow?",
-            Self::UpstreamUnreachable => "nothing accepts connections at upstream.url: is the application running?",
-            Self::UpstreamBroken => "the application closed the connection before its answer was whole: see its log",
-            Self::UpstreamMalformed => "the application's answer is no valid HTTP, or above upstream.response_max_bytes",
-            Self::UpstreamTimeout => "the application took longer than upstream.timeout_ms: acknowledge first, work later",
+            Self::BodyMemoryExhausted => {
+                "limits.body_memory_bytes is reached: is the upstream slow?"
+            }
+            Self::UpstreamUnreachable => {
+                "nothing accepts connections at upstream.url: is the application running?"
+            }
+            Self::UpstreamBroken => {
+                "the application closed the connection before its answer was whole: see its log"
+            }
+            Self::UpstreamMalformed => {
+                "the application's answer is no valid HTTP, or above upstream.response_max_bytes"
+            }
+            Self::UpstreamTimeout => {
+                "the application took longer than upstream.timeout_ms: acknowledge first, work later"
+            }
         }
     }
 }
@@ -324,7 +375,13 @@ mod tests {
 
     #[test]
     fn the_three_ways_a_signature_fails_look_alike_from_outside() {
-        assert_eq!(Refusal::SignatureMissing.status(), Refusal::SignatureMismatch.status());
-        assert_eq!(Refusal::SignatureMalformed.status(), Refusal::SignatureMismatch.status());
+        assert_eq!(
+            Refusal::SignatureMissing.status(),
+            Refusal::SignatureMismatch.status()
+        );
+        assert_eq!(
+            Refusal::SignatureMalformed.status(),
+            Refusal::SignatureMismatch.status()
+        );
     }
 }

@@ -1,0 +1,150 @@
+//! Reads a verification request and compares its token.
+//!
+//! `GET <callback>?hub.mode=subscribe&hub.challenge=<opaque>&hub.verify_token=<token>`, parameters
+//! in any order, other parameters ignored (a callback URL may have its own). Decoded once, as an
+//! HTML form is (`+` is a space), and compared whole, so that nothing can hide behind `%00`.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::Secret;
+use crate::refusal::Refusal;
+
+/// A verification request, read but not yet believed.
+#[derive(Debug)]
+pub(crate) struct VerificationRequest {
+    challenge: String,
+    token: String,
+}
+
+/// The challenge of a request whose token was right. Only [`VerifyTokens::check`] makes one.
+#[derive(Debug)]
+pub(crate) struct ProvenChallenge {
+    pub(crate) challenge: String,
+    /// Label of the token that matched.
+    pub(crate) token: Arc<str>,
+}
+
+/// The tokens of one route, any of which is right.
+pub(crate) struct VerifyTokens {
+    tokens: Vec<Token>,
+}
+
+struct Token {
+    label: Arc<str>,
+    /// Comparing digests hides the token's length, too.
+    digest: [u8; 32],
+}
+
+impl VerificationRequest {
+    /// Takes each parameter exactly once and within its length.
+    pub(crate) fn read(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut mode = None;
+        let mut challenge = None;
+        let mut token = None;
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let place = match &*name {
+                "hub.mode" => &mut mode,
+                "hub.challenge" => &mut challenge,
+                "hub.verify_token" => &mut token,
+                _ => continue,
+            };
+            // What is not UTF-8 was replaced in decoding and could not be echoed as it came.
+            let unusable =
+                value.is_empty() || value.len() > VALUE_MAX_BYTES || value.contains('\u{fffd}');
+            if unusable || place.replace(value.into_owned()).is_some() {
+                return Err(Refusal::VerificationMalformed);
+            }
+        }
+        let (Some(mode), Some(challenge), Some(token)) = (mode, challenge, token) else {
+            return Err(Refusal::VerificationMalformed);
+        };
+        if mode != "subscribe" {
+            return Err(Refusal::VerificationModeUnknown);
+        }
+        Ok(Self { challenge, token })
+    }
+}
+
+impl VerifyTokens {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
+        let token = |secret: &Secret| Token {
+            label: secret.label().into(),
+            digest: Sha256::digest(secret.expose()).into(),
+        };
+        Self {
+            tokens: secrets.iter().map(token).collect(),
+        }
+    }
+
+    /// Compares with every token, in constant time.
+    pub(crate) fn check(&self, request: VerificationRequest) -> Result<ProvenChallenge, Refusal> {
+        let presented: [u8; 32] = Sha256::digest(request.token.as_bytes()).into();
+        let mut matching = None;
+        for token in &self.tokens {
+            let equal: bool = token.digest.ct_eq(&presented).into();
+            if equal && matching.is_none() {
+                matching = Some(Arc::clone(&token.label));
+            }
+        }
+        let token = matching.ok_or(Refusal::VerifyTokenMismatch)?;
+        Ok(ProvenChallenge {
+            challenge: request.challenge,
+            token,
+        })
+    }
+}
+
+/// Meta's challenges have ten digits or so; this is room for any that it might think of.
+const VALUE_MAX_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<(String, String), Refusal> {
+        VerificationRequest::read(Some(query)).map(|request| (request.challenge, request.token))
+    }
+
+    #[test]
+    fn parameters_are_taken_in_any_order_beside_others_and_decoded_once() {
+        let expected = Ok(("a b%20c".to_owned(), "t+k".to_owned()));
+        assert_eq!(
+            read("hub.mode=subscribe&hub.challenge=a+b%2520c&hub.verify_token=t%2Bk"),
+            expected
+        );
+        assert_eq!(
+            read("x=1&hub.verify_token=t%2bk&hub%2Echallenge=a%20b%2520c&hub.mode=subscribe"),
+            expected
+        );
+    }
+
+    #[test]
+    fn missing_doubled_empty_oversized_and_undecodable_parameters_are_malformed() {
+        let long = format!(
+            "hub.mode=subscribe&hub.verify_token=t&hub.challenge={}",
+            "1".repeat(1025)
+        );
+        for query in [
+            "",
+            "hub.mode=subscribe&hub.challenge=1",
+            "hub.challenge=1&hub.verify_token=t",
+            "hub.mode=subscribe&hub.challenge=1&hub.challenge=1&hub.verify_token=t",
+            "hub.mode=subscribe&hub.challenge=1&hub.verify_token=t&hub.verify_token=u",
+            "hub.mode=subscribe&hub.challenge=&hub.verify_token=t",
+            "hub.mode=subscribe&hub.challenge=1&hub.verify_token=",
+            "hub.mode=subscribe&hub.challenge=%ff&hub.verify_token=t",
+            &long,
+        ] {
+            assert_eq!(read(query), Err(Refusal::VerificationMalformed), "{query}");
+        }
+    }
+
+    #[test]
+    fn another_mode_is_told_apart() {
+        let query = "hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=t";
+        assert_eq!(read(query), Err(Refusal::VerificationModeUnknown));
+    }
+}

@@ -1,0 +1,142 @@
+//! Proves that an event notification was signed with one of a route's app secrets.
+//!
+//! In: the headers, then the body's frames as they arrive. Out: a [`VerifiedBody`], which only
+//! [`Check::finish`] makes and which holds exactly the frames that were hashed. Nothing is parsed:
+//! Meta signs bytes (HMAC-SHA256 keyed with the app secret's text), not JSON.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderName};
+use sha2::Sha256;
+
+use crate::config::Secret;
+use crate::http::body::Held;
+use crate::refusal::Refusal;
+
+/// The header that carries the signature. `X-Hub-Signature`, its SHA-1 elder, proves nothing here.
+pub(crate) const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-hub-signature-256");
+
+/// The app secrets of one route, each ready to hash; never empty.
+pub(crate) struct SigningKeys {
+    keys: Vec<Key>,
+}
+
+struct Key {
+    label: Arc<str>,
+    /// Both paddings are hashed already: a clone starts at the first byte of the body.
+    keyed: Hmac<Sha256>,
+}
+
+/// What a sender claims: the 32 bytes of `sha256=<64 lower-case hex digits>`.
+#[derive(Debug)]
+pub(crate) struct Claim([u8; 32]);
+
+/// A body on its way through the hash.
+pub(crate) struct Check {
+    claim: Claim,
+    running: Vec<Hmac<Sha256>>,
+    frames: Vec<Bytes>,
+    length: usize,
+}
+
+/// A body whose signature has been checked. Only [`Check::finish`] makes one, so holding it is the
+/// proof.
+#[derive(Debug)]
+pub(crate) struct VerifiedBody {
+    /// The bytes as signed, in the pieces in which they arrived.
+    pub(crate) frames: Vec<Bytes>,
+    /// All of them together.
+    pub(crate) length: usize,
+    /// Which secret it was: index into the route's list, and label.
+    pub(crate) secret: (usize, Arc<str>),
+    /// The room that the bytes take of the shared budget, given back with them.
+    _held: Held,
+}
+
+impl SigningKeys {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
+        let key = |secret: &Secret| Key {
+            label: secret.label().into(),
+            keyed: Hmac::new_from_slice(secret.expose()).expect("HMAC takes keys of any length"),
+        };
+        Self {
+            keys: secrets.iter().map(key).collect(),
+        }
+    }
+}
+
+impl Claim {
+    /// Takes the one signature header, in the one form that Meta sends.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut values = headers.get_all(SIGNATURE_HEADER).iter();
+        let only = values.next().ok_or(Refusal::SignatureMissing)?;
+        if values.next().is_some() {
+            return Err(Refusal::SignatureMalformed);
+        }
+        Self::parse(only.as_bytes()).ok_or(Refusal::SignatureMalformed)
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        let digits: &[u8; 64] = value.strip_prefix(b"sha256=")?.try_into().ok()?;
+        let mut claim = [0; 32];
+        let (pairs, _none_left) = digits.as_chunks::<2>();
+        for (byte, [high, low]) in claim.iter_mut().zip(pairs) {
+            *byte = lower_hex(*high)? << 4 | lower_hex(*low)?;
+        }
+        Some(Self(claim))
+    }
+}
+
+impl Check {
+    pub(crate) fn begin(keys: &SigningKeys, claim: Claim) -> Self {
+        let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
+        Self {
+            claim,
+            running,
+            frames: Vec::with_capacity(1),
+            length: 0,
+        }
+    }
+
+    /// Hashes one frame and keeps it.
+    pub(crate) fn update(&mut self, frame: Bytes) {
+        for mac in &mut self.running {
+            mac.update(&frame);
+        }
+        self.length += frame.len();
+        self.frames.push(frame);
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The body is whole: compares in constant time with what each secret makes of it.
+    pub(crate) fn finish(self, keys: &SigningKeys, held: Held) -> Result<VerifiedBody, Refusal> {
+        let claim = self.claim.0.into();
+        let mut matching = None;
+        // No early end: the time says nothing about which secret, if any, it was.
+        for (index, (mac, key)) in self.running.into_iter().zip(&keys.keys).enumerate() {
+            if mac.verify(&claim).is_ok() && matching.is_none() {
+                matching = Some((index, Arc::clone(&key.label)));
+            }
+        }
+        let secret = matching.ok_or(Refusal::SignatureMismatch)?;
+        Ok(VerifiedBody {
+            frames: self.frames,
+            length: self.length,
+            secret,
+            _held: held,
+        })
+    }
+}
+
+fn lower_hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,120 @@
+//! One record a request: what came, what became of it, how long it took.
+//!
+//! Filled by `exchange` on the way, written once when it is dropped, so that a caller who hangs up
+//! half-way leaves a record too. Never a body, a token or a secret: the query is not in it at all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use tracing::{info, warn};
+
+use super::metrics::RouteMetrics;
+use crate::refusal::{Loudness, Refusal};
+
+/// The record of one request.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) client: SocketAddr,
+    pub(crate) request_id: u128,
+    pub(crate) method: Method,
+    /// The configured name of the route; what a stranger asked for is not repeated.
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) metrics: Option<RouteMetrics>,
+    pub(crate) anchor: Option<Arc<str>>,
+    pub(crate) secret: Option<Arc<str>>,
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) bytes: usize,
+    pub(crate) began: Instant,
+    pub(crate) upstream_time: Option<Duration>,
+    /// Whether it is written, or only counted.
+    pub(crate) is_written: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The caller hung up before there was an answer.
+    CallerGone,
+    /// A proven event, and the application's answer.
+    Delivered,
+    /// A proven verification request, answered here.
+    ChallengeAnswered,
+    /// A proven verification request, answered by the application.
+    ChallengeForwarded,
+    /// See the refusal.
+    Refused(Refusal),
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::CallerGone => "caller_gone",
+            Self::Delivered => "delivered",
+            Self::ChallengeAnswered => "challenge_answered",
+            Self::ChallengeForwarded => "challenge_forwarded",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        if let Some(metrics) = &self.metrics {
+            metrics.requests.inc();
+            metrics.duration.observe(took);
+            if let Outcome::Refused(refusal) = self.outcome {
+                metrics.refused(refusal);
+            }
+        }
+        if self.is_written {
+            self.write(took);
+        }
+    }
+}
+
+impl Record {
+    fn write(&self, took: Duration) {
+        let (refusal, hint, loudness) = match self.outcome {
+            Outcome::Refused(refusal) => (
+                Some(refusal.label()),
+                Some(refusal.hint()),
+                refusal.loudness(),
+            ),
+            _ => (None, None, Loudness::Notice),
+        };
+        // `tracing` takes only a constant level, hence the two arms.
+        macro_rules! record {
+            ($level:ident) => {
+                $level!(
+                    target: "access",
+                    request_id = format_args!("{:032x}", self.request_id),
+                    client = %self.client,
+                    route = self.route.as_deref(),
+                    method = self.method.as_str(),
+                    status = self.status.map(|status| status.as_u16()),
+                    outcome = self.outcome.label(),
+                    refusal,
+                    hint,
+                    anchor = self.anchor.as_deref(),
+                    secret = self.secret.as_deref(),
+                    bytes = self.bytes,
+                    duration_ms = millis(took),
+                    upstream_ms = self.upstream_time.map(millis),
+                )
+            };
+        }
+        match loudness {
+            Loudness::Fault => record!(warn),
+            Loudness::Notice | Loudness::Noise => record!(info),
+        }
+    }
+}
+
+/// Milliseconds with three digits behind the point.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}

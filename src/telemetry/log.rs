@@ -1,0 +1,63 @@
+//! Where log lines go and how they look. Set once a process, by the command line.
+
+use std::io::IsTerminal as _;
+
+use tracing::{debug, info};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{Log, LogFormat, LogLevel};
+use crate::refusal::Loudness;
+use crate::tls::client_auth::Disbelief;
+
+/// Sends this process's log to standard error, in the configured form.
+pub fn init(log: &Log) {
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let is_text = match log.format {
+        LogFormat::Auto => is_terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let has_color =
+        is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(has_color);
+    // A second call finds the first one's subscriber in place, which is as good.
+    let _already_set = if is_text {
+        builder.try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
+}
+
+/// Logs why a connection ended before HTTP, with what was presented.
+pub(crate) fn hangup(peer: std::net::SocketAddr, disbelief: &Disbelief) {
+    let reason = disbelief.reason;
+    let facts = disbelief.presented.as_deref();
+    macro_rules! line {
+        ($level:ident) => {
+            $level!(
+                target: "handshake",
+                client = %peer,
+                reason = reason.label(),
+                subject = facts.map(|facts| facts.subject.as_str()),
+                issuer = facts.map(|facts| facts.issuer.as_str()),
+                serial = facts.map(|facts| facts.serial.as_str()),
+                sha256 = facts.map(|facts| facts.sha256.as_str()),
+                hint = reason.hint(),
+                "connection refused"
+            )
+        };
+    }
+    match reason.loudness() {
+        Loudness::Noise => line!(debug),
+        Loudness::Notice | Loudness::Fault => line!(info),
+    }
+}

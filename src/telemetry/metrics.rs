@@ -1,0 +1,348 @@
+//! Every metric of the program, each name once. Labels come from closed lists or from the
+//! configuration, never from a stranger; every series is there, at zero, from the start.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::histogram::Durations;
+use crate::refusal::{Hangup, Refusal};
+
+/// A gauge that counts things in bytes, seconds or pieces.
+type Level = Gauge<u64, AtomicU64>;
+
+/// The metrics of one proxy; handed down, never global.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) connections: Counter,
+    pub(crate) connections_open: Level,
+    pub(crate) connections_at_limit: Counter,
+    pub(crate) accept_errors: Counter,
+    pub(crate) handshakes_full: Counter,
+    pub(crate) handshakes_resumed: Counter,
+    pub(crate) requests_in_flight: Level,
+    pub(crate) body_memory_bytes: Level,
+    handshake_refusals: Vec<Counter>,
+    anchor_uses: Family<AnchorLabels, Counter>,
+    upstream_connects: Family<UpstreamLabels, Counter>,
+    upstream_retries: Family<UpstreamLabels, Counter>,
+    routes: RouteFamilies,
+}
+
+/// The metrics of one route, looked up once.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteMetrics {
+    pub(crate) requests: Counter,
+    pub(crate) events_verified: Counter,
+    pub(crate) verifications: Counter,
+    pub(crate) duration: Durations,
+    pub(crate) upstream_duration: Durations,
+    pub(crate) body_duration: Durations,
+    pub(crate) received_bytes: Counter,
+    last_verified_event: Level,
+    refusals: Vec<Counter>,
+    secret_uses: Vec<Counter>,
+}
+
+/// The metrics of one upstream, looked up once.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamMetrics {
+    pub(crate) connects: Counter,
+    pub(crate) retries: Counter,
+}
+
+#[derive(Clone, Debug, Default)]
+struct RouteFamilies {
+    requests: Family<RouteLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    events_verified: Family<RouteLabels, Counter>,
+    verifications: Family<RouteLabels, Counter>,
+    secret_uses: Family<SecretLabels, Counter>,
+    last_verified_event: Family<RouteLabels, Level>,
+    received_bytes: Family<RouteLabels, Counter>,
+    duration: Family<RouteLabels, Durations>,
+    upstream_duration: Family<RouteLabels, Durations>,
+    body_duration: Family<RouteLabels, Durations>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AnchorLabels {
+    anchor: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    route: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SecretLabels {
+    route: String,
+    secret: String,
+}
+
+/// The route label of requests that no route matched.
+pub(crate) const NO_ROUTE: &str = "none";
+
+impl Metrics {
+    /// Registers everything, at zero.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a second registry is a decision, not a default"
+    )]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("hubgate");
+        let r = &mut registry;
+        let handshakes: Family<KindLabels, Counter> = register(
+            r,
+            "handshakes",
+            "TLS handshakes that ended well, full or resumed",
+        );
+        let refused: Family<ReasonLabels, Counter> = register(
+            r,
+            "handshake_refusals",
+            "Connections that ended before HTTP, by reason",
+        );
+        Self {
+            connections: register(r, "connections", "Connections accepted"),
+            connections_open: register(r, "connections_open", "Connections open now"),
+            connections_at_limit: register(
+                r,
+                "connections_at_limit",
+                "Times that accepting waited because limits.connections was reached",
+            ),
+            accept_errors: register(
+                r,
+                "accept_errors",
+                "Failures to accept, such as no free descriptors",
+            ),
+            handshakes_full: handshakes.get_or_create_owned(&KindLabels { kind: "full" }),
+            handshakes_resumed: handshakes.get_or_create_owned(&KindLabels { kind: "resumed" }),
+            handshake_refusals: Hangup::ALL
+                .iter()
+                .map(|hangup| {
+                    refused.get_or_create_owned(&ReasonLabels {
+                        reason: hangup.label(),
+                    })
+                })
+                .collect(),
+            requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
+            body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
+            anchor_uses: register(
+                r,
+                "anchor_uses",
+                "Handshakes that a trust anchor vouched for",
+            ),
+            upstream_connects: register(
+                r,
+                "upstream_connects",
+                "Connections opened to an upstream",
+            ),
+            upstream_retries: register(
+                r,
+                "upstream_retries",
+                "Requests sent on a second connection because the first took nothing of them",
+            ),
+            routes: RouteFamilies::register(r),
+            registry,
+        }
+    }
+
+    /// The counter of one reason for a connection's end.
+    pub(crate) fn handshake_refusals(&self, hangup: Hangup) -> Option<&Counter> {
+        self.handshake_refusals.get(hangup as usize)
+    }
+
+    pub(crate) fn anchor(&self, label: &str) -> Counter {
+        self.anchor_uses.get_or_create_owned(&AnchorLabels {
+            anchor: label.to_owned(),
+        })
+    }
+
+    pub(crate) fn upstream(&self, name: &str) -> UpstreamMetrics {
+        let labels = UpstreamLabels {
+            upstream: name.to_owned(),
+        };
+        UpstreamMetrics {
+            connects: self.upstream_connects.get_or_create_owned(&labels),
+            retries: self.upstream_retries.get_or_create_owned(&labels),
+        }
+    }
+
+    /// The metrics of a route whose secrets have these labels.
+    pub(crate) fn route(
+        &self,
+        name: &str,
+        secrets: impl Iterator<Item = impl Into<String>>,
+    ) -> RouteMetrics {
+        self.routes.look_up(name, secrets)
+    }
+
+    /// All of them in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        encode(&mut text, &self.registry)
+            .unwrap_or_else(|_full| text.push_str("# cannot encode\n"));
+        text
+    }
+}
+
+impl RouteFamilies {
+    fn register(r: &mut Registry) -> Self {
+        Self {
+            requests: register(r, "requests", "Requests by route"),
+            refusals: register(r, "refusals", "Requests refused, by route and reason"),
+            events_verified: register(
+                r,
+                "events_verified",
+                "Event notifications whose signature was right",
+            ),
+            verifications: register(
+                r,
+                "verifications",
+                "Verification requests whose token was right",
+            ),
+            secret_uses: register(
+                r,
+                "secret_uses",
+                "Event notifications signed with an app secret, by its label",
+            ),
+            last_verified_event: register(
+                r,
+                "last_verified_event_timestamp_seconds",
+                "When the last genuine event came, in seconds since 1970; 0 = never",
+            ),
+            received_bytes: register(r, "received_bytes", "Bytes of request bodies received"),
+            duration: register(
+                r,
+                "request_duration_seconds",
+                "From the end of the headers to the answer",
+            ),
+            upstream_duration: register(
+                r,
+                "upstream_duration_seconds",
+                "The upstream's part of it",
+            ),
+            body_duration: register(
+                r,
+                "body_duration_seconds",
+                "The part spent receiving the body",
+            ),
+        }
+    }
+
+    fn look_up(
+        &self,
+        name: &str,
+        secrets: impl Iterator<Item = impl Into<String>>,
+    ) -> RouteMetrics {
+        let route = || name.to_owned();
+        let labels = RouteLabels { route: route() };
+        RouteMetrics {
+            requests: self.requests.get_or_create_owned(&labels),
+            events_verified: self.events_verified.get_or_create_owned(&labels),
+            verifications: self.verifications.get_or_create_owned(&labels),
+            duration: self.duration.get_or_create_owned(&labels),
+            upstream_duration: self.upstream_duration.get_or_create_owned(&labels),
+            body_duration: self.body_duration.get_or_create_owned(&labels),
+            received_bytes: self.received_bytes.get_or_create_owned(&labels),
+            last_verified_event: self.last_verified_event.get_or_create_owned(&labels),
+            refusals: Refusal::ALL
+                .iter()
+                .map(|refusal| RefusalLabels {
+                    route: route(),
+                    reason: refusal.label(),
+                })
+                .map(|labels| self.refusals.get_or_create_owned(&labels))
+                .collect(),
+            secret_uses: secrets
+                .map(|secret| SecretLabels {
+                    route: route(),
+                    secret: secret.into(),
+                })
+                .map(|labels| self.secret_uses.get_or_create_owned(&labels))
+                .collect(),
+        }
+    }
+}
+
+impl RouteMetrics {
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        if let Some(counter) = self.refusals.get(refusal as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A genuine event, signed with the secret at `index` of the route's list.
+    pub(crate) fn event_verified(&self, index: usize, now: SystemTime) {
+        self.events_verified.inc();
+        if let Some(counter) = self.secret_uses.get(index) {
+            counter.inc();
+        }
+        let seconds = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        self.last_verified_event.set(seconds);
+    }
+}
+
+/// Lowers the gauge that it raised when it is dropped, also when a future is dropped half-way.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    metrics: Arc<Metrics>,
+    level: fn(&Metrics) -> &Level,
+}
+
+impl Raised {
+    pub(crate) fn new(metrics: &Arc<Metrics>, level: fn(&Metrics) -> &Level) -> Self {
+        level(metrics).inc();
+        Self {
+            metrics: Arc::clone(metrics),
+            level,
+        }
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        (self.level)(&self.metrics).dec();
+    }
+}
+
+fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: prometheus_client::registry::Metric + Clone + Default,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}

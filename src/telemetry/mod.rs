@@ -1,0 +1,8 @@
+//! What happened, for those who were not there: log lines, counters, one record a request.
+//!
+//! Rooms on the road return values; only the conductors and `app` write here.
+
+pub mod access;
+pub mod histogram;
+pub mod log;
+pub mod metrics;

@@ -1,0 +1,157 @@
+//! Serves HTTP/1.1 or HTTP/2 on one connection until it ends, is drained, or takes too long.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, sleep_until};
+
+use super::caller_io::CallerIo;
+use super::pace::{Pace, Phase};
+use super::respond::Answer;
+use crate::config::Limits;
+
+/// Serves one connection; `answer` is called for each request, `draining` ends when no further
+/// request should be taken.
+pub(crate) async fn serve<F, A, D>(
+    io: CallerIo,
+    is_h2: bool,
+    pace: Rc<Pace>,
+    limits: &Limits,
+    answer: F,
+    draining: D,
+) where
+    F: Fn(Request<Incoming>) -> A,
+    A: Future<Output = Answer> + 'static,
+    D: Future<Output = ()>,
+{
+    // Boxed: an idle connection then holds a pointer, not the room for a whole exchange.
+    let service = service_fn(move |request| {
+        let answer = Box::pin(answer(request));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let io = TokioIo::new(io);
+    if is_h2 {
+        let connection = h2_builder(limits).serve_connection(io, service);
+        drive(
+            pin!(connection),
+            http2::Connection::graceful_shutdown,
+            &pace,
+            draining,
+        )
+        .await;
+    } else {
+        let connection = h1_builder(limits).serve_connection(io, service);
+        drive(
+            pin!(connection),
+            http1::Connection::graceful_shutdown,
+            &pace,
+            draining,
+        )
+        .await;
+    }
+}
+
+fn h1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_headers(limits.header_max_count.get())
+        .max_header_size(limits.header_max_bytes.get())
+        // No timer: `Pace` keeps the time of headers and of idleness.
+        .header_read_timeout(None);
+    builder
+}
+
+fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .max_concurrent_streams(limits.h2_concurrent_streams)
+        .max_pending_accept_reset_streams(limits.h2_pending_resets)
+        .max_local_error_reset_streams(limits.h2_pending_resets)
+        .max_header_list_size(u32::try_from(limits.header_max_bytes.get()).unwrap_or(u32::MAX))
+        // A whole large event may be on its way at once; the shared body memory bounds the rest.
+        .initial_stream_window_size(H2_WINDOW_BYTES)
+        .initial_connection_window_size(H2_WINDOW_BYTES);
+    builder
+}
+
+/// One megabyte in flight on a connection.
+const H2_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
+/// too long; drops it when a phase outlasts its limit otherwise.
+async fn drive<C: Future>(
+    mut connection: Pin<&mut C>,
+    end_gracefully: impl Fn(Pin<&mut C>),
+    pace: &Pace,
+    draining: impl Future<Output = ()>,
+) {
+    let mut draining = pin!(draining);
+    let mut is_ending = false;
+    let mut armed = Instant::now() + FAR;
+    let mut timer = pin!(sleep_until(armed));
+    poll_fn(|cx| {
+        if !is_ending && (draining.as_mut().poll(cx).is_ready() || pace.is_exhausted()) {
+            is_ending = true;
+            end_gracefully(connection.as_mut());
+        }
+        // An error here is the caller's, and hyper has answered it as far as it can be answered.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_ending && pace.is_exhausted() {
+            is_ending = true;
+            end_gracefully(connection.as_mut());
+            cx.waker().wake_by_ref();
+        }
+        loop {
+            let deadline = pace.deadline().unwrap_or_else(|| Instant::now() + FAR);
+            if deadline < armed {
+                armed = deadline;
+                timer.as_mut().reset(armed);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if deadline > Instant::now() {
+                // The deadline moved on since the timer was armed.
+                armed = deadline;
+                timer.as_mut().reset(armed);
+                continue;
+            }
+            if is_ending || !matches!(pace.phase(), Phase::Waiting(_)) {
+                return Poll::Ready(());
+            }
+            // Idle for too long: say goodbye properly, and give that a moment.
+            is_ending = true;
+            end_gracefully(connection.as_mut());
+            pace.linger();
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
+}
+
+/// Later than any deadline, near enough for the timer wheel.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs hyper's HTTP/2 streams on the worker that owns the connection.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

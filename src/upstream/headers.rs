@@ -1,0 +1,215 @@
+//! Which headers the application sees: the caller's own, less what only we may say, plus what we
+//! proved; and which of its headers the caller sees.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::webhook::signature::SIGNATURE_HEADER;
+
+/// What is true of a request; every header here is set by us and by nobody else.
+pub(crate) struct Truth<'a> {
+    /// Address of the caller.
+    pub(crate) forwarded_for: &'a HeaderValue,
+    /// Port that it connected to.
+    pub(crate) forwarded_port: &'a HeaderValue,
+    /// Host that it asked for.
+    pub(crate) forwarded_host: HeaderValue,
+    /// The proven leaf after RFC 9440, if there is one.
+    pub(crate) client_cert: Option<&'a HeaderValue>,
+    /// Our name for this request.
+    pub(crate) request_id: HeaderValue,
+    /// What was proven.
+    pub(crate) verified: HeaderValue,
+}
+
+/// Headers to the application.
+pub(crate) fn towards_upstream(headers: &mut HeaderMap, truth: Truth<'_>) {
+    remove_hop_by_hop(headers);
+    remove_claims(headers);
+    headers.remove(EXPECT);
+    headers.insert(HOST, truth.forwarded_host.clone());
+    headers.insert(X_FORWARDED_FOR, truth.forwarded_for.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_FORWARDED_HOST, truth.forwarded_host);
+    headers.insert(X_FORWARDED_PORT, truth.forwarded_port.clone());
+    if let Some(client_cert) = truth.client_cert {
+        headers.insert(CLIENT_CERT, client_cert.clone());
+    }
+    headers.insert(X_REQUEST_ID, truth.request_id);
+    headers.insert(X_HUBGATE_VERIFIED, truth.verified);
+}
+
+/// Headers to the caller: end-to-end ones only.
+pub(crate) fn towards_caller(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    // Ours is written from the body that we send.
+    headers.remove(CONTENT_LENGTH);
+}
+
+/// RFC 9110 section 7.6.1: the fixed ones, and whatever `Connection` names.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Options of `Connection` that name a header, save those that a sender must not make us drop.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = headers.get_all(CONNECTION).iter();
+    let options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .filter(|name| ![SIGNATURE_HEADER, HOST, CONTENT_LENGTH, CONTENT_TYPE].contains(name))
+        .collect()
+}
+
+/// Removes what a sender has no business to say: who it is, whom it came through, what was proven.
+fn remove_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name.as_str()))
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+/// Names are lower case here. One with an underscore reaches a CGI-style application under the
+/// same name as one with a hyphen, so none passes (nginx drops them by default, too).
+fn is_claim(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => name.starts_with("client-cert") || name.contains('_'),
+        Some(b'f') => name == FORWARDED.as_str() || name.contains('_'),
+        Some(b'x') => {
+            CLAIM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.contains('_')
+        }
+        _ => name.contains('_'),
+    }
+}
+
+const CLAIM_PREFIXES: [&str; 9] = [
+    "x-forwarded-",
+    "x-real-ip",
+    "x-client-cert",
+    "x-client-dn",
+    "x-client-verify",
+    "x-ssl-client-",
+    "x-amzn-mtls-",
+    "x-hubgate-",
+    "x-request-id",
+];
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_HUBGATE_VERIFIED: HeaderName = HeaderName::from_static("x-hubgate-verified");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn truth<'a>(address: &'a HeaderValue, port: &'a HeaderValue) -> Truth<'a> {
+        Truth {
+            forwarded_for: address,
+            forwarded_port: port,
+            forwarded_host: HeaderValue::from_static("hooks.example"),
+            client_cert: None,
+            request_id: HeaderValue::from_static("id"),
+            verified: HeaderValue::from_static("signature"),
+        }
+    }
+
+    fn forwarded(given: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("valid name");
+            headers.append(name, HeaderValue::from_str(value).expect("valid value"));
+        }
+        let (address, port) = (
+            HeaderValue::from_static("192.0.2.1"),
+            HeaderValue::from_static("8443"),
+        );
+        towards_upstream(&mut headers, truth(&address, &port));
+        headers
+    }
+
+    #[test]
+    fn identity_that_a_sender_claims_never_passes_in_any_dialect() {
+        let names = [
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Client-Cert",
+            "X-Real-IP",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-SSL-Client-Verify",
+            "X-SSL-Client-S-DN",
+            "X-Client-Cert-Subject",
+            "X-Client-DN",
+            "X-Amzn-Mtls-Clientcert-Leaf",
+            "X-Hubgate-Verified",
+            "X-Request-Id",
+            "X_SSL_CLIENT_VERIFY",
+            "client_cert",
+            "ssl_client_verify",
+        ];
+        let given: Vec<_> = names.iter().map(|name| (*name, "forged")).collect();
+        let headers = forwarded(&given);
+        assert!(
+            headers.values().all(|value| value != "forged"),
+            "{headers:?}"
+        );
+    }
+
+    #[test]
+    fn connection_cannot_hide_the_signature_the_host_or_the_type() {
+        let headers = forwarded(&[
+            (
+                "connection",
+                "x-hub-signature-256, host, content-type, x-drop-me, keep-alive",
+            ),
+            ("x-hub-signature-256", "sha256=00"),
+            ("content-type", "application/json"),
+            ("x-drop-me", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+        ]);
+        assert_eq!(
+            headers.get("x-hub-signature-256").expect("kept"),
+            "sha256=00"
+        );
+        assert_eq!(
+            headers.get("content-type").expect("kept"),
+            "application/json"
+        );
+        assert_eq!(headers.get("host").expect("kept"), "hooks.example");
+        for gone in ["connection", "x-drop-me", "keep-alive", "te", "upgrade"] {
+            assert!(!headers.contains_key(gone), "{gone}");
+        }
+    }
+}

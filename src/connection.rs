@@ -1,0 +1,128 @@
+//! Conducts one connection: permit, TLS handshake, HTTP; records how it went, once.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::HandshakeKind;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::exchange;
+use crate::http::caller_io::CallerIo;
+use crate::http::pace::Pace;
+use crate::http::serve::serve;
+use crate::listener::Permit;
+use crate::refusal::Hangup;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Raised;
+use crate::tls::client_auth::{Disbelief, VerifiedClient};
+use crate::worker::{Busy, Worker};
+
+/// Who is on the other end, as far as it was proven.
+pub(crate) struct Caller {
+    pub(crate) address: SocketAddr,
+    /// Proven under the trust that was current when the connection began.
+    pub(crate) client: Option<Arc<VerifiedClient>>,
+    /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
+    pub(crate) forwarded_for: HeaderValue,
+    pub(crate) forwarded_port: HeaderValue,
+}
+
+/// One connection, as its requests see it.
+pub(crate) struct Connected {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) caller: Caller,
+    pub(crate) pace: Rc<Pace>,
+}
+
+/// Serves an accepted connection in a task of its own.
+pub(crate) fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    let metrics = &worker.shared.metrics;
+    metrics.connections.inc();
+    let open = Raised::new(metrics, |metrics| &metrics.connections_open);
+    let busy = Busy::new(worker);
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        conduct(worker, stream, peer).await;
+        drop((busy, open, permit));
+    });
+}
+
+async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    // [::ffff:192.0.2.1] is a v4 caller on a socket that takes both.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    // An answer is one write; it must not wait for the one before to be acknowledged.
+    let port = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.local_addr())
+        .map_or(0, |local| local.port());
+    let (tls, client) = match handshake(&worker, stream).await {
+        Ok(done) => done,
+        Err(disbelief) => {
+            if let Some(counter) = worker.shared.metrics.handshake_refusals(disbelief.reason) {
+                counter.inc();
+            }
+            return log::hangup(peer, &disbelief);
+        }
+    };
+    let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let limits = worker.local().generation.config.limits.clone();
+    let pace = Rc::new(Pace::new(&limits, is_h2));
+    let connected = Rc::new(Connected {
+        caller: Caller {
+            address: peer,
+            client,
+            forwarded_for: HeaderValue::try_from(peer.ip().to_string())
+                .unwrap_or(HeaderValue::from_static("unknown")),
+            forwarded_port: HeaderValue::from(port),
+        },
+        worker: Rc::clone(&worker),
+        pace: Rc::clone(&pace),
+    });
+    let io = CallerIo::new(tls, Rc::clone(&pace));
+    let answer = move |request| exchange::answer(Rc::clone(&connected), request);
+    serve(
+        io,
+        is_h2,
+        pace,
+        &limits,
+        answer,
+        worker.shared.watcher.clone().draining(),
+    )
+    .await;
+}
+
+async fn handshake(
+    worker: &Worker,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, Option<Arc<VerifiedClient>>), Disbelief> {
+    let local = worker.local();
+    let limit = local.generation.config.limits.handshake_timeout;
+    let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream);
+    let tls = match timeout(limit, accept).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return Err(local.tls.explain(&error)),
+        Err(_elapsed) => {
+            return Err(Disbelief {
+                reason: Hangup::HandshakeTimeout,
+                presented: None,
+            });
+        }
+    };
+    let session = tls.get_ref().1;
+    // Resumed or not: what the session says of its peer is proven again, now, under this trust.
+    let client = local.tls.prove(session)?;
+    let metrics = &worker.shared.metrics;
+    match session.handshake_kind() {
+        Some(HandshakeKind::Resumed) => metrics.handshakes_resumed.inc(),
+        _ => metrics.handshakes_full.inc(),
+    };
+    if let Some(client) = &client {
+        metrics.anchor(client.anchor()).inc();
+    }
+    Ok((tls, client))
+}

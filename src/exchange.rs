@@ -1,0 +1,291 @@
+//! Conducts one request: route, proofs, upstream, answer; records how it went, once.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::header::{CONNECTION, UPGRADE};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+
+use crate::config::{Demand, Verification};
+use crate::connection::Connected;
+use crate::http::body::{BodyLimits, receive};
+use crate::http::respond::{self, Answer};
+use crate::refusal::Refusal;
+use crate::route::{self, WebhookRoute};
+use crate::telemetry::access::{Outcome, Record};
+use crate::upstream::RequestBody;
+use crate::upstream::headers::{Truth, towards_caller, towards_upstream};
+use crate::webhook::challenge::VerificationRequest;
+use crate::webhook::signature::{Check, Claim};
+use crate::worker::{Busy, Local};
+
+/// Answers one request, whatever it is.
+pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+    let in_flight = connected.pace.request_began();
+    let local = connected.worker.local();
+    let version = request.version();
+    let mut record = Record {
+        client: connected.caller.address,
+        request_id: connected.worker.next_request_id(),
+        method: request.method().clone(),
+        route: None,
+        metrics: None,
+        anchor: connected
+            .caller
+            .client
+            .as_ref()
+            .map(|client| client.anchor_label()),
+        secret: None,
+        outcome: Outcome::CallerGone,
+        status: None,
+        bytes: 0,
+        began: Instant::now(),
+        upstream_time: None,
+        is_written: local.generation.config.log.access,
+    };
+    let exchange = Exchange {
+        connected: &connected,
+        local: &local,
+    };
+    let mut answer = match exchange.conduct(request, &mut record).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            record.outcome = Outcome::Refused(refusal);
+            respond::refusal(refusal)
+        }
+    };
+    // RFC 9113 section 8.2.2: HTTP/2 has no such header.
+    if version != Version::HTTP_2
+        && (connected.pace.is_body_unread() || connected.pace.is_exhausted())
+    {
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.status = Some(answer.status());
+    drop(in_flight);
+    answer
+}
+
+struct Exchange<'a> {
+    connected: &'a Rc<Connected>,
+    local: &'a Rc<Local>,
+}
+
+impl Exchange<'_> {
+    async fn conduct(
+        &self,
+        request: Request<Incoming>,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        let (parts, body) = request.into_parts();
+        // Until it is read: a refusal on the way there leaves it on the line.
+        self.connected.pace.set_body_unread(!body.is_end_stream());
+        let (host, route) = match self.find_route(&parts) {
+            Ok(found) => found,
+            Err(refusal) => {
+                record.metrics = Some(self.local.generation.routes.unmatched.clone());
+                return Err(refusal);
+            }
+        };
+        record.route = Some(Arc::clone(&route.name));
+        record.metrics = Some(route.metrics.clone());
+        match parts.method {
+            Method::POST => self.event(route, host, parts, body, record).await,
+            Method::GET if route.verification != Verification::Off => {
+                self.verification(route, host, parts, record).await
+            }
+            _ => Err(Refusal::MethodNotAllowed),
+        }
+    }
+
+    fn find_route(&self, parts: &Parts) -> Result<(Authority, &Arc<WebhookRoute>), Refusal> {
+        if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        let host = route::host(parts)?;
+        let route = self.local.generation.routes.find(&host, parts.uri.path())?;
+        if parts.headers.contains_key(UPGRADE) {
+            return Err(Refusal::UpgradeNotAllowed);
+        }
+        Ok((host, route))
+    }
+
+    fn demand_certificate(&self, demand: Demand) -> Result<(), Refusal> {
+        match demand {
+            Demand::Required if self.connected.caller.client.is_none() => {
+                Err(Refusal::CertificateMissing)
+            }
+            Demand::Required | Demand::None => Ok(()),
+        }
+    }
+
+    async fn event(
+        &self,
+        route: &WebhookRoute,
+        host: Authority,
+        parts: Parts,
+        body: Incoming,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        self.demand_certificate(route.client_certificate)?;
+        let claim = Claim::read(&parts.headers)?;
+        let permit = self.connected.worker.admit()?;
+        let limits = &self.local.generation.config.limits;
+        let body_limits = BodyLimits {
+            max_bytes: limits.body_max_bytes.get(),
+            timeout: limits.body_timeout,
+        };
+        let mut check = Check::begin(&route.signing_keys, claim);
+        let memory = &self.connected.worker.shared.body_memory;
+        let began = Instant::now();
+        let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
+        self.connected.pace.set_body_unread(false);
+        record.bytes = check.length();
+        route
+            .metrics
+            .received_bytes
+            .inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
+        route.metrics.body_duration.observe(began.elapsed());
+        let verified = check.finish(&route.signing_keys, held)?;
+        let (index, label) = verified.secret.clone();
+        record.secret = Some(label);
+        route.metrics.event_verified(index, SystemTime::now());
+        let verified_by = if self.has_client() {
+            "client-certificate, signature"
+        } else {
+            "signature"
+        };
+        let mut answer = self
+            .forward(
+                route,
+                host,
+                parts,
+                verified.into(),
+                verified_by,
+                permit,
+                record,
+            )
+            .await?;
+        // Meta takes every status but 200 for a failure and delivers again.
+        if answer.status().is_success() {
+            *answer.status_mut() = StatusCode::OK;
+        }
+        record.outcome = Outcome::Delivered;
+        Ok(answer)
+    }
+
+    async fn verification(
+        &self,
+        route: &WebhookRoute,
+        host: Authority,
+        parts: Parts,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        self.demand_certificate(route.verification_client_certificate)?;
+        let request = VerificationRequest::read(parts.uri.query())?;
+        let proven = route.verify_tokens.check(request)?;
+        record.secret = Some(Arc::clone(&proven.token));
+        route.metrics.verifications.inc();
+        if route.verification == Verification::Answer {
+            record.outcome = Outcome::ChallengeAnswered;
+            return Ok(respond::challenge(proven));
+        }
+        let permit = self.connected.worker.admit()?;
+        let verified_by = if self.has_client() {
+            "client-certificate, verify-token"
+        } else {
+            "verify-token"
+        };
+        let answer = self
+            .forward(
+                route,
+                host,
+                parts,
+                RequestBody::empty(),
+                verified_by,
+                permit,
+                record,
+            )
+            .await?;
+        record.outcome = Outcome::ChallengeForwarded;
+        Ok(answer)
+    }
+
+    fn has_client(&self) -> bool {
+        self.connected.caller.client.is_some()
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is needed once, and a bag would have no name"
+    )]
+    async fn forward(
+        &self,
+        route: &WebhookRoute,
+        host: Authority,
+        parts: Parts,
+        body: RequestBody,
+        verified_by: &'static str,
+        permit: tokio::sync::OwnedSemaphorePermit,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        let pool = Rc::clone(self.local.pool(route.upstream)?);
+        let request = self.upstream_request(host, parts, body, verified_by, record.request_id)?;
+        let busy = Busy::new(&self.connected.worker);
+        let began = Instant::now();
+        // A task of its own: a caller that hangs up does not take a begun delivery with it.
+        let exchange = tokio::task::spawn_local(async move {
+            let answer = pool.exchange(request).await;
+            drop((permit, busy));
+            answer
+        });
+        let answer = exchange.await.unwrap_or(Err(Refusal::UpstreamBroken));
+        let took = began.elapsed();
+        record.upstream_time = Some(took);
+        route.metrics.upstream_duration.observe(took);
+        let (mut head, body) = answer?.into_parts();
+        towards_caller(&mut head.headers);
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        Ok(Response::from_parts(head, Full::new(body)))
+    }
+
+    fn upstream_request(
+        &self,
+        host: Authority,
+        parts: Parts,
+        body: RequestBody,
+        verified_by: &'static str,
+        request_id: u128,
+    ) -> Result<Request<RequestBody>, Refusal> {
+        let caller = &self.connected.caller;
+        let mut headers: HeaderMap = parts.headers;
+        let truth = Truth {
+            forwarded_for: &caller.forwarded_for,
+            forwarded_port: &caller.forwarded_port,
+            forwarded_host: HeaderValue::try_from(host.as_str())
+                .map_err(|_invalid| Refusal::HostInvalid)?,
+            client_cert: caller.client.as_ref().map(|client| client.client_cert()),
+            request_id: HeaderValue::try_from(format!("{request_id:032x}"))
+                .map_err(|_never| Refusal::HostInvalid)?,
+            verified: HeaderValue::from_static(verified_by),
+        };
+        towards_upstream(&mut headers, truth);
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method;
+        // The path as it came, byte for byte; the origin form is what a server is sent.
+        *request.uri_mut() = parts
+            .uri
+            .path_and_query()
+            .cloned()
+            .map_or(Uri::default(), Uri::from);
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}

@@ -1,0 +1,121 @@
+//! Sockets to listen on, and accepting from them without spinning or running over.
+//!
+//! Each worker has a socket of its own on each address (`SO_REUSEPORT`), so that no connection
+//! crosses cores. A connection is accepted only once there is a permit for it; until then it waits
+//! in the kernel's queue.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::telemetry::metrics::Metrics;
+
+/// Binds `address` once for each worker. Port 0 is resolved by the first, taken by the others.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    // Without SO_REUSEPORT first: with it, a second hubgate on the same port would bind happily
+    // and take half of the connections.
+    let probe = socket(address, false)?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    (0..workers)
+        .map(|_| {
+            let listener = socket(address, true)?;
+            listener.listen(BACKLOG)?;
+            Ok(listener.into())
+        })
+        .collect()
+}
+
+fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections of the process before us may still be in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    if address.is_ipv6() {
+        // `[::]` takes IPv4 too, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// What the kernel may queue while all workers are busy; it cuts this to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// The places for connections, shared by all workers.
+#[derive(Clone, Debug)]
+pub(crate) struct Permits(Arc<Semaphore>);
+
+/// One open connection's place.
+#[derive(Debug)]
+pub(crate) struct Permit(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+impl Permits {
+    pub(crate) fn new(connections: usize) -> Self {
+        Self(Arc::new(Semaphore::new(
+            connections.min(Semaphore::MAX_PERMITS),
+        )))
+    }
+
+    async fn take(&self, metrics: &Metrics) -> Option<Permit> {
+        if let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() {
+            return Some(Permit(permit));
+        }
+        metrics.connections_at_limit.inc();
+        Arc::clone(&self.0).acquire_owned().await.ok().map(Permit)
+    }
+}
+
+/// Accepts one connection; backs off while the system cannot give one.
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    permits: &Permits,
+    metrics: &Metrics,
+) -> Option<(TcpStream, SocketAddr, Permit)> {
+    let permit = permits.take(metrics).await?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return Some((stream, peer, permit)),
+            // The caller was gone before we came: the next one is not to blame.
+            Err(error) if is_about_one_connection(&error) => {
+                metrics.accept_errors.inc();
+            }
+            Err(error) => {
+                metrics.accept_errors.inc();
+                // Told when it begins, not each time: the pause grows to its longest and stays.
+                if pause == FIRST_PAUSE {
+                    warn!(%error, "cannot accept connections; trying again");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Out of descriptors or memory does not pass in less.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// An operator who raised the limit should not have to wait for longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -1,7 +1,22 @@
 //! hubgate: a reverse proxy that lets in only what Meta really sent.
 // The map is written when the rooms stand; see the bottom of this change.
 
+pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod config;
+mod connection;
+mod exchange;
+pub mod generation;
+mod http;
+pub mod lifecycle;
+mod listener;
 pub mod refusal;
 pub mod rehearsal;
+mod route;
+mod signals;
+pub mod telemetry;
+pub mod tls;
+mod upstream;
+mod webhook;
+mod worker;

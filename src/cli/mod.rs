@@ -1,6 +1,11 @@
 //! The command line: one file a command. The only room that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this room talks to people"
+)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -44,4 +49,9 @@ pub fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     })
+}
+
+/// Loads a configuration; every fault of it is in the error, a line each.
+fn load(path: &Path) -> anyhow::Result<crate::config::Config> {
+    Ok(crate::config::Config::load(path)?)
 }

@@ -1,0 +1,110 @@
+//! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`.
+//!
+//! Plain HTTP/1.1, a few connections at a time, nothing that changes anything.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::task::LocalSet;
+use tracing::error;
+
+use crate::lifecycle::Phase;
+use crate::worker::Shared;
+
+/// Serves until draining begins.
+pub(crate) fn run(runtime: &Runtime, socket: std::net::TcpListener, shared: &Arc<Shared>) {
+    LocalSet::new().block_on(runtime, async {
+        let listener = match TcpListener::from_std(socket) {
+            Ok(listener) => listener,
+            Err(error) => return error!(%error, "cannot serve the admin address"),
+        };
+        tokio::select! {
+            () = shared.watcher.clone().draining() => {}
+            () = accept_loop(&listener, shared) => {}
+        }
+    });
+}
+
+async fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_local(async move {
+            serve(stream, shared).await;
+            drop(place);
+        });
+    }
+}
+
+/// A scraper, a health check, a person; not a load.
+const CONNECTIONS_MAX: usize = 32;
+
+/// After a failed accept, so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request must be complete, and a kept connection used again, within this time.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = answer(&request, &shared);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    let _caller_told = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
+    }
+    match request.uri().path() {
+        "/live" => text(StatusCode::OK, TEXT, "live\n"),
+        "/ready" if shared.watcher.phase() == Phase::Serving => {
+            text(StatusCode::OK, TEXT, "ready\n")
+        }
+        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
+        "/metrics" => text(StatusCode::OK, OPEN_METRICS, shared.render_metrics()),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "try /live, /ready or /metrics\n",
+        ),
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

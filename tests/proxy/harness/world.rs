@@ -1,0 +1,292 @@
+//! The proxy in its surroundings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hubgate::app::{self, Running};
+use hubgate::config::Config;
+use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
+use hubgate::rehearsal::sender::{Answer, Message, Options, SendError, Sender};
+use tempfile::TempDir;
+
+use super::application::Application;
+
+/// 32 hex digits, as Meta's dashboard shows them.
+pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const VERIFY_TOKEN: &str = "a token of our own";
+/// The callback path of the webhook that every world has.
+pub const PATH: &str = "/webhooks";
+
+/// What a world is made of; everything has a default.
+pub struct Plan {
+    /// The anchors that are trusted: label and certificate.
+    anchors: Vec<(String, String)>,
+    /// Lines for each section of the configuration.
+    server: String,
+    limits: String,
+    upstream: String,
+    client_certificate: String,
+    webhook: String,
+    more: String,
+    upstream_url: Option<String>,
+}
+
+pub struct World {
+    pub dir: TempDir,
+    /// The CA with pathlen 0 that signs Meta's leaf directly.
+    pub meta_ca: Authority,
+    /// The root and issuing CA of the chain from before.
+    pub digicert_root: Authority,
+    pub digicert: Authority,
+    pub server_ca: Authority,
+    pub app: Application,
+    pub proxy: Running,
+}
+
+impl Plan {
+    /// Both anchors trusted, one webhook, an application that says `ok`.
+    pub fn new() -> Self {
+        Self {
+            anchors: Vec::new(),
+            server: String::new(),
+            limits: String::new(),
+            upstream: String::new(),
+            client_certificate: String::new(),
+            webhook: String::new(),
+            more: String::new(),
+            upstream_url: None,
+        }
+    }
+
+    /// A line more in `[limits]`.
+    pub fn limit(mut self, line: &str) -> Self {
+        self.limits += &format!("{line}\n");
+        self
+    }
+
+    /// A line more in `[server]`.
+    pub fn server(mut self, line: &str) -> Self {
+        self.server += &format!("{line}\n");
+        self
+    }
+
+    /// A line more in `[[upstream]]`.
+    pub fn upstream(mut self, line: &str) -> Self {
+        self.upstream += &format!("{line}\n");
+        self
+    }
+
+    /// Another place for the upstream than the world's application.
+    pub fn upstream_url(mut self, url: &str) -> Self {
+        self.upstream_url = Some(url.to_owned());
+        self
+    }
+
+    /// A line more in `[client_certificate]`.
+    pub fn client_certificate(mut self, line: &str) -> Self {
+        self.client_certificate += &format!("{line}\n");
+        self
+    }
+
+    /// A line more in the `[[webhook]]` at [`PATH`].
+    pub fn webhook(mut self, line: &str) -> Self {
+        self.webhook += &format!("{line}\n");
+        self
+    }
+
+    /// Whole sections at the end of the file, `{dir}` standing for the world's directory.
+    pub fn more(mut self, sections: &str) -> Self {
+        self.more += sections;
+        self
+    }
+
+    /// Trusts this authority, and none but those named so.
+    pub fn trust(mut self, label: &str, authority: &Authority) -> Self {
+        self.anchors
+            .push((label.to_owned(), authority.certificate_pem()));
+        self
+    }
+
+    pub async fn start(self) -> World {
+        let app = Application::start().await;
+        self.start_before(app).await
+    }
+
+    pub async fn start_before(mut self, app: Application) -> World {
+        let meta_ca = Authority::root(Ca::meta());
+        let digicert_root = Authority::root(Ca::digicert_root());
+        let digicert = digicert_root.intermediate(Ca::digicert_intermediate());
+        let server_ca = Authority::root(Ca::named("a root that browsers know"));
+        if self.anchors.is_empty() {
+            self = self
+                .trust("meta", &meta_ca)
+                .trust("digicert", &digicert_root);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let server = server_ca.issue(Leaf::loopback_server());
+        let url = self
+            .upstream_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", app.address));
+        let config = self.write(dir.path(), &server, &url);
+        let config = Config::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
+        let proxy = app::start(config).unwrap();
+        World {
+            dir,
+            meta_ca,
+            digicert_root,
+            digicert,
+            server_ca,
+            app,
+            proxy,
+        }
+    }
+
+    fn write(&self, dir: &Path, server: &Identity, upstream_url: &str) -> std::path::PathBuf {
+        let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
+        write("server.pem", &server.chain_pem());
+        write("server.key", &server.key_pem());
+        write("app-secret", APP_SECRET);
+        write("verify-token", VERIFY_TOKEN);
+        let mut anchors = String::new();
+        for (label, pem) in &self.anchors {
+            write(&format!("{label}.pem"), pem);
+            anchors += &format!("\"{label}.pem\", ");
+        }
+        let Self {
+            server,
+            limits,
+            upstream,
+            client_certificate,
+            webhook,
+            more,
+            ..
+        } = self;
+        let secrets = default_line(
+            webhook,
+            "app_secrets",
+            "app_secrets = [{ file = \"app-secret\" }]",
+        );
+        let token = default_line(
+            webhook,
+            "verify_token",
+            "verify_token = { file = \"verify-token\" }",
+        );
+        let workers = default_line(server, "workers", "workers = 1");
+        let more = more.replace("{dir}", &dir.display().to_string());
+        let text = format!(
+            r#"
+[server]
+listen = ["127.0.0.1:0"]
+certificate = "server.pem"
+private_key = "server.key"
+{workers}
+{server}
+[client_certificate]
+trust_anchors = [{anchors}]
+{client_certificate}
+[limits]
+{limits}
+[admin]
+listen = "127.0.0.1:0"
+[[upstream]]
+name = "app"
+url = "{upstream_url}"
+{upstream}
+[[webhook]]
+path = "{PATH}"
+upstream = "app"
+{secrets}
+{token}
+{webhook}
+{more}"#
+        );
+        let path = dir.join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// The default line, unless the plan has one of its own for this key.
+fn default_line<'a>(lines: &str, key: &str, default: &'a str) -> &'a str {
+    let is_there = lines
+        .lines()
+        .any(|line| line.split('=').next().is_some_and(|k| k.trim() == key));
+    if is_there { "" } else { default }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Plan::new().start().await
+    }
+
+    /// A caller without a certificate, to the webhook.
+    pub fn stranger(&self) -> Options {
+        let options = Options::to_local(self.proxy.addresses()[0], PATH).unwrap();
+        options.trusting(&self.server_ca)
+    }
+
+    /// A caller with this certificate, to the webhook.
+    pub fn caller(&self, identity: Identity) -> Options {
+        self.stranger().identity(identity)
+    }
+
+    /// Meta, as it is since 2026.
+    pub fn meta(&self) -> Options {
+        self.caller(self.meta_ca.issue(Leaf::meta()))
+    }
+
+    /// Meta, as it was until 2026.
+    pub fn meta_before(&self) -> Options {
+        self.caller(self.digicert.issue(Leaf::meta()))
+    }
+
+    /// The value of one series in the proxy's metrics; absent is an error of the test.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.proxy.metrics();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no series `{series}` in:\n{text}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits until the series has this value: what is counted may be counted after the answer.
+    pub async fn until_metric(&self, series: &str, expected: f64) {
+        let reached = async {
+            while self.metric(series) != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        assert!(
+            reached.is_ok(),
+            "`{series}` is {}, not {expected}",
+            self.metric(series)
+        );
+    }
+
+    /// How often a handshake was refused for `reason`.
+    pub async fn until_handshake_refused(&self, reason: &str, times: usize) {
+        let series = format!("hubgate_handshake_refusals_total{{reason=\"{reason}\"}}");
+        self.until_metric(&series, times as f64).await;
+    }
+
+    /// How often a request to the webhook at [`PATH`] was refused for `reason`.
+    pub async fn until_refused(&self, reason: &str, times: usize) {
+        let series = format!("hubgate_refusals_total{{route=\"{PATH}\",reason=\"{reason}\"}}");
+        self.until_metric(&series, times as f64).await;
+    }
+}
+
+/// One message over a connection of its own.
+pub async fn send(options: Options, message: Message) -> Result<Answer, SendError> {
+    Sender::new(options)?.send(message).await
+}
+
+/// A signed event with this body.
+pub fn event(body: impl Into<bytes::Bytes>) -> Message {
+    Message::event(APP_SECRET, body)
+}

@@ -1,0 +1,13 @@
+//! Behaviour of the proxy, over real sockets with real TLS. One file a topic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test stops at the first thing that is not as it says"
+)]
+
+mod harness;
+mod road;

@@ -2,24 +2,22 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::admin;
 use crate::config::Config;
 use crate::generation::{BuildErrors, Generation};
-use crate::http::body::BodyMemory;
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::listener::{self, Permits};
+use crate::listener;
 use crate::telemetry::metrics::Metrics;
-use crate::worker::{self, Shared};
+use crate::worker::{self, Command, Shared};
 
-/// Why the proxy did not start.
+/// Why the proxy did not start, or did not take a new configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Files or addresses that the configuration names cannot be used.
@@ -40,93 +38,69 @@ pub enum StartError {
 
 /// A proxy that serves until it is told to drain.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
-    shared: Arc<Shared>,
-    lifecycle: Arc<Lifecycle>,
+    pub(crate) shared: Arc<Shared>,
+    lifecycle: Lifecycle,
     threads: Vec<JoinHandle<()>>,
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    listening: Mutex<Vec<Listening>>,
+}
+
+/// An address that is accepted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// As configured; port 0 asks for any.
+    pub(crate) configured: SocketAddr,
+    /// As the kernel gave it.
+    pub(crate) bound: SocketAddr,
 }
 
 /// Builds everything, binds every socket, and only then starts to serve.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let metrics = Arc::new(Metrics::new());
-    let generation = Generation::build(config, &metrics)?;
-    let config = &generation.config;
-    let workers = config.server.workers.get();
-
-    let mut sockets: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for &address in &config.server.listen {
-        let bind_error = |source| StartError::Bind { address, source };
-        let bound = listener::bind(address, workers).map_err(bind_error)?;
-        for (listener, sockets) in bound.into_iter().zip(&mut sockets) {
-            if sockets.len() == addresses.len() {
-                addresses.push(listener.local_addr().map_err(bind_error)?);
-            }
-            sockets.push(listener);
-        }
-    }
+    let generation = Generation::build(1, config, &metrics)?;
+    metrics.generation.set(1);
+    let (config, worker_count) = (&generation.config, generation.config.server.workers.get());
+    let sockets = bind_all(&config.server.listen, worker_count)?;
     let admin_socket = match &config.admin {
+        Some(admin) => Some(bind_admin(admin.listen)?),
         None => None,
-        Some(admin) => {
-            let bind_error = |source| StartError::Bind {
-                address: admin.listen,
-                source,
-            };
-            let socket = std::net::TcpListener::bind(admin.listen).map_err(bind_error)?;
-            socket.set_nonblocking(true).map_err(bind_error)?;
-            Some((socket.local_addr().map_err(bind_error)?, socket))
-        }
     };
-
     let (lifecycle, watcher) = Lifecycle::new();
-    let limits = &config.limits;
-    let shared = Arc::new(Shared {
-        permits: Permits::new(limits.connections.get()),
-        requests: Arc::new(Semaphore::new(
-            limits.requests_in_flight.get().min(Semaphore::MAX_PERMITS),
-        )),
-        body_memory: BodyMemory::new(
-            metrics.body_memory_bytes.clone(),
-            limits.body_memory_bytes.get(),
-        ),
-        metrics,
-        watcher,
-        generation: ArcSwap::from_pointee(generation),
-    });
-
-    let mut threads = Vec::new();
-    for (index, listeners) in sockets.into_iter().enumerate() {
+    let shared = Arc::new(Shared::new(generation, metrics, watcher));
+    let mut running = Running {
+        admin_address: admin_socket.as_ref().map(|(address, _)| *address),
+        shared: Arc::clone(&shared),
+        lifecycle,
+        threads: Vec::new(),
+        workers: Vec::new(),
+        listening: Mutex::default(),
+    };
+    for index in 0..worker_count {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
-        let shared = Arc::clone(&shared);
         let id_prefix = random_u64().map_err(StartError::Worker)?;
-        let run = move || worker::run(&runtime, shared, listeners, id_prefix);
-        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        threads.push(thread.spawn(run).map_err(StartError::Worker)?);
+        let (sender, commands) = mpsc::unbounded_channel();
+        running.workers.push(sender);
+        let shared = Arc::clone(&shared);
+        running.spawn(format!("worker-{index}"), move || {
+            worker::run(&runtime, shared, commands, id_prefix);
+        })?;
     }
-    let admin_address = admin_socket.as_ref().map(|(address, _)| *address);
     if let Some((_, socket)) = admin_socket {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
-        let shared = Arc::clone(&shared);
-        let run = move || admin::run(&runtime, socket, &shared);
-        let thread = std::thread::Builder::new().name("admin".to_owned());
-        threads.push(thread.spawn(run).map_err(StartError::Worker)?);
+        running.spawn("admin".to_owned(), move || admin::run(&runtime, socket, &shared))?;
     }
-    lifecycle.advance(Phase::Serving);
-    info!(addresses = ?addresses, admin = ?admin_address, workers, "serving");
-    Ok(Running {
-        addresses,
-        admin_address,
-        shared,
-        lifecycle: Arc::new(lifecycle),
-        threads,
-    })
+    running.listen(sockets);
+    running.lifecycle.advance(Phase::Serving);
+    let (addresses, admin) = (running.addresses(), running.admin_address);
+    info!(?addresses, ?admin, workers = worker_count, "serving");
+    Ok(running)
 }
 
 impl Running {
-    /// Where callers connect; port 0 is resolved.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where callers connect, in the order of the configuration; port 0 is resolved.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listening().iter().map(|listening| listening.bound).collect()
     }
 
     /// Where the operator looks; port 0 is resolved.
@@ -151,7 +125,7 @@ impl Running {
         }
     }
 
-    /// Drains, and returns when the last worker has ended.
+    /// Drains, and returns when the last thread has ended.
     pub fn stop(mut self) {
         self.drain();
         for thread in self.threads.drain(..) {
@@ -159,10 +133,57 @@ impl Running {
             let _ended = thread.join();
         }
     }
-}
 
-/// How soon the end of a drain is noticed.
-const END_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+    /// Puts a built generation in force. Whatever could fail has been done.
+    pub(crate) fn swap(&self, generation: Generation, opened: Vec<Bound>, closed: &[Listening]) {
+        self.shared.permits.resize(generation.config.limits.connections.get());
+        self.shared.metrics.generation.set(generation.number);
+        let order = generation.config.server.listen.clone();
+        self.shared.generation.store(Arc::new(generation));
+        self.lifecycle.swapped();
+        self.listen(opened);
+        for listening in closed {
+            self.tell_workers(|| Command::Close(listening.configured));
+        }
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.retain(|listening| !closed.contains(listening));
+        listening.sort_by_key(|listening| order.iter().position(|a| *a == listening.configured));
+    }
+
+    pub(crate) fn listening(&self) -> Vec<Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    fn listen(&self, sockets: Vec<Bound>) {
+        for Bound { listening, sockets } in sockets {
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                // A worker that is gone takes no sockets, and says so itself.
+                let _sent = worker.send(Command::Listen(listening.configured, socket));
+            }
+            self.listening.lock().unwrap_or_else(PoisonError::into_inner).push(listening);
+        }
+    }
+
+    fn tell_workers(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            let _sent = worker.send(command());
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        let thread = std::thread::Builder::new().name(name);
+        self.threads.push(thread.spawn(run).map_err(StartError::Worker)?);
+        Ok(())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -170,12 +191,43 @@ impl Drop for Running {
     }
 }
 
+/// How soon the end of a drain is noticed.
+const END_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// One address with a socket for each worker.
+pub(crate) struct Bound {
+    listening: Listening,
+    sockets: Vec<std::net::TcpListener>,
+}
+
+/// Binds every address, or none.
+pub(crate) fn bind_all(
+    addresses: &[SocketAddr],
+    worker_count: usize,
+) -> Result<Vec<Bound>, StartError> {
+    let bind = |&configured| {
+        let failed = |source| StartError::Bind { address: configured, source };
+        let sockets = listener::bind(configured, worker_count).map_err(failed)?;
+        let first = sockets.first().map_or(Ok(configured), std::net::TcpListener::local_addr);
+        let listening = Listening { configured, bound: first.map_err(failed)? };
+        Ok(Bound { listening, sockets })
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn bind_admin(address: SocketAddr) -> Result<(SocketAddr, std::net::TcpListener), StartError> {
+    let bind = || {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok((socket.local_addr()?, socket))
+    };
+    bind().map_err(|source| StartError::Bind { address, source })
+}
+
 fn random_u64() -> io::Result<u64> {
     let mut bytes = [0; 8];
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|_failed| io::Error::other("no random numbers"))?;
+    let filled = provider.secure_random.fill(&mut bytes);
+    filled.map_err(|_failed| io::Error::other("no random numbers"))?;
     Ok(u64::from_ne_bytes(bytes))
 }

@@ -1,11 +1,14 @@
 //! Conducts one connection: permit, TLS handshake, HTTP; records how it went, once.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use rustls::HandshakeKind;
+use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -15,18 +18,19 @@ use crate::exchange;
 use crate::http::caller_io::CallerIo;
 use crate::http::pace::Pace;
 use crate::http::serve::serve;
+use crate::lifecycle::Change;
 use crate::listener::Permit;
-use crate::refusal::Hangup;
+use crate::refusal::{Hangup, Refusal};
 use crate::telemetry::log;
 use crate::telemetry::metrics::Raised;
 use crate::tls::client_auth::{Disbelief, VerifiedClient};
-use crate::worker::{Busy, Worker};
+use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
 pub(crate) struct Caller {
     pub(crate) address: SocketAddr,
-    /// Proven under the trust that was current when the connection began.
-    pub(crate) client: Option<Arc<VerifiedClient>>,
+    /// Proven under the trust of the generation that was current when it was last looked at.
+    proven: RefCell<Option<(u64, Arc<VerifiedClient>)>>,
     /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) forwarded_port: HeaderValue,
@@ -35,8 +39,36 @@ pub(crate) struct Caller {
 /// One connection, as its requests see it.
 pub(crate) struct Connected {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Rc<Caller>,
     pub(crate) pace: Rc<Pace>,
+}
+
+impl Caller {
+    /// The client certificate, if there is one, proven under the generation that is current now.
+    pub(crate) fn client(&self, local: &Local) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
+        let mut proven = self.proven.borrow_mut();
+        let Some((generation, client)) = &mut *proven else { return Ok(None) };
+        let now = UnixTime::now();
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        if *generation != local.generation.number || !client.is_valid_at(moment) {
+            let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
+            let again = trust.prove(client.chain(), now);
+            *client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
+            *generation = local.generation.number;
+        }
+        Ok(Some(Arc::clone(client)))
+    }
+
+    /// Returns when no further request should be taken: the process drains, or this caller is no
+    /// longer believed.
+    async fn must_go(self: Rc<Self>, worker: Rc<Worker>) {
+        let mut watcher = worker.shared.watcher.clone();
+        while watcher.changed().await == Change::Swapped {
+            if self.client(&worker.local()).is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Serves an accepted connection in a task of its own.
@@ -56,10 +88,8 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     // [::ffff:192.0.2.1] is a v4 caller on a socket that takes both.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // An answer is one write; it must not wait for the one before to be acknowledged.
-    let port = stream
-        .set_nodelay(true)
-        .and_then(|()| stream.local_addr())
-        .map_or(0, |local| local.port());
+    let port =
+        stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let (tls, client) = match handshake(&worker, stream).await {
         Ok(done) => done,
         Err(disbelief) => {
@@ -72,34 +102,27 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let limits = worker.local().generation.config.limits.clone();
     let pace = Rc::new(Pace::new(&limits, is_h2));
+    let forwarded_for = HeaderValue::try_from(peer.ip().to_string());
+    let caller = Rc::new(Caller {
+        address: peer,
+        proven: RefCell::new(client),
+        forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
+        forwarded_port: HeaderValue::from(port),
+    });
     let connected = Rc::new(Connected {
-        caller: Caller {
-            address: peer,
-            client,
-            forwarded_for: HeaderValue::try_from(peer.ip().to_string())
-                .unwrap_or(HeaderValue::from_static("unknown")),
-            forwarded_port: HeaderValue::from(port),
-        },
+        caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
         pace: Rc::clone(&pace),
     });
     let io = CallerIo::new(tls, Rc::clone(&pace));
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
-    serve(
-        io,
-        is_h2,
-        pace,
-        &limits,
-        answer,
-        worker.shared.watcher.clone().draining(),
-    )
-    .await;
+    serve(io, is_h2, pace, &limits, answer, caller.must_go(worker)).await;
 }
 
 async fn handshake(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Option<Arc<VerifiedClient>>), Disbelief> {
+) -> Result<(TlsStream<TcpStream>, Option<(u64, Arc<VerifiedClient>)>), Disbelief> {
     let local = worker.local();
     let limit = local.generation.config.limits.handshake_timeout;
     let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream);
@@ -107,10 +130,7 @@ async fn handshake(
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Err(local.tls.explain(&error)),
         Err(_elapsed) => {
-            return Err(Disbelief {
-                reason: Hangup::HandshakeTimeout,
-                presented: None,
-            });
+            return Err(Disbelief { reason: Hangup::HandshakeTimeout, presented: None });
         }
     };
     let session = tls.get_ref().1;
@@ -124,5 +144,6 @@ async fn handshake(
     if let Some(client) = &client {
         metrics.anchor(client.anchor()).inc();
     }
-    Ok((tls, client))
+    let generation = local.generation.number;
+    Ok((tls, client.map(|client| (generation, client))))
 }

@@ -16,13 +16,14 @@ use crate::connection::Connected;
 use crate::http::body::{BodyLimits, receive};
 use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
-use crate::route::{self, WebhookRoute};
+use crate::route::{self, RouteTable, WebhookRoute};
 use crate::telemetry::access::{Outcome, Record};
+use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_caller, towards_upstream};
 use crate::webhook::challenge::VerificationRequest;
 use crate::webhook::signature::{Check, Claim};
-use crate::worker::{Busy, Local};
+use crate::worker::{Admitted, Busy, Local};
 
 /// Answers one request, whatever it is.
 pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
@@ -35,11 +36,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
         method: request.method().clone(),
         route: None,
         metrics: None,
-        anchor: connected
-            .caller
-            .client
-            .as_ref()
-            .map(|client| client.anchor_label()),
+        anchor: None,
         secret: None,
         outcome: Outcome::CallerGone,
         status: None,
@@ -48,11 +45,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
         upstream_time: None,
         is_written: local.generation.config.log.access,
     };
-    let exchange = Exchange {
-        connected: &connected,
-        local: &local,
-    };
-    let mut answer = match exchange.conduct(request, &mut record).await {
+    let mut answer = match conduct(&connected, &local, request, &mut record).await {
         Ok(answer) => answer,
         Err(refusal) => {
             record.outcome = Outcome::Refused(refusal);
@@ -63,82 +56,95 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     if version != Version::HTTP_2
         && (connected.pace.is_body_unread() || connected.pace.is_exhausted())
     {
-        answer
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.status = Some(answer.status());
     drop(in_flight);
     answer
 }
 
+async fn conduct(
+    connected: &Rc<Connected>,
+    local: &Rc<Local>,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let (parts, body) = request.into_parts();
+    // Until it is read: a refusal on the way there leaves it on the line.
+    connected.pace.set_body_unread(!body.is_end_stream());
+    record.metrics = Some(Arc::clone(&local.generation.routes.unmatched));
+    let (host, route) = find_route(&local.generation.routes, &parts)?;
+    record.route = Some(Arc::clone(&route.name));
+    record.metrics = Some(Arc::clone(&route.metrics));
+    let client = connected.caller.client(local)?;
+    record.anchor = client.as_ref().map(|client| client.anchor_label());
+    let exchange = Exchange { connected, local, route, host, client };
+    exchange.conduct(parts, body, record).await
+}
+
+fn find_route<'a>(
+    routes: &'a RouteTable,
+    parts: &Parts,
+) -> Result<(Authority, &'a Arc<WebhookRoute>), Refusal> {
+    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let host = route::host(parts)?;
+    let route = routes.find(&host, parts.uri.path())?;
+    if parts.headers.contains_key(UPGRADE) {
+        return Err(Refusal::UpgradeNotAllowed);
+    }
+    Ok((host, route))
+}
+
+/// A request whose route is found.
 struct Exchange<'a> {
     connected: &'a Rc<Connected>,
     local: &'a Rc<Local>,
+    route: &'a WebhookRoute,
+    host: Authority,
+    /// Proven, if one was presented.
+    client: Option<Arc<VerifiedClient>>,
 }
 
 impl Exchange<'_> {
     async fn conduct(
-        &self,
-        request: Request<Incoming>,
+        self,
+        parts: Parts,
+        body: Incoming,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
-        let (parts, body) = request.into_parts();
-        // Until it is read: a refusal on the way there leaves it on the line.
-        self.connected.pace.set_body_unread(!body.is_end_stream());
-        let (host, route) = match self.find_route(&parts) {
-            Ok(found) => found,
-            Err(refusal) => {
-                record.metrics = Some(self.local.generation.routes.unmatched.clone());
-                return Err(refusal);
-            }
-        };
-        record.route = Some(Arc::clone(&route.name));
-        record.metrics = Some(route.metrics.clone());
+        let route = self.route;
         match parts.method {
-            Method::POST => self.event(route, host, parts, body, record).await,
+            Method::POST => self.event(parts, body, record).await,
             Method::GET if route.verification != Verification::Off => {
-                self.verification(route, host, parts, record).await
+                self.verification(parts, record).await
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
-    fn find_route(&self, parts: &Parts) -> Result<(Authority, &Arc<WebhookRoute>), Refusal> {
-        if parts.method == Method::CONNECT || parts.method == Method::TRACE {
-            return Err(Refusal::MethodNotAllowed);
-        }
-        let host = route::host(parts)?;
-        let route = self.local.generation.routes.find(&host, parts.uri.path())?;
-        if parts.headers.contains_key(UPGRADE) {
-            return Err(Refusal::UpgradeNotAllowed);
-        }
-        Ok((host, route))
-    }
-
     fn demand_certificate(&self, demand: Demand) -> Result<(), Refusal> {
         match demand {
-            Demand::Required if self.connected.caller.client.is_none() => {
-                Err(Refusal::CertificateMissing)
-            }
+            Demand::Required if self.client.is_none() => Err(Refusal::CertificateMissing),
             Demand::Required | Demand::None => Ok(()),
         }
     }
 
     async fn event(
         &self,
-        route: &WebhookRoute,
-        host: Authority,
         parts: Parts,
         body: Incoming,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
+        let route = self.route;
         self.demand_certificate(route.client_certificate)?;
         let claim = Claim::read(&parts.headers)?;
-        let permit = self.connected.worker.admit()?;
         let limits = &self.local.generation.config.limits;
+        let admitted = self.connected.worker.admit(limits.requests_in_flight.get())?;
         let body_limits = BodyLimits {
             max_bytes: limits.body_max_bytes.get(),
+            memory_bytes: limits.body_memory_bytes.get(),
             timeout: limits.body_timeout,
         };
         let mut check = Check::begin(&route.signing_keys, claim);
@@ -147,31 +153,16 @@ impl Exchange<'_> {
         let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
         self.connected.pace.set_body_unread(false);
         record.bytes = check.length();
-        route
-            .metrics
-            .received_bytes
-            .inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
+        route.metrics.received_bytes.inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
         route.metrics.body_duration.observe(began.elapsed());
         let verified = check.finish(&route.signing_keys, held)?;
         let (index, label) = verified.secret.clone();
         record.secret = Some(label);
         route.metrics.event_verified(index, SystemTime::now());
-        let verified_by = if self.has_client() {
-            "client-certificate, signature"
-        } else {
-            "signature"
-        };
-        let mut answer = self
-            .forward(
-                route,
-                host,
-                parts,
-                verified.into(),
-                verified_by,
-                permit,
-                record,
-            )
-            .await?;
+        let verified_by =
+            if self.client.is_some() { "client-certificate, signature" } else { "signature" };
+        let mut answer =
+            self.forward(parts, verified.into(), verified_by, admitted, record).await?;
         // Meta takes every status but 200 for a failure and delivers again.
         if answer.status().is_success() {
             *answer.status_mut() = StatusCode::OK;
@@ -180,13 +171,8 @@ impl Exchange<'_> {
         Ok(answer)
     }
 
-    async fn verification(
-        &self,
-        route: &WebhookRoute,
-        host: Authority,
-        parts: Parts,
-        record: &mut Record,
-    ) -> Result<Answer, Refusal> {
+    async fn verification(&self, parts: Parts, record: &mut Record) -> Result<Answer, Refusal> {
+        let route = self.route;
         self.demand_certificate(route.verification_client_certificate)?;
         let request = VerificationRequest::read(parts.uri.query())?;
         let proven = route.verify_tokens.check(request)?;
@@ -196,53 +182,33 @@ impl Exchange<'_> {
             record.outcome = Outcome::ChallengeAnswered;
             return Ok(respond::challenge(proven));
         }
-        let permit = self.connected.worker.admit()?;
-        let verified_by = if self.has_client() {
-            "client-certificate, verify-token"
-        } else {
-            "verify-token"
-        };
-        let answer = self
-            .forward(
-                route,
-                host,
-                parts,
-                RequestBody::empty(),
-                verified_by,
-                permit,
-                record,
-            )
-            .await?;
+        let limits = &self.local.generation.config.limits;
+        let admitted = self.connected.worker.admit(limits.requests_in_flight.get())?;
+        let verified_by =
+            if self.client.is_some() { "client-certificate, verify-token" } else { "verify-token" };
+        let answer =
+            self.forward(parts, RequestBody::empty(), verified_by, admitted, record).await?;
         record.outcome = Outcome::ChallengeForwarded;
         Ok(answer)
     }
 
-    fn has_client(&self) -> bool {
-        self.connected.caller.client.is_some()
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is needed once, and a bag would have no name"
-    )]
     async fn forward(
         &self,
-        route: &WebhookRoute,
-        host: Authority,
         parts: Parts,
         body: RequestBody,
         verified_by: &'static str,
-        permit: tokio::sync::OwnedSemaphorePermit,
+        admitted: Admitted,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
+        let route = self.route;
         let pool = Rc::clone(self.local.pool(route.upstream)?);
-        let request = self.upstream_request(host, parts, body, verified_by, record.request_id)?;
+        let request = self.upstream_request(parts, body, verified_by, record.request_id)?;
         let busy = Busy::new(&self.connected.worker);
         let began = Instant::now();
         // A task of its own: a caller that hangs up does not take a begun delivery with it.
         let exchange = tokio::task::spawn_local(async move {
             let answer = pool.exchange(request).await;
-            drop((permit, busy));
+            drop((admitted, busy));
             answer
         });
         let answer = exchange.await.unwrap_or(Err(Refusal::UpstreamBroken));
@@ -258,7 +224,6 @@ impl Exchange<'_> {
 
     fn upstream_request(
         &self,
-        host: Authority,
         parts: Parts,
         body: RequestBody,
         verified_by: &'static str,
@@ -269,9 +234,9 @@ impl Exchange<'_> {
         let truth = Truth {
             forwarded_for: &caller.forwarded_for,
             forwarded_port: &caller.forwarded_port,
-            forwarded_host: HeaderValue::try_from(host.as_str())
+            forwarded_host: HeaderValue::try_from(self.host.as_str())
                 .map_err(|_invalid| Refusal::HostInvalid)?,
-            client_cert: caller.client.as_ref().map(|client| client.client_cert()),
+            client_cert: self.client.as_ref().map(|client| client.client_cert()),
             request_id: HeaderValue::try_from(format!("{request_id:032x}"))
                 .map_err(|_never| Refusal::HostInvalid)?,
             verified: HeaderValue::from_static(verified_by),
@@ -280,11 +245,7 @@ impl Exchange<'_> {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;
         // The path as it came, byte for byte; the origin form is what a server is sent.
-        *request.uri_mut() = parts
-            .uri
-            .path_and_query()
-            .cloned()
-            .map_or(Uri::default(), Uri::from);
+        *request.uri_mut() = parts.uri.path_and_query().cloned().map_or(Uri::default(), Uri::from);
         *request.headers_mut() = headers;
         Ok(request)
     }

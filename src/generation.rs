@@ -17,6 +17,8 @@ use crate::upstream::{Target, TargetError};
 
 /// One configuration, ready to serve.
 pub struct Generation {
+    /// One for the first, and one more for each that followed.
+    pub number: u64,
     /// What it was made from.
     pub config: Config,
     /// What callers are shown and whom they are believed by.
@@ -71,12 +73,10 @@ impl fmt::Display for BuildErrors {
 
 impl Generation {
     /// Builds everything, or names every reason why not.
-    pub fn build(config: Config, metrics: &Metrics) -> Result<Self, BuildErrors> {
+    pub fn build(number: u64, config: Config, metrics: &Metrics) -> Result<Self, BuildErrors> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut errors = Vec::new();
-        let identity = identity(&config, &provider)
-            .map_err(|error| errors.push(error.into()))
-            .ok();
+        let identity = identity(&config, &provider).map_err(|error| errors.push(error.into())).ok();
         let trust = trust(&config, &provider, metrics, &mut errors);
         let mut upstreams = Vec::new();
         for settings in &config.upstreams {
@@ -92,12 +92,7 @@ impl Generation {
             .and_then(|tls| tls.for_worker().map(|_works| tls))
             .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
-        Ok(Self {
-            config,
-            tls,
-            routes,
-            upstreams,
-        })
+        Ok(Self { number, config, tls, routes, upstreams })
     }
 }
 
@@ -113,11 +108,7 @@ pub fn is_certificate_mandatory(config: &Config) -> bool {
 }
 
 fn identity(config: &Config, provider: &CryptoProvider) -> Result<ServerIdentity, MaterialError> {
-    read_server_identity(
-        &config.server.certificate,
-        &config.server.private_key,
-        provider,
-    )
+    read_server_identity(&config.server.certificate, &config.server.private_key, provider)
 }
 
 fn trust(
@@ -135,14 +126,8 @@ fn trust(
         }
     }
     for (index, anchor) in anchors.iter().enumerate() {
-        if anchors
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.label == anchor.label)
-        {
-            errors.push(BuildError::AnchorLabel {
-                label: anchor.label.to_string(),
-            });
+        if anchors.iter().take(index).any(|earlier| earlier.label == anchor.label) {
+            errors.push(BuildError::AnchorLabel { label: anchor.label.to_string() });
         }
         // The series is there before the first handshake.
         let _at_zero = metrics.anchor(&anchor.label);

@@ -13,6 +13,7 @@ pub mod lifecycle;
 mod listener;
 pub mod refusal;
 pub mod rehearsal;
+pub mod reload;
 mod route;
 mod signals;
 pub mod telemetry;

@@ -67,6 +67,8 @@ pub enum Refusal {
     HeadersTooLarge,
     /// The route asks for a client certificate and the connection has none.
     CertificateMissing,
+    /// The connection's client certificate was proven once, but not under today's trust.
+    CertificateNoLongerTrusted,
     /// A GET on a webhook without the parameters of a verification request, or with doubled ones.
     VerificationMalformed,
     /// `hub.mode` is not `subscribe`.
@@ -195,13 +197,14 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::UpgradeNotAllowed,
         Self::HostInvalid,
         Self::HeadersTooLarge,
         Self::CertificateMissing,
+        Self::CertificateNoLongerTrusted,
         Self::VerificationMalformed,
         Self::VerificationModeUnknown,
         Self::VerifyTokenMismatch,
@@ -231,6 +234,7 @@ impl Refusal {
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::CertificateMissing
+            | Self::CertificateNoLongerTrusted
             | Self::VerifyTokenMismatch
             | Self::SignatureMissing
             | Self::SignatureMalformed
@@ -254,6 +258,7 @@ impl Refusal {
             Self::HostInvalid => "host_invalid",
             Self::HeadersTooLarge => "headers_too_large",
             Self::CertificateMissing => "certificate_missing",
+            Self::CertificateNoLongerTrusted => "certificate_no_longer_trusted",
             Self::VerificationMalformed => "verification_malformed",
             Self::VerificationModeUnknown => "verification_mode_unknown",
             Self::VerifyTokenMismatch => "verify_token_mismatch",
@@ -285,6 +290,7 @@ impl Refusal {
             | Self::BodyTimeout
             | Self::BodyBroken
             | Self::CertificateMissing
+            | Self::CertificateNoLongerTrusted
             | Self::VerifyTokenMismatch
             | Self::SignatureMissing
             | Self::SignatureMalformed
@@ -315,6 +321,9 @@ impl Refusal {
             }
             Self::CertificateMissing => {
                 "the webhook demands a client certificate: see webhook.client_certificate and verification_client_certificate"
+            }
+            Self::CertificateNoLongerTrusted => {
+                "an anchor, name or CRL changed, or the certificate expired, while the connection was open"
             }
             Self::VerificationMalformed => {
                 "a GET without hub.mode, hub.challenge and hub.verify_token once each; not Meta"
@@ -375,13 +384,7 @@ mod tests {
 
     #[test]
     fn the_three_ways_a_signature_fails_look_alike_from_outside() {
-        assert_eq!(
-            Refusal::SignatureMissing.status(),
-            Refusal::SignatureMismatch.status()
-        );
-        assert_eq!(
-            Refusal::SignatureMalformed.status(),
-            Refusal::SignatureMismatch.status()
-        );
+        assert_eq!(Refusal::SignatureMissing.status(), Refusal::SignatureMismatch.status());
+        assert_eq!(Refusal::SignatureMalformed.status(), Refusal::SignatureMismatch.status());
     }
 }

@@ -17,7 +17,7 @@ use crate::webhook::signature::SigningKeys;
 pub(crate) struct RouteTable {
     by_path: HashMap<Box<str>, Vec<Entry>>,
     /// Counts what matched nothing.
-    pub(crate) unmatched: RouteMetrics,
+    pub(crate) unmatched: Arc<RouteMetrics>,
 }
 
 struct Entry {
@@ -35,7 +35,7 @@ pub(crate) struct WebhookRoute {
     pub(crate) verification: Verification,
     pub(crate) client_certificate: Demand,
     pub(crate) verification_client_certificate: Demand,
-    pub(crate) metrics: RouteMetrics,
+    pub(crate) metrics: Arc<RouteMetrics>,
 }
 
 impl RouteTable {
@@ -51,20 +51,16 @@ impl RouteTable {
                 verification: webhook.verification,
                 client_certificate: webhook.client_certificate,
                 verification_client_certificate: webhook.verification_client_certificate,
-                metrics: metrics.route(&webhook.name, labels),
+                metrics: Arc::new(metrics.route(&webhook.name, labels)),
             });
             let entries = by_path.entry(webhook.path.as_str().into()).or_default();
-            entries.push(Entry {
-                host: webhook.host.as_deref().map(Into::into),
-                route,
-            });
+            entries.push(Entry { host: webhook.host.as_deref().map(Into::into), route });
         }
         for entries in by_path.values_mut() {
             entries.sort_by_key(|entry| entry.host.is_none());
         }
-        let unmatched = metrics.route(
-            crate::telemetry::metrics::NO_ROUTE,
-            std::iter::empty::<&str>(),
+        let unmatched = Arc::new(
+            metrics.route(crate::telemetry::metrics::NO_ROUTE, std::iter::empty::<&str>()),
         );
         Self { by_path, unmatched }
     }
@@ -73,16 +69,9 @@ impl RouteTable {
     pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Arc<WebhookRoute>, Refusal> {
         let entries = self.by_path.get(path).ok_or(Refusal::NoRoute)?;
         let fits = |entry: &&Entry| {
-            entry
-                .host
-                .as_deref()
-                .is_none_or(|expected| expected.eq_ignore_ascii_case(host.host()))
+            entry.host.as_deref().is_none_or(|expected| expected.eq_ignore_ascii_case(host.host()))
         };
-        entries
-            .iter()
-            .find(fits)
-            .map(|entry| &entry.route)
-            .ok_or(Refusal::NoRoute)
+        entries.iter().find(fits).map(|entry| &entry.route).ok_or(Refusal::NoRoute)
     }
 }
 

@@ -1,9 +1,8 @@
-//! The process's signals: stop, and stop at once.
+//! The process's signals: stop, and reload.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
 
 /// The signals that this process obeys, caught from the moment this is made.
 pub(crate) struct Signals {
@@ -17,6 +16,8 @@ pub(crate) struct Signals {
 pub(crate) enum Request {
     /// SIGTERM or SIGINT.
     Stop,
+    /// SIGHUP.
+    Reload,
 }
 
 impl Signals {
@@ -31,17 +32,10 @@ impl Signals {
 
     /// The next request.
     pub(crate) async fn next(&mut self) -> Request {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => info!("SIGTERM: draining"),
-                _ = self.interrupt.recv() => info!("SIGINT: draining"),
-                _ = self.hangup.recv() => {
-                    // Unhandled, it would end the process.
-                    warn!("SIGHUP: reload is not supported; restart to apply changes");
-                    continue;
-                }
-            }
-            return Request::Stop;
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.hangup.recv() => Request::Reload,
         }
     }
 }

@@ -1,15 +1,18 @@
 //! One core's share of the work: a thread, a runtime, sockets, and what belongs to nobody else.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tracing::error;
 
@@ -28,27 +31,20 @@ pub(crate) struct Shared {
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) permits: Permits,
-    pub(crate) requests: Arc<Semaphore>,
     pub(crate) body_memory: BodyMemory,
     pub(crate) watcher: Watcher,
+    requests: AtomicUsize,
 }
 
-impl Shared {
-    /// The metrics as they are now, with those that are read off when they are asked for.
-    pub(crate) fn render_metrics(&self) -> String {
-        let limit = self
-            .generation
-            .load()
-            .config
-            .limits
-            .requests_in_flight
-            .get();
-        let in_flight = limit.saturating_sub(self.requests.available_permits());
-        self.metrics
-            .requests_in_flight
-            .set(u64::try_from(in_flight).unwrap_or(u64::MAX));
-        self.metrics.render()
-    }
+/// A place among the requests being answered.
+pub(crate) struct Admitted(Arc<Shared>);
+
+/// What a worker can be told while it runs.
+pub(crate) enum Command {
+    /// Accept from this socket, too.
+    Listen(SocketAddr, std::net::TcpListener),
+    /// Accept no more from the socket that was configured as this address.
+    Close(SocketAddr),
 }
 
 /// One worker's own things.
@@ -59,7 +55,7 @@ pub(crate) struct Worker {
     id_prefix: u64,
     id_next: Cell<u64>,
     /// Connections and forwards that are still running.
-    pub(crate) busy: Cell<usize>,
+    busy: Cell<usize>,
 }
 
 /// A generation as this worker uses it.
@@ -69,19 +65,47 @@ pub(crate) struct Local {
     pools: Vec<Rc<Pool>>,
 }
 
+/// Counts a task of this worker until it is dropped.
+pub(crate) struct Busy(Rc<Worker>);
+
+impl Shared {
+    pub(crate) fn new(generation: Generation, metrics: Arc<Metrics>, watcher: Watcher) -> Self {
+        Self {
+            permits: Permits::new(generation.config.limits.connections.get()),
+            body_memory: BodyMemory::new(metrics.body_memory_bytes.clone()),
+            generation: ArcSwap::from_pointee(generation),
+            metrics,
+            watcher,
+            requests: AtomicUsize::new(0),
+        }
+    }
+
+    /// The metrics as they are now, with those that are read off when they are asked for.
+    pub(crate) fn render_metrics(&self) -> String {
+        let in_flight = self.requests.load(Ordering::Relaxed);
+        self.metrics.requests_in_flight.set(u64::try_from(in_flight).unwrap_or(u64::MAX));
+        self.metrics.render()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Local {
-    fn new(generation: Arc<Generation>) -> Result<Self, rustls::Error> {
+    /// Pools to upstreams that did not change are kept, with their open connections.
+    fn new(generation: Arc<Generation>, before: Option<&Self>) -> Result<Self, rustls::Error> {
         let tls = generation.tls.for_worker()?;
-        let pools = generation
-            .upstreams
-            .iter()
-            .map(|target| Rc::new(Pool::new(Arc::clone(target))))
+        let kept = |target: &_| {
+            before?.pools.iter().find(|pool| pool.is_to_the_same(target)).map(Rc::clone)
+        };
+        let targets = generation.upstreams.iter();
+        let pools = targets
+            .map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(Arc::clone(target)))))
             .collect();
-        Ok(Self {
-            generation,
-            tls,
-            pools,
-        })
+        Ok(Self { generation, tls, pools })
     }
 
     /// The pool of an upstream; routes hold only indexes that exist.
@@ -92,7 +116,7 @@ impl Local {
 
 impl Worker {
     fn new(shared: Arc<Shared>, id_prefix: u64) -> Result<Self, rustls::Error> {
-        let local = Local::new(shared.generation.load_full())?;
+        let local = Local::new(shared.generation.load_full(), None)?;
         Ok(Self {
             shared,
             current: RefCell::new(Rc::new(local)),
@@ -105,14 +129,22 @@ impl Worker {
     /// The current generation. One atomic load, unless it was swapped since the last call.
     pub(crate) fn local(&self) -> Rc<Local> {
         let newest = self.shared.generation.load();
-        if !Arc::ptr_eq(&newest, &self.current.borrow().generation) {
-            match Local::new(Arc::clone(&newest)) {
-                Ok(local) => *self.current.borrow_mut() = Rc::new(local),
-                // It was built once as a trial when the generation was.
-                Err(error) => error!(%error, "worker keeps the generation before"),
+        let current = Rc::clone(&self.current.borrow());
+        if Arc::ptr_eq(&newest, &current.generation) {
+            return current;
+        }
+        match Local::new(Arc::clone(&newest), Some(&current)) {
+            Ok(local) => {
+                let local = Rc::new(local);
+                *self.current.borrow_mut() = Rc::clone(&local);
+                local
+            }
+            // It was built once as a trial when the generation was.
+            Err(error) => {
+                error!(%error, "worker keeps the generation before");
+                current
             }
         }
-        Rc::clone(&self.current.borrow())
     }
 
     pub(crate) fn next_request_id(&self) -> u128 {
@@ -121,16 +153,13 @@ impl Worker {
         u128::from(self.id_prefix) << 64 | u128::from(next)
     }
 
-    /// A place among the requests being answered.
-    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        Arc::clone(&self.shared.requests)
-            .try_acquire_owned()
-            .map_err(|_full| Refusal::TooManyRequests)
+    /// A place among the `limit` requests that may be answered at once.
+    pub(crate) fn admit(&self, limit: usize) -> Result<Admitted, Refusal> {
+        let before = self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(Arc::clone(&self.shared));
+        if before < limit { Ok(admitted) } else { Err(Refusal::TooManyRequests) }
     }
 }
-
-/// Counts a task of this worker until it is dropped.
-pub(crate) struct Busy(Rc<Worker>);
 
 impl Busy {
     pub(crate) fn new(worker: &Rc<Worker>) -> Self {
@@ -147,69 +176,80 @@ impl Drop for Busy {
 
 /// Makes the runtime of one worker, before its thread starts, so that a failure is a start error.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(2)
-        .build()
+    Builder::new_current_thread().enable_all().max_blocking_threads(2).build()
 }
 
-/// Serves `listeners` until draining is over. Runs on the worker's thread.
+/// Obeys `commands` until draining is over. Runs on the worker's thread.
 pub(crate) fn run(
     runtime: &Runtime,
     shared: Arc<Shared>,
-    listeners: Vec<std::net::TcpListener>,
+    commands: mpsc::UnboundedReceiver<Command>,
     id_prefix: u64,
 ) {
-    let drain_timeout = shared.generation.load().config.server.drain_timeout;
     let worker = match Worker::new(shared, id_prefix) {
         Ok(worker) => Rc::new(worker),
         Err(error) => return error!(%error, "worker cannot start"),
     };
-    let tasks = LocalSet::new();
-    tasks.block_on(runtime, async {
-        let watcher = worker.shared.watcher.clone();
-        for listener in listeners {
-            tokio::task::spawn_local(accept_loop(listener, Rc::clone(&worker)));
-        }
+    LocalSet::new().block_on(runtime, async {
         tokio::task::spawn_local(sweep_loop(Rc::clone(&worker)));
-        watcher.draining().await;
+        let watcher = worker.shared.watcher.clone();
+        tokio::select! {
+            () = watcher.draining() => {}
+            () = obey(&worker, commands) => {}
+        }
+        let drain_timeout = worker.shared.generation.load().config.server.drain_timeout;
         let _deadline = tokio::time::timeout(drain_timeout, all_done(&worker)).await;
     });
 }
 
-async fn accept_loop(listener: std::net::TcpListener, worker: Rc<Worker>) {
+async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    // An accept loop ends when its sender is dropped.
+    let mut listening: HashMap<SocketAddr, oneshot::Sender<()>> = HashMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(address, listener) => {
+                let (open, closed) = oneshot::channel();
+                tokio::task::spawn_local(accept_loop(listener, Rc::clone(worker), closed));
+                listening.insert(address, open);
+            }
+            Command::Close(address) => drop(listening.remove(&address)),
+        }
+    }
+}
+
+async fn accept_loop(
+    listener: std::net::TcpListener,
+    worker: Rc<Worker>,
+    closed: oneshot::Receiver<()>,
+) {
+    // Before the first await: draining waits for this loop to take what is queued.
+    let _busy = Busy::new(&worker);
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return error!(%error, "cannot serve a listening socket"),
     };
-    let shared = Arc::clone(&worker.shared);
-    let accepting = async {
-        while let Some((stream, peer, permit)) =
-            listener::accept(&listener, &shared.permits, &shared.metrics).await
-        {
-            connection::begin(&worker, stream, peer, permit);
-        }
-    };
+    let watcher = worker.shared.watcher.clone();
     tokio::select! {
         biased;
-        () = shared.watcher.clone().draining() => {}
-        () = accepting => {}
+        () = watcher.draining() => {}
+        _dropped = closed => {}
+        () = accept_all(&listener, &worker) => {}
     }
-    accept_queued(&listener, &worker).await;
+    // The kernel resets what is queued on a closing socket: take it first, to answer it.
+    let _nothing_queued = tokio::time::timeout(QUEUE_TIMEOUT, accept_all(&listener, &worker)).await;
 }
 
-/// The kernel resets what is queued on a closing socket: take it first, to say goodbye properly.
-async fn accept_queued(listener: &TcpListener, worker: &Rc<Worker>) {
-    let shared = Arc::clone(&worker.shared);
-    let queued = async {
-        while let Some((stream, peer, permit)) =
-            listener::accept(listener, &shared.permits, &shared.metrics).await
-        {
-            connection::begin(worker, stream, peer, permit);
-        }
-    };
-    let _nothing_queued = tokio::time::timeout(Duration::from_millis(1), queued).await;
+async fn accept_all(listener: &TcpListener, worker: &Rc<Worker>) {
+    let shared = &worker.shared;
+    while let Some((stream, peer, permit)) =
+        listener::accept(listener, &shared.permits, &shared.metrics).await
+    {
+        connection::begin(worker, stream, peer, permit);
+    }
 }
+
+/// What is queued can be accepted at once; this is for a handshake of TCP that is just ending.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(20);
 
 async fn sweep_loop(worker: Rc<Worker>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);

@@ -34,9 +34,8 @@ fn a_default_that_is_not_the_codes_would_be_noticed() {
         }
         let changed = changed(line).unwrap_or_else(|| panic_at(number, line));
         let lines = REFERENCE.lines().enumerate();
-        let text: Vec<_> = lines
-            .map(|(at, line)| if at == number { &changed } else { line })
-            .collect();
+        let text: Vec<_> =
+            lines.map(|(at, line)| if at == number { &changed } else { line }).collect();
         // Refused is noticed, too.
         if let Ok(config) = load(&directory, &text.join("\n")) {
             assert_ne!(format!("{config:#?}"), defaults, "{changed}");
@@ -61,10 +60,7 @@ fn config_toml_has_every_key_that_the_code_knows_and_no_other() {
     collect_keys(document.get_ref(), "", &mut written);
 
     // `verify_token` takes what `app_secrets` takes; the reference shows that once.
-    let known: BTreeSet<_> = known_keys()
-        .into_iter()
-        .filter(|key| !is_of_a_token(key))
-        .collect();
+    let known: BTreeSet<_> = known_keys().into_iter().filter(|key| !is_of_a_token(key)).collect();
     written.retain(|key| !is_of_a_token(key));
     assert_eq!(written, known);
 }
@@ -118,10 +114,7 @@ fn changed(line: &str) -> Option<String> {
 
 #[expect(clippy::panic, reason = "the test cannot go on")]
 fn panic_at(number: usize, line: &str) -> String {
-    panic!(
-        "line {} has a value that this test cannot change: {line}",
-        number + 1
-    )
+    panic!("line {} has a value that this test cannot change: {line}", number + 1)
 }
 
 /// Key paths without the indexes of lists.

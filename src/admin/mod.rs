@@ -70,12 +70,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         async move { Ok::<_, Infallible>(answer) }
     });
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    let _caller_told = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    let _caller_told = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
@@ -89,20 +85,14 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
         }
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         "/metrics" => text(StatusCode::OK, OPEN_METRICS, shared.render_metrics()),
-        _ => text(
-            StatusCode::NOT_FOUND,
-            TEXT,
-            "try /live, /ready or /metrics\n",
-        ),
+        _ => text(StatusCode::NOT_FOUND, TEXT, "try /live, /ready or /metrics\n"),
     }
 }
 
 fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

@@ -1,9 +1,5 @@
 //! The command line: one file a command. The only room that prints.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this room talks to people"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
 
 use std::path::Path;
 use std::process::ExitCode;

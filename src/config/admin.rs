@@ -39,12 +39,7 @@ mod tests {
             let admin = load(&admin(listen)).admin.expect("is on");
             assert_eq!(admin.listen.to_string(), listen);
         }
-        for listen in [
-            "0.0.0.0:1",
-            "[::]:1",
-            "192.168.0.1:1",
-            "[::ffff:127.0.0.1]:1",
-        ] {
+        for listen in ["0.0.0.0:1", "[::]:1", "192.168.0.1:1", "[::ffff:127.0.0.1]:1"] {
             assert_eq!(
                 faults(&admin(listen)),
                 [

@@ -61,22 +61,13 @@ impl TrustAnchor {
             Some(label) => (names::visible(label, findings), &label.at),
             None => (Some(stem(Path::new(&written.file.value))), &written.file.at),
         };
-        Some((
-            Self {
-                label: label?,
-                path: path?,
-            },
-            at,
-        ))
+        Some((Self { label: label?, path: path? }, at))
     }
 }
 
 /// The file's name without its ending, as a label.
 pub(super) fn stem(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Twice as many as webpki follows.
@@ -98,16 +89,9 @@ mod tests {
 
         let section = load(text).client_certificate.expect("is there");
 
-        let labels: Vec<_> = section
-            .trust_anchors
-            .iter()
-            .map(|anchor| &anchor.label)
-            .collect();
+        let labels: Vec<_> = section.trust_anchors.iter().map(|anchor| &anchor.label).collect();
         assert_eq!(labels, ["meta", "digicert"]);
-        let names = section
-            .trust_anchors
-            .iter()
-            .map(|anchor| anchor.path.file_name());
+        let names = section.trust_anchors.iter().map(|anchor| anchor.path.file_name());
         assert!(names.eq([Some("meta.pem".as_ref()), Some("old.pem".as_ref())]));
     }
 

@@ -18,12 +18,7 @@ pub(super) fn parse<T>(
 ) -> Option<T> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return Some(Table::read(
-            Some(document.get_ref()),
-            At::default(),
-            findings,
-            read,
-        ));
+        return Some(Table::read(Some(document.get_ref()), At::default(), findings, read));
     }
     let mut lines = Vec::new();
     for mut error in errors {
@@ -55,12 +50,7 @@ impl<'d, 'f> Table<'d, 'f> {
         findings: &'f mut Findings,
         read: impl FnOnce(&mut Table<'d, 'f>) -> T,
     ) -> T {
-        let mut table = Table {
-            entries,
-            at,
-            findings,
-            asked: Vec::new(),
-        };
+        let mut table = Table { entries, at, findings, asked: Vec::new() };
         let value = read(&mut table);
         table.report_unasked();
         value
@@ -74,27 +64,15 @@ impl<'d, 'f> Table<'d, 'f> {
     /// The value of a key, if it is there.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<Item<'d, '_>> {
         self.asked.push(key);
-        let (name, value) = self
-            .entries?
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)?;
+        let (name, value) = self.entries?.iter().find(|(name, _)| name.get_ref() == key)?;
         let line = Some(self.findings.line(name.span().start));
-        let at = At {
-            line,
-            ..self.at.child(key)
-        };
-        Some(Item {
-            value,
-            at,
-            findings: self.findings,
-        })
+        let at = At { line, ..self.at.child(key) };
+        Some(Item { value, at, findings: self.findings })
     }
 
     /// The value of a key; that it is not there is a fault.
     pub(super) fn required(&mut self, key: &'static str) -> Option<Item<'d, '_>> {
-        let is_there = self
-            .entries
-            .is_some_and(|entries| entries.contains_key(key));
+        let is_there = self.entries.is_some_and(|entries| entries.contains_key(key));
         if !is_there {
             self.findings.fault(&self.at.child(key), Fault::Missing);
         }
@@ -116,9 +94,7 @@ impl<'d, 'f> Table<'d, 'f> {
     /// A number, or its default. A fault leaves the default as a stand-in; nobody will see it.
     pub(super) fn number_or(&mut self, key: &'static str, default: i64) -> Written<i64> {
         let at = self.at.child(key);
-        self.optional(key)
-            .and_then(Item::number)
-            .unwrap_or(Written { value: default, at })
+        self.optional(key).and_then(Item::number).unwrap_or(Written { value: default, at })
     }
 
     /// `true` or `false`, or the default.
@@ -141,10 +117,7 @@ impl<'d, 'f> Table<'d, 'f> {
             item.findings.fault(&item.at, Fault::NotOneOf { allowed });
             return None;
         };
-        Some(Written {
-            value: *value,
-            at: item.at,
-        })
+        Some(Written { value: *value, at: item.at })
     }
 
     fn report_unasked(self) {
@@ -156,10 +129,7 @@ impl<'d, 'f> Table<'d, 'f> {
             let key = name.get_ref().as_ref();
             if !self.asked.contains(&key) {
                 let line = Some(self.findings.line(name.span().start));
-                let at = At {
-                    line,
-                    ..self.at.child(key)
-                };
+                let at = At { line, ..self.at.child(key) };
                 let near = nearest(key, &self.asked);
                 self.findings.fault(&at, Fault::UnknownKey { near });
             }
@@ -181,10 +151,7 @@ impl<'d> Item<'d, '_> {
 
     pub(super) fn text(self) -> Option<Written<String>> {
         match self.value.get_ref().as_str() {
-            Some(text) => Some(Written {
-                value: text.to_owned(),
-                at: self.at,
-            }),
+            Some(text) => Some(Written { value: text.to_owned(), at: self.at }),
             None => self.wrong_type("a text in quotes"),
         }
     }
@@ -192,10 +159,7 @@ impl<'d> Item<'d, '_> {
     /// A number that is too large for the type becomes the largest, which no range contains.
     pub(super) fn number(self) -> Option<Written<i64>> {
         match self.value.get_ref().as_integer() {
-            Some(number) => Some(Written {
-                value: saturated(number),
-                at: self.at,
-            }),
+            Some(number) => Some(Written { value: saturated(number), at: self.at }),
             None => self.wrong_type("a whole number"),
         }
     }
@@ -225,10 +189,7 @@ impl<'d> Item<'d, '_> {
     ) -> Option<Written<Vec<T>>> {
         let at = self.at.clone();
         let Some(entries) = self.value.get_ref().as_array() else {
-            return Some(Written {
-                value: read(self).into_iter().collect(),
-                at,
-            });
+            return Some(Written { value: read(self).into_iter().collect(), at });
         };
         if entries.is_empty() {
             self.findings.fault(&at, Fault::EmptyList);
@@ -236,15 +197,8 @@ impl<'d> Item<'d, '_> {
         let mut value = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             let line = Some(self.findings.line(entry.span().start));
-            let at = At {
-                line,
-                key: format!("{}[{index}]", at.key),
-            };
-            value.extend(read(Item {
-                value: entry,
-                at,
-                findings: self.findings,
-            }));
+            let at = At { line, key: format!("{}[{index}]", at.key) };
+            value.extend(read(Item { value: entry, at, findings: self.findings }));
         }
         Some(Written { value, at })
     }
@@ -290,10 +244,7 @@ fn saturated(number: &DeInteger<'_>) -> i64 {
 /// `webhook[1].app_secrets[0]` as `webhook.app_secrets`.
 fn without_indexes(at: &At) -> At {
     let names = at.key.split('.').filter_map(|part| part.split('[').next());
-    At {
-        line: None,
-        key: names.collect::<Vec<_>>().join("."),
-    }
+    At { line: None, key: names.collect::<Vec<_>>().join(".") }
 }
 
 /// The known key that an unknown one was probably meant to be.
@@ -333,29 +284,20 @@ mod tests {
     #[test]
     fn a_value_in_place_of_a_table_or_a_list_is_told_so() {
         assert_eq!(
-            faults("[upstream]\nname = \"app\"")
-                .first()
-                .map(String::as_str),
+            faults("[upstream]\nname = \"app\"").first().map(String::as_str),
             Some("1: `upstream`: must be a list, but is a table")
         );
-        assert_eq!(
-            faults("limits = 3"),
-            ["1: `limits`: must be a table, but is a whole number"]
-        );
+        assert_eq!(faults("limits = 3"), ["1: `limits`: must be a table, but is a whole number"]);
     }
 
     #[test]
     fn every_line_that_is_not_toml_is_named() {
         let fixture = Fixture::new();
-        let errors = fixture
-            .load_only("[server]\na = \n\nb = 1\nb = 2\n[server")
-            .expect_err("is not");
+        let errors =
+            fixture.load_only("[server]\na = \n\nb = 1\nb = 2\n[server").expect_err("is not");
 
         let shown = fixture.shown(&errors);
-        let lines: Vec<_> = shown
-            .iter()
-            .filter_map(|fault| fault.split(':').next())
-            .collect();
+        let lines: Vec<_> = shown.iter().filter_map(|fault| fault.split(':').next()).collect();
         assert_eq!(lines, ["2", "5", "6"], "{shown:?}");
     }
 }

@@ -52,10 +52,7 @@ pub(super) struct Server {
 impl Server {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("listen");
-        let everywhere = Written {
-            value: "[::]:8443".to_owned(),
-            at,
-        };
+        let everywhere = Written { value: "[::]:8443".to_owned(), at };
         Self {
             listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
             certificate: table.required("certificate").and_then(Item::text),
@@ -77,10 +74,7 @@ pub(super) struct ClientCertificate {
 impl ClientCertificate {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("common_names");
-        let meta = Written {
-            value: "client.webhooks.fbclientcerts.com".to_owned(),
-            at,
-        };
+        let meta = Written { value: "client.webhooks.fbclientcerts.com".to_owned(), at };
         Self {
             trust_anchors: table
                 .required("trust_anchors")
@@ -102,10 +96,7 @@ pub(super) struct TrustAnchor {
 impl TrustAnchor {
     fn read(item: Item<'_, '_>) -> Option<Self> {
         if item.is_text() {
-            return Some(Self {
-                file: item.text()?,
-                label: None,
-            });
+            return Some(Self { file: item.text()?, label: None });
         }
         let (file, label) = item.table(|table| {
             let file = table.required("file").and_then(Item::text);
@@ -201,10 +192,7 @@ pub(super) struct Webhook {
 impl Webhook {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().clone();
-        let required = Written {
-            value: Demand::Required,
-            at: at.child("client_certificate"),
-        };
+        let required = Written { value: Demand::Required, at: at.child("client_certificate") };
         Self {
             name: table.optional("name").and_then(Item::text),
             path: table.required("path").and_then(Item::text),
@@ -220,9 +208,7 @@ impl Webhook {
             verification: table
                 .choice("verification", VERIFICATIONS)
                 .map_or(Verification::Answer, |choice| choice.value),
-            client_certificate: table
-                .choice("client_certificate", DEMANDS)
-                .unwrap_or(required),
+            client_certificate: table.choice("client_certificate", DEMANDS).unwrap_or(required),
             verification_client_certificate: table
                 .choice("verification_client_certificate", DEMANDS),
             at,
@@ -268,10 +254,7 @@ impl Admin {
         let listen = table.optional("listen").and_then(Item::text);
         Self {
             enabled: table.flag_or("enabled", true),
-            listen: listen.unwrap_or(Written {
-                value: "127.0.0.1:9180".to_owned(),
-                at,
-            }),
+            listen: listen.unwrap_or(Written { value: "127.0.0.1:9180".to_owned(), at }),
         }
     }
 }
@@ -315,11 +298,8 @@ const VERIFICATIONS: &[(&str, Verification)] = &[
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
 
-const FORMATS: &[(&str, LogFormat)] = &[
-    ("auto", LogFormat::Auto),
-    ("text", LogFormat::Text),
-    ("json", LogFormat::Json),
-];
+const FORMATS: &[(&str, LogFormat)] =
+    &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),

@@ -31,11 +31,7 @@ impl Findings {
 
     /// Records a fault; the configuration is refused in the end.
     pub(super) fn fault(&mut self, at: &At, fault: Fault) {
-        let place = Place {
-            file: self.file.clone(),
-            line: at.line,
-            key: at.key.clone(),
-        };
+        let place = Place { file: self.file.clone(), line: at.line, key: at.key.clone() };
         self.errors.push(ConfigError { place, fault });
     }
 
@@ -47,12 +43,7 @@ impl Findings {
         let mut seen: Vec<(T, &At)> = Vec::new();
         for (value, at) in values {
             match seen.iter().find(|(other, _)| *other == value) {
-                Some((_, first)) => self.fault(
-                    at,
-                    Fault::Duplicate {
-                        first: first.key.clone(),
-                    },
-                ),
+                Some((_, first)) => self.fault(at, Fault::Duplicate { first: first.key.clone() }),
                 None => seen.push((value, at)),
             }
         }
@@ -98,10 +89,7 @@ impl At {
     /// A key under this one, which may not be there.
     pub(super) fn child(&self, key: &str) -> Self {
         let separator = if self.key.is_empty() { "" } else { "." };
-        Self {
-            line: self.line,
-            key: format!("{}{separator}{key}", self.key),
-        }
+        Self { line: self.line, key: format!("{}{separator}{key}", self.key) }
     }
 }
 

@@ -55,9 +55,7 @@ impl Fixture {
     pub(super) fn shown(&self, errors: &ConfigErrors) -> Vec<String> {
         let directory = format!("{}/", self.directory.path().display());
         let text = errors.to_string().replace(&directory, "");
-        let lines = text
-            .lines()
-            .map(|line| line.strip_prefix("hubgate.toml:").unwrap_or(line));
+        let lines = text.lines().map(|line| line.strip_prefix("hubgate.toml:").unwrap_or(line));
         lines.map(str::to_owned).collect()
     }
 
@@ -103,11 +101,7 @@ fn completed(text: &str) -> String {
         let header = section.lines().next().unwrap_or_default();
         let name = header.trim_matches(['[', ']']);
         let is_there = |line: &str| line.trim_matches(['[', ']']) == name;
-        if !text
-            .lines()
-            .filter(|line| line.starts_with('['))
-            .any(is_there)
-        {
+        if !text.lines().filter(|line| line.starts_with('[')).any(is_there) {
             completed.push_str(section);
             completed.push('\n');
         }

@@ -118,13 +118,7 @@ mod tests {
                 "5: `limits.body_max_bytes`: must be a whole number, but is a number with a fraction",
             ]
         );
-        assert_eq!(
-            load("[limits]\nheader_max_bytes = 8192")
-                .limits
-                .header_max_bytes
-                .get(),
-            8192
-        );
+        assert_eq!(load("[limits]\nheader_max_bytes = 8192").limits.header_max_bytes.get(), 8192);
         assert_eq!(
             faults("[limits]\nheader_max_bytes = 1048577"),
             ["2: `limits.header_max_bytes`: must be from 8192 to 1048576"]
@@ -144,10 +138,8 @@ mod tests {
         );
         assert_eq!(
             faults(&limits("4_999_999")),
-            [
-                "3: `limits.body_memory_bytes`: must be at least `limits.body_max_bytes`, which is \
-              5000000"
-            ]
+            ["3: `limits.body_memory_bytes`: must be at least `limits.body_max_bytes`, which is \
+              5000000"]
         );
     }
 }

@@ -39,11 +39,7 @@ pub enum LogLevel {
 
 impl Log {
     pub(super) fn check(written: &file::Log) -> Self {
-        Self {
-            format: written.format,
-            level: written.level,
-            access: written.access,
-        }
+        Self { format: written.format, level: written.level, access: written.access }
     }
 }
 
@@ -55,11 +51,7 @@ mod tests {
     #[test]
     fn words_on_the_list_are_taken_and_others_refused() {
         let log = load("[log]\nformat = \"json\"\nlevel = \"debug\"\naccess = false").log;
-        let expected = Log {
-            format: LogFormat::Json,
-            level: LogLevel::Debug,
-            access: false,
-        };
+        let expected = Log { format: LogFormat::Json, level: LogLevel::Debug, access: false };
         assert_eq!(log, expected);
 
         assert_eq!(

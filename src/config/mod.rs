@@ -75,15 +75,8 @@ impl Config {
     /// As [`Config::load`], with an environment to look secrets up in.
     pub fn load_with(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigErrors> {
         let text = fs::read_to_string(path).map_err(|source| {
-            let place = Place {
-                file: path.to_owned(),
-                line: None,
-                key: String::new(),
-            };
-            ConfigErrors::new(vec![ConfigError {
-                place,
-                fault: Fault::Read { source },
-            }])
+            let place = Place { file: path.to_owned(), line: None, key: String::new() };
+            ConfigErrors::new(vec![ConfigError { place, fault: Fault::Read { source } }])
         })?;
         let mut findings = Findings::new(path, &text);
         let written = document::parse(&text, &mut findings, file::File::read);
@@ -102,10 +95,7 @@ impl Config {
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let server = written
-            .server
-            .as_ref()
-            .map(|server| Server::check(server, findings));
+        let server = written.server.as_ref().map(|server| Server::check(server, findings));
         let client_certificate = match &written.client_certificate {
             Some(Some(section)) => ClientCertificate::check(section, findings).map(Some),
             Some(None) => {
@@ -116,20 +106,12 @@ impl Config {
             }
             None => None,
         };
-        let limits = written
-            .limits
-            .as_ref()
-            .map(|limits| Limits::check(limits, findings));
+        let limits = written.limits.as_ref().map(|limits| Limits::check(limits, findings));
         let mut upstreams = Vec::new();
         for upstream in &written.upstreams {
             upstreams.extend(Upstream::check(upstream, findings));
         }
-        let names = || {
-            written
-                .upstreams
-                .iter()
-                .filter_map(|upstream| upstream.name.as_ref())
-        };
+        let names = || written.upstreams.iter().filter_map(|upstream| upstream.name.as_ref());
         findings.must_differ(names().map(|name| (&name.value, &name.at)));
         let names: Vec<&str> = names().map(|name| name.value.as_str()).collect();
         let mut webhooks = Vec::new();
@@ -138,10 +120,7 @@ impl Config {
             webhooks.extend(checked.map(|checked| (checked, webhook)));
         }
         webhook::check_together(&webhooks, findings);
-        let admin = written
-            .admin
-            .as_ref()
-            .and_then(|admin| Admin::check(admin, findings));
+        let admin = written.admin.as_ref().and_then(|admin| Admin::check(admin, findings));
         let server = server.flatten();
         if let (Some(server), Some(admin), Some(section)) = (&server, &admin, &written.admin)
             && admin.listen.port() != 0
@@ -184,10 +163,7 @@ mod tests {
         let config = load("");
 
         assert_eq!(config.server.listen.len(), 1);
-        assert_eq!(
-            config.webhooks.first().map(|webhook| webhook.upstream),
-            Some(0)
-        );
+        assert_eq!(config.webhooks.first().map(|webhook| webhook.upstream), Some(0));
         assert!(config.client_certificate.is_some() && config.admin.is_some());
     }
 
@@ -234,10 +210,7 @@ mod tests {
             body_max_bytes = 0"#;
 
         let faults = faults(text);
-        let places: Vec<_> = faults
-            .iter()
-            .filter_map(|fault| fault.split('`').nth(1))
-            .collect();
+        let places: Vec<_> = faults.iter().filter_map(|fault| fault.split('`').nth(1)).collect();
 
         assert_eq!(
             places,
@@ -285,9 +258,7 @@ mod tests {
             "client_certificate = \"none\"\nverification_client_certificate = \"required\"";
         assert_eq!(
             fixture.shown(&load(verification).expect_err("asks for one")),
-            [format!(
-                "13: `webhook[0].verification_client_certificate`: {sentence}"
-            )]
+            [format!("13: `webhook[0].verification_client_certificate`: {sentence}")]
         );
     }
 }

@@ -21,10 +21,7 @@ pub(super) fn visible(written: &Written<String>, findings: &mut Findings) -> Opt
 /// A name whose last label is a number is neither: resolvers take `127.1` and `0x7f.1` for
 /// addresses (WHATWG URL standard, section 3.5, "ends in a number").
 pub(super) fn is_host(host: &str) -> bool {
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
     }
     if host.parse::<Ipv4Addr>().is_ok() {
@@ -56,15 +53,7 @@ mod tests {
 
     #[test]
     fn addresses_and_names_are_hosts() {
-        for host in [
-            "localhost",
-            "app_1",
-            "a.example",
-            "127.0.0.1",
-            "[::1]",
-            "1a.example",
-            "x1",
-        ] {
+        for host in ["localhost", "app_1", "a.example", "127.0.0.1", "[::1]", "1a.example", "x1"] {
             assert!(is_host(host), "{host}");
         }
     }

@@ -38,16 +38,11 @@ pub(super) fn within(
     range: RangeInclusive<u64>,
     findings: &mut Findings,
 ) -> u64 {
-    let number = u64::try_from(written.value)
-        .ok()
-        .filter(|number| range.contains(number));
+    let number = u64::try_from(written.value).ok().filter(|number| range.contains(number));
     number.unwrap_or_else(|| {
         let fault = match written.value {
             0 => Fault::Zero,
-            _ => Fault::OutOfRange {
-                minimum: *range.start(),
-                maximum: *range.end(),
-            },
+            _ => Fault::OutOfRange { minimum: *range.start(), maximum: *range.end() },
         };
         findings.fault(&written.at, fault);
         *range.start()

@@ -21,14 +21,9 @@ pub(super) fn readable(written: &Written<String>, findings: &mut Findings) -> Op
 
 /// Opens a regular file. Looks first: to open a pipe would wait for its other end.
 pub(super) fn open(path: &Path) -> Result<fs::File, Fault> {
-    let fault = |source: io::Error| Fault::File {
-        path: path.to_owned(),
-        source,
-    };
+    let fault = |source: io::Error| Fault::File { path: path.to_owned(), source };
     if !fs::metadata(path).map_err(fault)?.is_file() {
-        return Err(Fault::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(Fault::NotAFile { path: path.to_owned() });
     }
     fs::File::open(path).map_err(fault)
 }

@@ -23,11 +23,7 @@ impl Secret {
     pub fn new(label: impl Into<String>, source: SecretSource, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes: Vec<u8> = bytes.into();
         debug_assert!(!bytes.is_empty(), "an empty secret would match anything");
-        Self {
-            label: label.into(),
-            source,
-            bytes: bytes.into_boxed_slice(),
-        }
+        Self { label: label.into(), source, bytes: bytes.into_boxed_slice() }
     }
 
     /// What logs and metrics call it; unique within its list.
@@ -65,23 +61,18 @@ impl Secret {
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<(Self, &'a At)> {
-        let label = written
-            .label
-            .as_ref()
-            .map(|label| (names::visible(label, findings), &label.at));
+        let label =
+            written.label.as_ref().map(|label| (names::visible(label, findings), &label.at));
         let (place, read) = match (&written.file, &written.env, &written.credential) {
-            (Some(file), None, None) => (
-                file,
-                secret_source::from_file(&findings.resolve(&file.value)),
-            ),
-            (None, Some(env), None) => (
-                env,
-                secret_source::from_environment(&env.value, environment),
-            ),
-            (None, None, Some(name)) => (
-                name,
-                secret_source::from_credential(&name.value, environment),
-            ),
+            (Some(file), None, None) => {
+                (file, secret_source::from_file(&findings.resolve(&file.value)))
+            }
+            (None, Some(env), None) => {
+                (env, secret_source::from_environment(&env.value, environment))
+            }
+            (None, None, Some(name)) => {
+                (name, secret_source::from_credential(&name.value, environment))
+            }
             (_, _, _) => {
                 findings.fault(&written.at, Fault::SecretSource);
                 return None;
@@ -90,14 +81,7 @@ impl Secret {
         match read {
             Ok((source, bytes)) => {
                 let (label, at) = label.unwrap_or_else(|| (Some(source.name()), &place.at));
-                Some((
-                    Self {
-                        label: label?,
-                        source,
-                        bytes,
-                    },
-                    at,
-                ))
+                Some((Self { label: label?, source, bytes }, at))
             }
             Err(fault) => {
                 findings.fault(&place.at, fault);
@@ -132,10 +116,7 @@ mod tests {
 
     fn secrets(text: &str) -> Vec<Secret> {
         let webhooks = load(&webhook(text)).webhooks;
-        webhooks
-            .into_iter()
-            .flat_map(|webhook| webhook.app_secrets)
-            .collect()
+        webhooks.into_iter().flat_map(|webhook| webhook.app_secrets).collect()
     }
 
     #[test]
@@ -148,10 +129,8 @@ mod tests {
             ]"#,
         );
 
-        let shown: Vec<_> = secrets
-            .iter()
-            .map(|secret| (secret.label(), secret.expose()))
-            .collect();
+        let shown: Vec<_> =
+            secrets.iter().map(|secret| (secret.label(), secret.expose())).collect();
         let expected: [(&str, &[u8]); 3] = [
             ("secret", b"0123456789abcdef0123456789abcdef"),
             ("APP_SECRET", b"fedcba9876543210fedcba9876543210"),
@@ -170,16 +149,10 @@ mod tests {
 
     #[test]
     fn an_inline_secret_is_refused_and_not_repeated() {
-        let texts = [
-            r#""swordfish""#,
-            r#"["swordfish"]"#,
-            r#"[{ file = "secret" }, "swordfish"]"#,
-        ];
+        let texts = [r#""swordfish""#, r#"["swordfish"]"#, r#"[{ file = "secret" }, "swordfish"]"#];
         for text in texts {
             let faults = faults(&webhook(text));
-            let [fault] = faults.as_slice() else {
-                unreachable!("{faults:?}")
-            };
+            let [fault] = faults.as_slice() else { unreachable!("{faults:?}") };
             assert!(fault.starts_with("5: `webhook[0].app_secrets"), "{fault}");
             assert!(fault.contains("must not hold the secret itself"), "{fault}");
             assert!(!fault.contains("swordfish"), "{fault}");
@@ -188,15 +161,8 @@ mod tests {
 
     #[test]
     fn a_secret_on_a_line_that_is_not_toml_is_not_repeated() {
-        for text in [
-            "[swordfish]",
-            "\"swordfish",
-            "[{ file = swordfish }]",
-            "swordfish = 1",
-        ] {
-            let errors = Fixture::new()
-                .load(&webhook(text))
-                .expect_err("is not TOML");
+        for text in ["[swordfish]", "\"swordfish", "[{ file = swordfish }]", "swordfish = 1"] {
+            let errors = Fixture::new().load(&webhook(text)).expect_err("is not TOML");
             let shown = format!("{errors} {errors:?}");
             assert!(shown.contains("hubgate.toml:5"), "{shown}");
             assert!(!shown.contains("swordfish"), "{shown}");

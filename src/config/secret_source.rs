@@ -63,24 +63,12 @@ type Found = (SecretSource, Box<[u8]>);
 
 pub(super) fn from_file(path: &Path) -> Result<Found, Fault> {
     let bytes = read(path)?;
-    Ok((
-        SecretSource::File {
-            path: path.to_owned(),
-        },
-        trimmed(bytes)?,
-    ))
+    Ok((SecretSource::File { path: path.to_owned() }, trimmed(bytes)?))
 }
 
 pub(super) fn from_environment(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
-    let value = environment(name).ok_or(Fault::VariableMissing {
-        name: name.to_owned(),
-    })?;
-    Ok((
-        SecretSource::Environment {
-            name: name.to_owned(),
-        },
-        trimmed(value.into_vec())?,
-    ))
+    let value = environment(name).ok_or(Fault::VariableMissing { name: name.to_owned() })?;
+    Ok((SecretSource::Environment { name: name.to_owned() }, trimmed(value.into_vec())?))
 }
 
 pub(super) fn from_credential(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
@@ -90,13 +78,7 @@ pub(super) fn from_credential(name: &str, environment: Environment<'_>) -> Resul
     let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Fault::CredentialsMissing)?;
     let path = Path::new(&directory).join(name);
     let bytes = read(&path)?;
-    Ok((
-        SecretSource::Credential {
-            name: name.to_owned(),
-            path,
-        },
-        trimmed(bytes)?,
-    ))
+    Ok((SecretSource::Credential { name: name.to_owned(), path }, trimmed(bytes)?))
 }
 
 /// At most one byte more than is accepted, so that a wrong path costs no memory.
@@ -105,19 +87,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     paths::open(path)?
         .take(MAXIMUM_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| Fault::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Fault::File { path: path.to_owned(), source })?;
     Ok(bytes)
 }
 
 /// The secret without the one newline that editors and `echo` put behind it.
 fn trimmed(mut bytes: Vec<u8>) -> Result<Box<[u8]>, Fault> {
     if bytes.len() as u64 > MAXIMUM_BYTES {
-        return Err(Fault::SecretTooLong {
-            maximum: MAXIMUM_BYTES,
-        });
+        return Err(Fault::SecretTooLong { maximum: MAXIMUM_BYTES });
     }
     if bytes.last() == Some(&b'\n') {
         bytes.truncate(bytes.len() - 1);
@@ -140,22 +117,13 @@ mod tests {
 
     #[test]
     fn no_more_than_one_newline_is_trimmed() {
-        assert_eq!(
-            trimmed(b"a\n\n".to_vec()).ok().as_deref(),
-            Some(&b"a\n"[..])
-        );
-        assert_eq!(
-            trimmed(b" a\r".to_vec()).ok().as_deref(),
-            Some(&b" a\r"[..])
-        );
+        assert_eq!(trimmed(b"a\n\n".to_vec()).ok().as_deref(), Some(&b"a\n"[..]));
+        assert_eq!(trimmed(b" a\r".to_vec()).ok().as_deref(), Some(&b" a\r"[..]));
         assert!(matches!(trimmed(b"\r\n".to_vec()), Err(Fault::SecretEmpty)));
     }
 
     #[test]
     fn a_credential_needs_systemd() {
-        assert!(matches!(
-            from_credential("a", &|_| None),
-            Err(Fault::CredentialsMissing)
-        ));
+        assert!(matches!(from_credential("a", &|_| None), Err(Fault::CredentialsMissing)));
     }
 }

@@ -59,16 +59,10 @@ impl Upstream {
         let timeout_ms = written.timeout_ms.value;
         // What is no time at all gets its fault below.
         if (1..connect_timeout_ms.value).contains(&timeout_ms) {
-            findings.fault(
-                &connect_timeout_ms.at,
-                Fault::ConnectAboveTimeout { timeout_ms },
-            );
+            findings.fault(&connect_timeout_ms.at, Fault::ConnectAboveTimeout { timeout_ms });
         }
         let response = 1..=MAXIMUM_RESPONSE;
-        let name = written
-            .name
-            .as_ref()
-            .and_then(|name| names::visible(name, findings));
+        let name = written.name.as_ref().and_then(|name| names::visible(name, findings));
         let address = UpstreamAddress::check(written, findings);
         Some(Self {
             connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
@@ -85,21 +79,13 @@ impl Upstream {
 impl UpstreamAddress {
     /// `url` and `ca` together.
     fn check(written: &file::Upstream, findings: &mut Findings) -> Option<Self> {
-        let file = written
-            .ca
-            .as_ref()
-            .and_then(|ca| paths::readable(ca, findings));
+        let file = written.ca.as_ref().and_then(|ca| paths::readable(ca, findings));
         let url = written.url.as_ref()?;
-        let address = url::parse(&url.value)
-            .map_err(|fault| findings.fault(&url.at, fault))
-            .ok()?;
+        let address =
+            url::parse(&url.value).map_err(|fault| findings.fault(&url.at, fault)).ok()?;
         match (address, &written.ca) {
             (address, None) => Some(address),
-            (Self::Https { host, port, .. }, Some(_)) => Some(Self::Https {
-                host,
-                port,
-                ca: file,
-            }),
+            (Self::Https { host, port, .. }, Some(_)) => Some(Self::Https { host, port, ca: file }),
             (Self::Http { .. } | Self::Unix { .. }, Some(ca)) => {
                 findings.fault(&ca.at, Fault::CaWithoutTls);
                 None
@@ -124,12 +110,8 @@ mod tests {
     #[test]
     fn a_ca_belongs_to_an_https_upstream() {
         let good = load(&upstream("url = \"https://app.example\"\nca = \"ca.pem\""));
-        let [
-            Upstream {
-                address: UpstreamAddress::Https { ca: Some(ca), .. },
-                ..
-            },
-        ] = good.upstreams.as_slice()
+        let [Upstream { address: UpstreamAddress::Https { ca: Some(ca), .. }, .. }] =
+            good.upstreams.as_slice()
         else {
             unreachable!("{good:?}");
         };
@@ -140,13 +122,9 @@ mod tests {
             ["4: `upstream[0].ca`: is of use only with an `https` url"]
         );
         assert_eq!(
-            faults(&upstream(
-                "url = \"https://app.example\"\nca = \"absent.pem\""
-            )),
-            [
-                "4: `upstream[0].ca`: names `absent.pem`, which cannot be read: No such file or \
-              directory (os error 2)"
-            ]
+            faults(&upstream("url = \"https://app.example\"\nca = \"absent.pem\"")),
+            ["4: `upstream[0].ca`: names `absent.pem`, which cannot be read: No such file or \
+              directory (os error 2)"]
         );
     }
 
@@ -154,17 +132,11 @@ mod tests {
     fn a_connect_may_take_as_long_as_all_and_no_longer() {
         let url = "url = \"unix:/run/app.sock\"";
 
-        load(&upstream(&format!(
-            "{url}\nconnect_timeout_ms = 2000\ntimeout_ms = 2000"
-        )));
+        load(&upstream(&format!("{url}\nconnect_timeout_ms = 2000\ntimeout_ms = 2000")));
         assert_eq!(
-            faults(&upstream(&format!(
-                "{url}\nconnect_timeout_ms = 2001\ntimeout_ms = 2000"
-            ))),
-            [
-                "4: `upstream[0].connect_timeout_ms`: must not be greater than `timeout_ms` of the \
-              same upstream, which is 2000"
-            ]
+            faults(&upstream(&format!("{url}\nconnect_timeout_ms = 2001\ntimeout_ms = 2000"))),
+            ["4: `upstream[0].connect_timeout_ms`: must not be greater than `timeout_ms` of the \
+              same upstream, which is 2000"]
         );
     }
 

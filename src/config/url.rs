@@ -21,11 +21,7 @@ pub(super) fn parse(url: &str) -> Result<UpstreamAddress, Fault> {
         "https" => true,
         _ => return Err(Fault::UrlScheme),
     };
-    for (mark, part) in [
-        ('@', "user name or password"),
-        ('#', "fragment"),
-        ('?', "query"),
-    ] {
+    for (mark, part) in [('@', "user name or password"), ('#', "fragment"), ('?', "query")] {
         if rest.contains(mark) {
             return Err(Fault::UrlPart { part });
         }
@@ -40,16 +36,9 @@ pub(super) fn parse(url: &str) -> Result<UpstreamAddress, Fault> {
     }
     let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
     Ok(if is_tls {
-        UpstreamAddress::Https {
-            host,
-            port: port.unwrap_or(443),
-            ca: None,
-        }
+        UpstreamAddress::Https { host, port: port.unwrap_or(443), ca: None }
     } else {
-        UpstreamAddress::Http {
-            host,
-            port: port.unwrap_or(80),
-        }
+        UpstreamAddress::Http { host, port: port.unwrap_or(80) }
     })
 }
 
@@ -72,13 +61,9 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Fault> {
 fn socket(path: &str) -> Result<UpstreamAddress, Fault> {
     let is_absolute = path.starts_with('/') && !path.starts_with("//") && path.len() > 1;
     if !is_absolute || path.len() > MAXIMUM_SOCKET_PATH || path.contains('\0') {
-        return Err(Fault::SocketPath {
-            maximum: MAXIMUM_SOCKET_PATH,
-        });
+        return Err(Fault::SocketPath { maximum: MAXIMUM_SOCKET_PATH });
     }
-    Ok(UpstreamAddress::Unix {
-        path: PathBuf::from(path),
-    })
+    Ok(UpstreamAddress::Unix { path: PathBuf::from(path) })
 }
 
 /// `sun_path` of unix(7) has 108 bytes, the last of them a NUL.
@@ -89,18 +74,11 @@ mod tests {
     use super::*;
 
     fn http(host: &str, port: u16) -> Option<UpstreamAddress> {
-        Some(UpstreamAddress::Http {
-            host: host.to_owned(),
-            port,
-        })
+        Some(UpstreamAddress::Http { host: host.to_owned(), port })
     }
 
     fn https(host: &str, port: u16) -> Option<UpstreamAddress> {
-        Some(UpstreamAddress::Https {
-            host: host.to_owned(),
-            port,
-            ca: None,
-        })
+        Some(UpstreamAddress::Https { host: host.to_owned(), port, ca: None })
     }
 
     #[test]
@@ -111,10 +89,7 @@ mod tests {
         assert_eq!(parse("http://[::1]").ok(), http("::1", 80));
         assert_eq!(parse("https://App.Example").ok(), https("app.example", 443));
         let path = PathBuf::from("/run/app.sock");
-        assert_eq!(
-            parse("unix:/run/app.sock").ok(),
-            Some(UpstreamAddress::Unix { path })
-        );
+        assert_eq!(parse("unix:/run/app.sock").ok(), Some(UpstreamAddress::Unix { path }));
     }
 
     #[test]
@@ -122,14 +97,8 @@ mod tests {
         let long = format!("unix:/{}", "a".repeat(107));
         let cases = [
             ("", "must start with `http://`, `https://` or `unix:`"),
-            (
-                "127.0.0.1:3000",
-                "must start with `http://`, `https://` or `unix:`",
-            ),
-            (
-                "ftp://a",
-                "must start with `http://`, `https://` or `unix:`",
-            ),
+            ("127.0.0.1:3000", "must start with `http://`, `https://` or `unix:`"),
+            ("ftp://a", "must start with `http://`, `https://` or `unix:`"),
             ("http://me:word@a", "must not have a user name or password"),
             ("http://a/#part", "must not have a fragment"),
             ("http://a?q", "must not have a query"),
@@ -143,14 +112,8 @@ mod tests {
             ("http://a:0", "must have a port"),
             ("http://a:+80", "must have a port"),
             ("http://a:65536", "must have a port"),
-            (
-                "unix:run/app.sock",
-                "must be `unix:` and an absolute path of at most 107 bytes",
-            ),
-            (
-                "unix:///run/app.sock",
-                "must be `unix:` and an absolute path",
-            ),
+            ("unix:run/app.sock", "must be `unix:` and an absolute path of at most 107 bytes"),
+            ("unix:///run/app.sock", "must be `unix:` and an absolute path"),
             ("unix:/", "must be `unix:` and an absolute path"),
             (&long, "must be `unix:` and an absolute path"),
         ];

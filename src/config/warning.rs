@@ -88,10 +88,7 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         about_upstream(upstream, &mut warnings);
     }
     for webhook in &config.webhooks {
-        let shapeless = webhook
-            .app_secrets
-            .iter()
-            .filter(|secret| !is_app_secret(secret));
+        let shapeless = webhook.app_secrets.iter().filter(|secret| !is_app_secret(secret));
         warnings.extend(shapeless.map(|secret| Warning::AppSecretShape {
             webhook: webhook.name.clone(),
             label: secret.label().to_owned(),
@@ -119,9 +116,7 @@ fn about_upstream(upstream: &Upstream, warnings: &mut Vec<Warning>) {
     if let UpstreamAddress::Http { host, .. } = &upstream.address
         && host.parse().is_ok_and(is_public)
     {
-        warnings.push(Warning::PlainTextUpstream {
-            upstream: upstream.name.clone(),
-        });
+        warnings.push(Warning::PlainTextUpstream { upstream: upstream.name.clone() });
     }
 }
 
@@ -145,10 +140,7 @@ fn is_public(address: IpAddr) -> bool {
 /// A file that is gone by now is somebody else's concern.
 fn readable_by_others(path: &Path) -> Option<Warning> {
     let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
-    (mode & 0o007 != 0).then(|| Warning::ReadableByOthers {
-        path: path.to_owned(),
-        mode,
-    })
+    (mode & 0o007 != 0).then(|| Warning::ReadableByOthers { path: path.to_owned(), mode })
 }
 
 /// 3 MB, as WhatsApp's documentation has it.
@@ -196,10 +188,8 @@ mod tests {
 
         assert_eq!(
             warnings(&fixture, ""),
-            [("key.pem", 0o604), ("token", 0o644)].map(|(name, mode)| Warning::ReadableByOthers {
-                path: fixture.path(name),
-                mode
-            })
+            [("key.pem", 0o604), ("token", 0o644)]
+                .map(|(name, mode)| Warning::ReadableByOthers { path: fixture.path(name), mode })
         );
     }
 
@@ -208,17 +198,12 @@ mod tests {
         let fixture = closed();
         fixture.write("secret", "too short");
 
-        let shown: Vec<_> = warnings(&fixture, "")
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let shown: Vec<_> = warnings(&fixture, "").iter().map(ToString::to_string).collect();
 
         assert_eq!(
             shown,
-            [
-                "app secret `secret` of webhook `/webhooks` is not 32 hexadecimal digits, as Meta's \
-              are"
-            ]
+            ["app secret `secret` of webhook `/webhooks` is not 32 hexadecimal digits, as Meta's \
+              are"]
         );
     }
 
@@ -235,9 +220,7 @@ mod tests {
         assert_eq!(
             warnings(&closed(), &text(2_999_999, 5_000)),
             [
-                Warning::BodyBelowLargestEvent {
-                    body_max_bytes: 2_999_999
-                },
+                Warning::BodyBelowLargestEvent { body_max_bytes: 2_999_999 },
                 Warning::UpstreamTimeoutTooLong {
                     upstream: "app".to_owned(),
                     timeout: Duration::from_secs(5),
@@ -255,12 +238,7 @@ mod tests {
         for url in ["http://203.0.113.1", "http://[2001:db8::1]:80"] {
             assert_eq!(count(url), 1, "{url}");
         }
-        for url in [
-            "http://10.0.0.1",
-            "http://[fd00::1]",
-            "http://app",
-            "https://203.0.113.1",
-        ] {
+        for url in ["http://10.0.0.1", "http://[fd00::1]", "http://app", "https://203.0.113.1"] {
             assert_eq!(count(url), 0, "{url}");
         }
     }

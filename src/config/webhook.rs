@@ -57,22 +57,10 @@ impl Webhook {
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let path = written
-            .path
-            .as_ref()
-            .and_then(|path| checked_path(path, findings));
-        let host = written
-            .host
-            .as_ref()
-            .map(|host| checked_host(host, findings));
-        let name = written
-            .name
-            .as_ref()
-            .map(|name| names::visible(name, findings));
-        let upstream = written
-            .upstream
-            .as_ref()
-            .and_then(|name| index(name, upstreams, findings));
+        let path = written.path.as_ref().and_then(|path| checked_path(path, findings));
+        let host = written.host.as_ref().map(|host| checked_host(host, findings));
+        let name = written.name.as_ref().map(|name| names::visible(name, findings));
+        let upstream = written.upstream.as_ref().and_then(|name| index(name, upstreams, findings));
         let app_secrets = Secret::check_all(&written.app_secrets, environment, findings);
         let verify_tokens = checked_tokens(written, environment, findings);
         let events = written.client_certificate.value;
@@ -107,10 +95,7 @@ fn checked_tokens(
         (Verification::Off, Some(tokens)) => findings.fault(&tokens.at, Fault::TokenUnused),
         (Verification::Answer | Verification::Forward, Some(_)) | (Verification::Off, None) => {}
     }
-    let tokens = written
-        .verify_token
-        .as_ref()
-        .map_or(&[][..], |tokens| &tokens.value);
+    let tokens = written.verify_token.as_ref().map_or(&[][..], |tokens| &tokens.value);
     Secret::check_all(tokens, environment, findings)
 }
 
@@ -187,10 +172,7 @@ pub(super) fn check_together(webhooks: &[(Webhook, &file::Webhook)], findings: &
             }
             None => seen.push((webhook, at)),
         }
-        named.push((
-            &webhook.name,
-            written.name.as_ref().map_or(at, |name| &name.at),
-        ));
+        named.push((&webhook.name, written.name.as_ref().map_or(at, |name| &name.at)));
     }
     findings.must_differ(named);
 }
@@ -221,11 +203,7 @@ mod tests {
     }
 
     fn first(text: &str) -> Webhook {
-        load(text)
-            .webhooks
-            .into_iter()
-            .next()
-            .expect("one is written")
+        load(text).webhooks.into_iter().next().expect("one is written")
     }
 
     #[test]
@@ -257,9 +235,7 @@ mod tests {
         ];
         for (path, sentence) in cases {
             let faults = faults(&webhook(path, ""));
-            let [fault] = faults.as_slice() else {
-                unreachable!("{faults:?}")
-            };
+            let [fault] = faults.as_slice() else { unreachable!("{faults:?}") };
             let expected = format!("2: `webhook[0].path`: {sentence}");
             assert!(fault.starts_with(&expected), "{fault}");
         }
@@ -273,10 +249,8 @@ mod tests {
         for bad in ["a.example:8443", "[::1]:8443"] {
             assert_eq!(
                 faults(&host(bad)),
-                [
-                    "5: `webhook[0].host`: must not have a port; requests are matched by the name \
-                  alone"
-                ]
+                ["5: `webhook[0].host`: must not have a port; requests are matched by the name \
+                  alone"]
             );
         }
         for bad in ["", "a/b", "::1", "a..b"] {
@@ -312,10 +286,7 @@ mod tests {
 
     #[test]
     fn two_webhooks_of_one_name_clash() {
-        let (one, other) = (
-            webhook("/a", "name = \"same\""),
-            webhook("/b", "name = \"same\""),
-        );
+        let (one, other) = (webhook("/a", "name = \"same\""), webhook("/b", "name = \"same\""));
 
         assert_eq!(
             faults(&format!("{one}\n{other}")),
@@ -352,10 +323,7 @@ mod tests {
         let without = with_token.replace("verify_token = { file = \"token\" }", "");
 
         let webhook = first(&without);
-        assert_eq!(
-            (webhook.verification, webhook.verify_tokens.len()),
-            (Verification::Off, 0)
-        );
+        assert_eq!((webhook.verification, webhook.verify_tokens.len()), (Verification::Off, 0));
         assert_eq!(
             faults(&with_token),
             [
@@ -369,10 +337,7 @@ mod tests {
     fn verification_asks_for_the_certificate_that_events_ask_for_unless_written() {
         let demands = |rest: &str| {
             let webhook = first(&webhook("/", rest));
-            (
-                webhook.client_certificate,
-                webhook.verification_client_certificate,
-            )
+            (webhook.client_certificate, webhook.verification_client_certificate)
         };
         let signature_only = "client_certificate = \"none\"";
 
@@ -383,9 +348,7 @@ mod tests {
             (Demand::Required, Demand::None)
         );
         assert_eq!(
-            demands(&format!(
-                "{signature_only}\nverification_client_certificate = \"required\""
-            )),
+            demands(&format!("{signature_only}\nverification_client_certificate = \"required\"")),
             (Demand::None, Demand::Required)
         );
         assert_eq!(

@@ -10,11 +10,10 @@ use std::sync::atomic::AtomicU64;
 
 use crate::refusal::Refusal;
 
-/// The memory that all request bodies share; its level is a metric.
+/// The memory that all request bodies share, whatever the generation; its level is a metric.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyMemory {
     level: Gauge<u64, AtomicU64>,
-    limit: u64,
 }
 
 /// A part of [`BodyMemory`], given back when dropped.
@@ -22,6 +21,8 @@ pub(crate) struct BodyMemory {
 pub(crate) struct Held {
     memory: BodyMemory,
     bytes: u64,
+    /// Of all bodies together.
+    limit: u64,
 }
 
 /// One body's limits.
@@ -29,23 +30,20 @@ pub(crate) struct Held {
 pub(crate) struct BodyLimits {
     /// Largest accepted body.
     pub(crate) max_bytes: usize,
+    /// Most that all bodies together may take.
+    pub(crate) memory_bytes: usize,
     /// From now to its last byte.
     pub(crate) timeout: Duration,
 }
 
 impl BodyMemory {
-    pub(crate) fn new(level: Gauge<u64, AtomicU64>, limit: usize) -> Self {
-        Self {
-            level,
-            limit: u64::try_from(limit).unwrap_or(u64::MAX),
-        }
+    pub(crate) fn new(level: Gauge<u64, AtomicU64>) -> Self {
+        Self { level }
     }
 
-    pub(crate) fn hold_nothing(&self) -> Held {
-        Held {
-            memory: self.clone(),
-            bytes: 0,
-        }
+    fn hold_nothing(&self, limit: usize) -> Held {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        Held { memory: self.clone(), bytes: 0, limit }
     }
 }
 
@@ -54,7 +52,7 @@ impl Held {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let before = self.memory.level.inc_by(bytes);
         self.bytes += bytes;
-        if before.saturating_add(bytes) > self.memory.limit {
+        if before.saturating_add(bytes) > self.limit {
             return Err(Refusal::BodyMemoryExhausted);
         }
         Ok(())
@@ -77,7 +75,7 @@ pub(crate) async fn receive(
     memory: &BodyMemory,
     mut keep: impl FnMut(Bytes),
 ) -> Result<Held, Refusal> {
-    let mut held = memory.hold_nothing();
+    let mut held = memory.hold_nothing(limits.memory_bytes);
     let max_bytes = limits.max_bytes;
     if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
         return Err(Refusal::BodyTooLarge);
@@ -99,8 +97,6 @@ pub(crate) async fn receive(
         }
         Ok(())
     };
-    tokio::time::timeout(limits.timeout, all_frames)
-        .await
-        .unwrap_or(Err(Refusal::BodyTimeout))?;
+    tokio::time::timeout(limits.timeout, all_frames).await.unwrap_or(Err(Refusal::BodyTimeout))?;
     Ok(held)
 }

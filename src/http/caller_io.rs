@@ -26,11 +26,7 @@ pub(crate) struct CallerIo {
 
 impl CallerIo {
     pub(crate) fn new(tls: TlsStream<TcpStream>, pace: Rc<Pace>) -> Self {
-        Self {
-            tls,
-            pace,
-            lingering: None,
-        }
+        Self { tls, pace, lingering: None }
     }
 }
 

@@ -16,9 +16,7 @@ pub(crate) fn refusal(refusal: Refusal) -> Answer {
     let status = refusal.status();
     let mut answer = plain(status, Bytes::from_static(short_text(status)));
     if refusal == Refusal::MethodNotAllowed {
-        answer
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
     }
     answer
 }

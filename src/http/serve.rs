@@ -42,22 +42,10 @@ pub(crate) async fn serve<F, A, D>(
     let io = TokioIo::new(io);
     if is_h2 {
         let connection = h2_builder(limits).serve_connection(io, service);
-        drive(
-            pin!(connection),
-            http2::Connection::graceful_shutdown,
-            &pace,
-            draining,
-        )
-        .await;
+        drive(pin!(connection), http2::Connection::graceful_shutdown, &pace, draining).await;
     } else {
         let connection = h1_builder(limits).serve_connection(io, service);
-        drive(
-            pin!(connection),
-            http1::Connection::graceful_shutdown,
-            &pace,
-            draining,
-        )
-        .await;
+        drive(pin!(connection), http1::Connection::graceful_shutdown, &pace, draining).await;
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,11 +33,7 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::n
 }
 
 fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of the process before us may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
@@ -54,8 +50,11 @@ fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
 const BACKLOG: i32 = 4096;
 
 /// The places for connections, shared by all workers.
-#[derive(Clone, Debug)]
-pub(crate) struct Permits(Arc<Semaphore>);
+#[derive(Debug)]
+pub(crate) struct Permits {
+    places: Arc<Semaphore>,
+    limit: Mutex<usize>,
+}
 
 /// One open connection's place.
 #[derive(Debug)]
@@ -63,17 +62,28 @@ pub(crate) struct Permit(#[expect(dead_code, reason = "held, not read")] OwnedSe
 
 impl Permits {
     pub(crate) fn new(connections: usize) -> Self {
-        Self(Arc::new(Semaphore::new(
-            connections.min(Semaphore::MAX_PERMITS),
-        )))
+        let limit = connections.min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(limit)), limit: Mutex::new(limit) }
+    }
+
+    /// Changes the limit; connections above a lower one are not closed, but not replaced either.
+    pub(crate) fn resize(&self, connections: usize) {
+        let connections = connections.min(Semaphore::MAX_PERMITS);
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        if connections > *limit {
+            self.places.add_permits(connections - *limit);
+            *limit = connections;
+        } else {
+            *limit -= self.places.forget_permits(*limit - connections);
+        }
     }
 
     async fn take(&self, metrics: &Metrics) -> Option<Permit> {
-        if let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(Permit(permit));
         }
         metrics.connections_at_limit.inc();
-        Arc::clone(&self.0).acquire_owned().await.ok().map(Permit)
+        Arc::clone(&self.places).acquire_owned().await.ok().map(Permit)
     }
 }
 

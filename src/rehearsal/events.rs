@@ -37,11 +37,7 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
     mac.update(body);
-    let digits = mac
-        .finalize()
-        .into_bytes()
-        .into_iter()
-        .map(|byte| format!("{byte:02x}"));
+    let digits = mac.finalize().into_bytes().into_iter().map(|byte| format!("{byte:02x}"));
     format!("sha256={}", digits.collect::<String>())
 }
 
@@ -175,25 +171,14 @@ mod tests {
         let cases = include_str!("../../tests/fixtures/signatures.json");
         let cases: Vec<serde_json::Value> = serde_json::from_str(cases).expect("JSON");
         let text = |value: Option<&serde_json::Value>| {
-            value
-                .and_then(|text| text.as_str())
-                .expect("text")
-                .to_owned()
+            value.and_then(|text| text.as_str()).expect("text").to_owned()
         };
-        let verified = cases
-            .iter()
-            .filter(|case| case.get("matched_secret").is_some());
+        let verified = cases.iter().filter(|case| case.get("matched_secret").is_some());
         for case in verified.clone() {
-            let matched = case
-                .get("matched_secret")
-                .map(ToString::to_string)
-                .expect("an index");
+            let matched = case.get("matched_secret").map(ToString::to_string).expect("an index");
             let secret = text(case.pointer(&format!("/app_secrets/{matched}")));
             let body = text(case.get("body"));
-            assert_eq!(
-                sign(&secret, body.as_bytes()),
-                text(case.pointer("/headers/0"))
-            );
+            assert_eq!(sign(&secret, body.as_bytes()), text(case.pointer("/headers/0")));
         }
         assert_eq!(verified.count(), 5);
     }
@@ -208,10 +193,7 @@ mod tests {
         for event in EVENTS {
             let body: serde_json::Value = serde_json::from_str(event.body).expect("JSON");
             let root = body.get(0).unwrap_or(&body);
-            assert_eq!(
-                root.get("object").and_then(|o| o.as_str()),
-                Some(event.object)
-            );
+            assert_eq!(root.get("object").and_then(|o| o.as_str()), Some(event.object));
             assert_eq!(Event::named(event.name), Some(event));
             assert!(Event::about(event.object).is_some());
         }
@@ -223,10 +205,6 @@ mod tests {
         let message = Event::named("page_message").expect("is listed").body;
         assert!(message.contains(r"\u00fc") && message.contains(r"https:\/\/"));
         let parsed: serde_json::Value = serde_json::from_str(message).expect("JSON");
-        assert_ne!(
-            parsed.to_string(),
-            message,
-            "writing it again must change it"
-        );
+        assert_ne!(parsed.to_string(), message, "writing it again must change it");
     }
 }

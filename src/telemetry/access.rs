@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub(crate) method: Method,
     /// The configured name of the route; what a stranger asked for is not repeated.
     pub(crate) route: Option<Arc<str>>,
-    pub(crate) metrics: Option<RouteMetrics>,
+    pub(crate) metrics: Option<Arc<RouteMetrics>>,
     pub(crate) anchor: Option<Arc<str>>,
     pub(crate) secret: Option<Arc<str>>,
     pub(crate) outcome: Outcome,
@@ -79,12 +79,13 @@ impl Drop for Record {
 impl Record {
     fn write(&self, took: Duration) {
         let (refusal, hint, loudness) = match self.outcome {
-            Outcome::Refused(refusal) => (
-                Some(refusal.label()),
-                Some(refusal.hint()),
-                refusal.loudness(),
-            ),
-            _ => (None, None, Loudness::Notice),
+            Outcome::Refused(refusal) => {
+                (Some(refusal.label()), Some(refusal.hint()), refusal.loudness())
+            }
+            Outcome::CallerGone
+            | Outcome::Delivered
+            | Outcome::ChallengeAnswered
+            | Outcome::ChallengeForwarded => (None, None, Loudness::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
         macro_rules! record {

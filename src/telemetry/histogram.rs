@@ -10,9 +10,8 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
 /// Upper bounds of the buckets in seconds: from a memory-speed answer to Meta's patience.
-const BOUNDS_SECONDS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 4.0, 10.0,
-];
+const BOUNDS_SECONDS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 4.0, 10.0];
 
 /// Durations, counted in fixed buckets.
 #[derive(Clone, Debug, Default)]
@@ -46,12 +45,8 @@ impl TypedMetric for Durations {
 
 impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let bounds = BOUNDS_SECONDS.into_iter().chain([f64::MAX]);
-        let counts = self
-            .shared
-            .buckets
-            .iter()
-            .map(|bucket| bucket.load(Ordering::Relaxed));
+        let bounds = BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
+        let counts = self.shared.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum =
@@ -81,22 +76,10 @@ mod tests {
         registry.register("took_seconds", "test", durations);
         let mut text = String::new();
         encode(&mut text, &registry).expect("a String takes everything");
-        assert!(
-            text.contains("took_seconds_bucket{le=\"0.001\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("took_seconds_bucket{le=\"0.005\"} 2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("took_seconds_bucket{le=\"10.0\"} 2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("took_seconds_bucket{le=\"+Inf\"} 3"),
-            "{text}"
-        );
+        assert!(text.contains("took_seconds_bucket{le=\"0.001\"} 1"), "{text}");
+        assert!(text.contains("took_seconds_bucket{le=\"0.005\"} 2"), "{text}");
+        assert!(text.contains("took_seconds_bucket{le=\"10.0\"} 2"), "{text}");
+        assert!(text.contains("took_seconds_bucket{le=\"+Inf\"} 3"), "{text}");
         assert!(text.contains("took_seconds_sum 20.004"), "{text}");
     }
 }

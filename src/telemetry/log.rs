@@ -30,11 +30,8 @@ pub fn init(log: &Log) {
         .with_writer(std::io::stderr)
         .with_ansi(has_color);
     // A second call finds the first one's subscriber in place, which is as good.
-    let _already_set = if is_text {
-        builder.try_init()
-    } else {
-        builder.json().flatten_event(true).try_init()
-    };
+    let _already_set =
+        if is_text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
 }
 
 /// Logs why a connection ended before HTTP, with what was presented.

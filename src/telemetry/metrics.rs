@@ -31,6 +31,8 @@ pub struct Metrics {
     pub(crate) requests_in_flight: Level,
     pub(crate) body_memory_bytes: Level,
     handshake_refusals: Vec<Counter>,
+    reloads: Family<OutcomeLabels, Counter>,
+    pub(crate) generation: Level,
     anchor_uses: Family<AnchorLabels, Counter>,
     upstream_connects: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
@@ -38,7 +40,7 @@ pub struct Metrics {
 }
 
 /// The metrics of one route, looked up once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RouteMetrics {
     pub(crate) requests: Counter,
     pub(crate) events_verified: Counter,
@@ -76,6 +78,11 @@ struct RouteFamilies {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -122,16 +129,10 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("hubgate");
         let r = &mut registry;
-        let handshakes: Family<KindLabels, Counter> = register(
-            r,
-            "handshakes",
-            "TLS handshakes that ended well, full or resumed",
-        );
-        let refused: Family<ReasonLabels, Counter> = register(
-            r,
-            "handshake_refusals",
-            "Connections that ended before HTTP, by reason",
-        );
+        let handshakes: Family<KindLabels, Counter> =
+            register(r, "handshakes", "TLS handshakes that ended well, full or resumed");
+        let refused: Family<ReasonLabels, Counter> =
+            register(r, "handshake_refusals", "Connections that ended before HTTP, by reason");
         Self {
             connections: register(r, "connections", "Connections accepted"),
             connections_open: register(r, "connections_open", "Connections open now"),
@@ -149,19 +150,13 @@ impl Metrics {
             handshakes_resumed: handshakes.get_or_create_owned(&KindLabels { kind: "resumed" }),
             handshake_refusals: Hangup::ALL
                 .iter()
-                .map(|hangup| {
-                    refused.get_or_create_owned(&ReasonLabels {
-                        reason: hangup.label(),
-                    })
-                })
+                .map(|hangup| refused.get_or_create_owned(&ReasonLabels { reason: hangup.label() }))
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
             body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
-            anchor_uses: register(
-                r,
-                "anchor_uses",
-                "Handshakes that a trust anchor vouched for",
-            ),
+            reloads: register(r, "reloads", "Attempts to change the generation, by outcome"),
+            generation: register(r, "generation", "Number of the generation in force"),
+            anchor_uses: register(r, "anchor_uses", "Handshakes that a trust anchor vouched for"),
             upstream_connects: register(
                 r,
                 "upstream_connects",
@@ -182,16 +177,17 @@ impl Metrics {
         self.handshake_refusals.get(hangup as usize)
     }
 
+    pub(crate) fn reloads(&self, succeeded: bool) -> Counter {
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        self.reloads.get_or_create_owned(&OutcomeLabels { outcome })
+    }
+
     pub(crate) fn anchor(&self, label: &str) -> Counter {
-        self.anchor_uses.get_or_create_owned(&AnchorLabels {
-            anchor: label.to_owned(),
-        })
+        self.anchor_uses.get_or_create_owned(&AnchorLabels { anchor: label.to_owned() })
     }
 
     pub(crate) fn upstream(&self, name: &str) -> UpstreamMetrics {
-        let labels = UpstreamLabels {
-            upstream: name.to_owned(),
-        };
+        let labels = UpstreamLabels { upstream: name.to_owned() };
         UpstreamMetrics {
             connects: self.upstream_connects.get_or_create_owned(&labels),
             retries: self.upstream_retries.get_or_create_owned(&labels),
@@ -278,17 +274,11 @@ impl RouteFamilies {
             last_verified_event: self.last_verified_event.get_or_create_owned(&labels),
             refusals: Refusal::ALL
                 .iter()
-                .map(|refusal| RefusalLabels {
-                    route: route(),
-                    reason: refusal.label(),
-                })
+                .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
                 .map(|labels| self.refusals.get_or_create_owned(&labels))
                 .collect(),
             secret_uses: secrets
-                .map(|secret| SecretLabels {
-                    route: route(),
-                    secret: secret.into(),
-                })
+                .map(|secret| SecretLabels { route: route(), secret: secret.into() })
                 .map(|labels| self.secret_uses.get_or_create_owned(&labels))
                 .collect(),
         }
@@ -308,9 +298,7 @@ impl RouteMetrics {
         if let Some(counter) = self.secret_uses.get(index) {
             counter.inc();
         }
-        let seconds = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.last_verified_event.set(seconds);
     }
 }
@@ -325,10 +313,7 @@ pub(crate) struct Raised {
 impl Raised {
     pub(crate) fn new(metrics: &Arc<Metrics>, level: fn(&Metrics) -> &Level) -> Self {
         level(metrics).inc();
-        Self {
-            metrics: Arc::clone(metrics),
-            level,
-        }
+        Self { metrics: Arc::clone(metrics), level }
     }
 }
 

@@ -73,11 +73,7 @@ pub(crate) fn readable(text: &str) -> String {
     let mut safe: String = text
         .chars()
         .flat_map(|c| {
-            if c.is_control() || !c.is_ascii() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
+            if c.is_control() || !c.is_ascii() { c.escape_default().collect() } else { vec![c] }
         })
         .take(READABLE_MAX_CHARS + 1)
         .collect();
@@ -96,11 +92,7 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         return Vec::new();
     };
     let general_names = &extension.value.general_names;
-    general_names
-        .iter()
-        .filter_map(general_name)
-        .take(NAMES_MAX)
-        .collect()
+    general_names.iter().filter_map(general_name).take(NAMES_MAX).collect()
 }
 
 /// A certificate may carry thousands; a report needs to show its first ones.
@@ -146,9 +138,6 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_certificate_have_no_facts() {
-        assert_eq!(
-            CertificateFacts::read(&CertificateDer::from(vec![0x30, 0x82, 0xff])),
-            None
-        );
+        assert_eq!(CertificateFacts::read(&CertificateDer::from(vec![0x30, 0x82, 0xff])), None);
     }
 }

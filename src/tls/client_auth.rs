@@ -35,7 +35,7 @@ pub struct ClientTrust {
     common_names: Vec<String>,
     verify_depth: usize,
     algorithms: WebPkiSupportedAlgorithms,
-    proven: ArcSwap<Vec<Proof>>,
+    proven: ArcSwap<Vec<Arc<VerifiedClient>>>,
 }
 
 /// A caller whose chain and name were proven under the current trust. Only
@@ -46,6 +46,8 @@ pub struct VerifiedClient {
     anchor: Arc<str>,
     facts: CertificateFacts,
     client_cert: HeaderValue,
+    chain: Vec<CertificateDer<'static>>,
+    valid: Span,
 }
 
 /// Why a caller was not believed, with what it presented.
@@ -55,13 +57,6 @@ pub struct Disbelief {
     pub reason: Hangup,
     /// The leaf, if it could be read.
     pub presented: Option<Box<CertificateFacts>>,
-}
-
-#[derive(Clone, Debug)]
-struct Proof {
-    chain: Vec<CertificateDer<'static>>,
-    valid: Span,
-    client: Arc<VerifiedClient>,
 }
 
 /// The time in which every certificate of a path, and its anchor, is valid.
@@ -80,14 +75,7 @@ impl ClientTrust {
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
         let roots = anchors.iter().map(|anchor| anchor.root.clone()).collect();
-        Self {
-            anchors,
-            roots,
-            common_names,
-            verify_depth,
-            algorithms,
-            proven: ArcSwap::default(),
-        }
+        Self { anchors, roots, common_names, verify_depth, algorithms, proven: ArcSwap::default() }
     }
 
     /// Every anchor, in the order of the configuration.
@@ -107,31 +95,31 @@ impl ClientTrust {
     ) -> Result<Arc<VerifiedClient>, Disbelief> {
         let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
         let remembered = self.proven.load();
-        if let Some(proof) = remembered.iter().find(|proof| proof.holds(chain, moment)) {
-            return Ok(Arc::clone(&proof.client));
+        if let Some(client) = remembered.iter().find(|client| client.is_proof(chain, moment)) {
+            return Ok(Arc::clone(client));
         }
-        let proof = self.verify(chain, now).map_err(|reason| Disbelief {
+        let client = self.verify(chain, now).map_err(|reason| Disbelief {
             reason,
             presented: chain.first().and_then(CertificateFacts::read).map(Box::new),
         })?;
-        let client = Arc::clone(&proof.client);
-        self.remember(proof);
+        let client = Arc::new(client);
+        self.remember(&client);
         Ok(client)
     }
 
     /// The newest proofs are kept; only a genuine sender's chain ever gets here, so a handful do.
-    fn remember(&self, proof: Proof) {
-        self.proven.rcu(|proofs| {
-            let known = proofs.iter().filter(|known| known.chain != proof.chain);
-            std::iter::once(&proof)
-                .chain(known)
-                .take(PROOFS_MAX)
-                .cloned()
-                .collect::<Vec<_>>()
+    fn remember(&self, client: &Arc<VerifiedClient>) {
+        self.proven.rcu(|proven| {
+            let others = proven.iter().filter(|known| known.chain != client.chain);
+            std::iter::once(client).chain(others).take(PROOFS_MAX).cloned().collect::<Vec<_>>()
         });
     }
 
-    fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Proof, Hangup> {
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<VerifiedClient, Hangup> {
         let Some((leaf, above)) = chain.split_first() else {
             return Err(Hangup::CertificateMissing);
         };
@@ -144,15 +132,13 @@ impl ClientTrust {
         let common_name = self.expected_name(leaf)?;
         let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
         let client_cert = rfc9440_client_cert(leaf).ok_or(Hangup::CertificateMalformed)?;
-        Ok(Proof {
+        Ok(VerifiedClient {
+            common_name,
+            anchor: Arc::clone(&anchor.label),
+            facts,
+            client_cert,
             chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
             valid,
-            client: Arc::new(VerifiedClient {
-                common_name,
-                anchor: Arc::clone(&anchor.label),
-                facts,
-                client_cert,
-            }),
         })
     }
 
@@ -195,15 +181,9 @@ impl ClientTrust {
         path: &VerifiedPath<'_>,
         now: UnixTime,
     ) -> Result<(&Anchor, Span), Hangup> {
-        let anchor = self
-            .anchors
-            .iter()
-            .find(|anchor| anchor.root == *path.anchor());
+        let anchor = self.anchors.iter().find(|anchor| anchor.root == *path.anchor());
         let anchor = anchor.ok_or(Hangup::UnknownAnchor)?;
-        let mut valid = Span {
-            from: anchor.facts.not_before,
-            until: anchor.facts.not_after,
-        };
+        let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
         let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
         if moment > valid.until {
             return Err(Hangup::CertificateExpired);
@@ -232,10 +212,7 @@ impl ClientTrust {
     fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, Hangup> {
         let certificate = parse(leaf)?;
         let name = only_common_name(certificate.subject()).ok_or(Hangup::NameNotSingle)?;
-        let expected = self
-            .common_names
-            .iter()
-            .find(|expected| expected.as_bytes() == name);
+        let expected = self.common_names.iter().find(|expected| expected.as_bytes() == name);
         expected.cloned().ok_or(Hangup::NameMismatch)
     }
 }
@@ -260,26 +237,30 @@ impl VerifiedClient {
         &self.facts
     }
 
+    /// What it presented, to be proven again under another trust.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// Whether every certificate of the path is still valid.
+    pub(crate) fn is_valid_at(&self, moment: SystemTime) -> bool {
+        self.valid.from <= moment && moment <= self.valid.until
+    }
+
+    fn is_proof(&self, chain: &[CertificateDer<'_>], moment: SystemTime) -> bool {
+        self.is_valid_at(moment) && self.chain == chain
+    }
+
     /// RFC 9440 section 2.2: the leaf as a Structured Fields byte sequence.
     pub(crate) fn client_cert(&self) -> &HeaderValue {
         &self.client_cert
     }
 }
 
-impl Proof {
-    fn holds(&self, chain: &[CertificateDer<'_>], moment: SystemTime) -> bool {
-        self.valid.from <= moment && moment <= self.valid.until && self.chain == chain
-    }
-}
-
 impl Span {
     fn narrow(&mut self, certificate: &X509Certificate<'_>) {
-        self.from = self
-            .from
-            .max(system_time(certificate.validity().not_before));
-        self.until = self
-            .until
-            .min(system_time(certificate.validity().not_after));
+        self.from = self.from.max(system_time(certificate.validity().not_before));
+        self.until = self.until.min(system_time(certificate.validity().not_after));
     }
 }
 
@@ -309,6 +290,7 @@ fn rfc9440_client_cert(leaf: &CertificateDer<'_>) -> Option<HeaderValue> {
     HeaderValue::try_from(format!(":{encoded}:")).ok()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "webpki's list is open")]
 fn hangup(error: &webpki::Error) -> Hangup {
     use webpki::Error;
     match error {
@@ -329,7 +311,7 @@ fn hangup(error: &webpki::Error) -> Hangup {
         | Error::MaximumPathBuildCallsExceeded
         | Error::MaximumSignatureChecksExceeded
         | Error::MaximumNameConstraintComparisonsExceeded => Hangup::ChainTooDeep,
-        // webpki's list is open; whatever it adds is a certificate that it could not accept.
+        // Whatever else there is or will be: a certificate that webpki could not accept.
         _ => Hangup::CertificateMalformed,
     }
 }

@@ -137,21 +137,13 @@ pub fn read_server_identity(
     let signer = provider
         .key_provider
         .load_private_key(key)
-        .map_err(|source| MaterialError::UnsupportedKey {
-            path: private_key.to_owned(),
-            source,
-        })?;
+        .map_err(|source| MaterialError::UnsupportedKey { path: private_key.to_owned(), source })?;
     let certified = CertifiedKey::new(chain, signer);
-    certified
-        .keys_match()
-        .map_err(|_inconsistent| MaterialError::KeyMismatch {
-            key: private_key.to_owned(),
-            certificate: certificate.to_owned(),
-        })?;
-    Ok(ServerIdentity {
-        certified: Arc::new(certified),
-        facts,
-    })
+    certified.keys_match().map_err(|_inconsistent| MaterialError::KeyMismatch {
+        key: private_key.to_owned(),
+        certificate: certificate.to_owned(),
+    })?;
+    Ok(ServerIdentity { certified: Arc::new(certified), facts })
 }
 
 /// Reads every anchor of one file. The second and later ones get a number behind the label.
@@ -161,10 +153,7 @@ pub fn read_anchors(label: &str, path: &Path) -> Result<Vec<Anchor>, MaterialErr
     let mut anchors = Vec::with_capacity(certificates.len());
     for (index, (der, facts)) in certificates.iter().zip(facts).enumerate() {
         let position = index + 1;
-        let unparsable = || MaterialError::Unparsable {
-            path: path.to_owned(),
-            position,
-        };
+        let unparsable = || MaterialError::Unparsable { path: path.to_owned(), position };
         let (_, certificate) =
             X509Certificate::from_der(der).map_err(|_unreadable| unparsable())?;
         if !facts.is_ca {
@@ -174,16 +163,11 @@ pub fn read_anchors(label: &str, path: &Path) -> Result<Vec<Anchor>, MaterialErr
                 subject: facts.subject,
             });
         }
-        let root = webpki::anchor_from_trusted_cert(der)
-            .map_err(|_unreadable| unparsable())?
-            .to_owned();
+        let root =
+            webpki::anchor_from_trusted_cert(der).map_err(|_unreadable| unparsable())?.to_owned();
         let constraints = certificate.basic_constraints().ok().flatten();
         anchors.push(Anchor {
-            label: if index == 0 {
-                label.into()
-            } else {
-                format!("{label}-{position}").into()
-            },
+            label: if index == 0 { label.into() } else { format!("{label}-{position}").into() },
             path: path.to_owned(),
             path_len: constraints.and_then(|constraints| constraints.value.path_len_constraint),
             may_vouch_for_clients: may_vouch_for_clients(&certificate),
@@ -198,14 +182,10 @@ pub fn read_anchors(label: &str, path: &Path) -> Result<Vec<Anchor>, MaterialErr
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let bytes = read(path)?;
     let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut bytes.as_slice()).collect();
-    let certificates = certificates.map_err(|source| MaterialError::Pem {
-        path: path.to_owned(),
-        source,
-    })?;
+    let certificates =
+        certificates.map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
     if certificates.is_empty() {
-        return Err(MaterialError::NoCertificate {
-            path: path.to_owned(),
-        });
+        return Err(MaterialError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
 }
@@ -213,22 +193,13 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ma
 /// Reads the first private key of a PEM file.
 pub fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, MaterialError> {
     let bytes = read(path)?;
-    let key = rustls_pemfile::private_key(&mut bytes.as_slice()).map_err(|source| {
-        MaterialError::Pem {
-            path: path.to_owned(),
-            source,
-        }
-    })?;
-    key.ok_or_else(|| MaterialError::NoPrivateKey {
-        path: path.to_owned(),
-    })
+    let key = rustls_pemfile::private_key(&mut bytes.as_slice())
+        .map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
+    key.ok_or_else(|| MaterialError::NoPrivateKey { path: path.to_owned() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MaterialError> {
-    std::fs::read(path).map_err(|source| MaterialError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| MaterialError::Read { path: path.to_owned(), source })
 }
 
 fn facts_of(
@@ -236,19 +207,14 @@ fn facts_of(
     certificates: &[CertificateDer<'_>],
 ) -> Result<Vec<CertificateFacts>, MaterialError> {
     let read = |(index, der)| {
-        CertificateFacts::read(der).ok_or_else(|| MaterialError::Unparsable {
-            path: path.to_owned(),
-            position: index + 1,
-        })
+        CertificateFacts::read(der)
+            .ok_or_else(|| MaterialError::Unparsable { path: path.to_owned(), position: index + 1 })
     };
     certificates.iter().enumerate().map(read).collect()
 }
 
 fn check_order(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(), MaterialError> {
-    let unparsable = |position| MaterialError::Unparsable {
-        path: path.to_owned(),
-        position,
-    };
+    let unparsable = |position| MaterialError::Unparsable { path: path.to_owned(), position };
     for (index, pair) in chain.windows(2).enumerate() {
         let [below, above] = pair else { continue };
         let (_, below) =

@@ -45,13 +45,7 @@ impl TlsSettings {
         certificate_mandatory: bool,
     ) -> Result<Self, Error> {
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        Ok(Self {
-            provider,
-            identity,
-            trust,
-            certificate_mandatory,
-            tickets,
-        })
+        Ok(Self { provider, identity, trust, certificate_mandatory, tickets })
     }
 
     /// Whom callers are believed by; `None` if no route asks.
@@ -69,10 +63,7 @@ impl TlsSettings {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
         let verifier = self.trust.as_ref().map(|trust| {
-            Arc::new(WorkerVerifier::new(
-                Arc::clone(trust),
-                self.certificate_mandatory,
-            ))
+            Arc::new(WorkerVerifier::new(Arc::clone(trust), self.certificate_mandatory))
         });
         let builder = match &verifier {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
@@ -86,28 +77,19 @@ impl TlsSettings {
         // One ticket a connection: each is encrypted with the whole chain in it, and the next
         // connection brings the next one.
         config.send_tls13_tickets = 1;
-        Ok(WorkerTls {
-            config: Arc::new(config),
-            verifier,
-            trust: self.trust.clone(),
-        })
+        Ok(WorkerTls { config: Arc::new(config), verifier, trust: self.trust.clone() })
     }
 }
 
 impl WorkerTls {
     /// Why the handshake that just ended with `error` failed. Call it before anything else runs.
     pub(crate) fn explain(&self, error: &io::Error) -> Disbelief {
-        if let Some(disbelief) = self
-            .verifier
-            .as_ref()
-            .and_then(|verifier| verifier.take_disbelief())
+        if let Some(disbelief) =
+            self.verifier.as_ref().and_then(|verifier| verifier.take_disbelief())
         {
             return disbelief;
         }
-        let reason = match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
+        let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,
             Some(Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
                 Hangup::BadSignature
@@ -116,10 +98,7 @@ impl WorkerTls {
             Some(Error::AlertReceived(_)) => Hangup::AlertReceived,
             _ => Hangup::HandshakeFailed,
         };
-        Disbelief {
-            reason,
-            presented: None,
-        }
+        Disbelief { reason, presented: None }
     }
 
     /// The proven caller of a finished handshake, full or resumed; `None` if it presented nothing.

@@ -26,19 +26,12 @@ pub(super) struct WorkerVerifier {
 
 impl WorkerVerifier {
     pub(super) fn new(trust: Arc<ClientTrust>, mandatory: bool) -> Self {
-        Self {
-            trust,
-            mandatory,
-            last: Mutex::new(None),
-        }
+        Self { trust, mandatory, last: Mutex::new(None) }
     }
 
     /// Takes the reason for which the handshake just failed, if this verifier was it.
     pub(super) fn take_disbelief(&self) -> Option<Disbelief> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn leave(&self, disbelief: Disbelief) {
@@ -63,10 +56,7 @@ impl ClientCertVerifier for WorkerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let chain: Vec<_> = std::iter::once(end_entity)
-            .chain(intermediates)
-            .cloned()
-            .collect();
+        let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
         match self.trust.prove(&chain, now) {
             Ok(_client) => Ok(ClientCertVerified::assertion()),
             Err(disbelief) => {

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Opened, Target};
 use super::request_body::RequestBody;
+use crate::config::UpstreamAddress;
 use crate::refusal::Refusal;
 
 /// Pooled connections of one worker to one upstream.
@@ -47,18 +48,15 @@ enum Failed {
 
 impl Pool {
     pub(crate) fn new(target: Arc<Target>) -> Self {
-        let places = Semaphore::new(
-            target
-                .settings
-                .connections
-                .get()
-                .min(Semaphore::MAX_PERMITS),
-        );
-        Self {
-            target,
-            idle: RefCell::default(),
-            places,
-        }
+        let places = Semaphore::new(target.settings.connections.get().min(Semaphore::MAX_PERMITS));
+        Self { target, idle: RefCell::default(), places }
+    }
+
+    /// Whether a later generation's target needs no other connections than these. Over TLS it does:
+    /// the roots may have changed.
+    pub(crate) fn is_to_the_same(&self, target: &Target) -> bool {
+        let is_tls = matches!(target.settings.address, UpstreamAddress::Https { .. });
+        !is_tls && self.target.settings == target.settings
     }
 
     /// Sends `request` and reads the whole answer, all within the upstream's deadline.
@@ -68,16 +66,11 @@ impl Pool {
     ) -> Result<Response<Bytes>, Refusal> {
         let deadline = Instant::now() + self.target.settings.timeout;
         let exchange = async {
-            let _place = self
-                .places
-                .acquire()
-                .await
-                .map_err(|_closed| Refusal::UpstreamUnreachable)?;
+            let _place =
+                self.places.acquire().await.map_err(|_closed| Refusal::UpstreamUnreachable)?;
             self.exchange_in_turn(request).await
         };
-        timeout_at(deadline, exchange)
-            .await
-            .unwrap_or(Err(Refusal::UpstreamTimeout))
+        timeout_at(deadline, exchange).await.unwrap_or(Err(Refusal::UpstreamTimeout))
     }
 
     async fn exchange_in_turn(
@@ -141,9 +134,7 @@ impl Pool {
         match limited.collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(Refusal::UpstreamMalformed),
-            Err(error) => Err(error
-                .downcast_ref()
-                .map_or(Refusal::UpstreamBroken, refusal)),
+            Err(error) => Err(error.downcast_ref().map_or(Refusal::UpstreamBroken, refusal)),
         }
     }
 
@@ -191,17 +182,14 @@ impl Pool {
     /// Drops what has been idle for too long; called now and then.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        self.idle
-            .borrow_mut()
-            .retain(|idle| idle.expires > now && !idle.opened.sender.is_closed());
+        self.idle.borrow_mut().retain(|idle| idle.expires > now && !idle.opened.sender.is_closed());
     }
 
     /// Ours, or less if the backend announces less: one second before it closes.
     fn idle_time(&self, headers: &HeaderMap) -> Duration {
         let ours = self.target.settings.idle_timeout;
-        let announced = headers
-            .get("keep-alive")
-            .and_then(|value| keep_alive_timeout(value.as_bytes()));
+        let announced =
+            headers.get("keep-alive").and_then(|value| keep_alive_timeout(value.as_bytes()));
         announced.map_or(ours, |theirs| {
             ours.min(theirs.saturating_sub(KEEP_ALIVE_MARGIN).max(theirs / 2))
         })
@@ -240,15 +228,12 @@ fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<bool, Refusal> 
     if has_both || status.is_informational() || headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Refusal::UpstreamMalformed);
     }
-    let closes = headers
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
-        });
+    let closes = headers.get_all(http::header::CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
+    });
     Ok(!closes)
 }
 
@@ -256,9 +241,7 @@ fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<bool, Refusal> 
 fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
     let seconds = value.split(|byte| *byte == b',').find_map(|parameter| {
         let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("timeout")
-            .then(|| seconds.trim().parse().ok())?
+        name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse().ok())?
     });
     seconds.map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
@@ -279,14 +262,8 @@ mod tests {
 
     #[test]
     fn a_backend_that_announces_its_idle_close_is_believed() {
-        assert_eq!(
-            keep_alive_timeout(b"timeout=5"),
-            Some(Duration::from_secs(5))
-        );
-        assert_eq!(
-            keep_alive_timeout(b"max=100, Timeout = 72"),
-            Some(Duration::from_secs(72))
-        );
+        assert_eq!(keep_alive_timeout(b"timeout=5"), Some(Duration::from_secs(5)));
+        assert_eq!(keep_alive_timeout(b"max=100, Timeout = 72"), Some(Duration::from_secs(72)));
         assert_eq!(keep_alive_timeout(b"timeout=-1"), None);
         assert_eq!(keep_alive_timeout(b"\xff"), None);
     }
@@ -297,9 +274,6 @@ mod tests {
         headers.insert(TRANSFER_ENCODING, "chunked".parse().expect("valid"));
         assert!(matches!(check_head(StatusCode::OK, &headers), Ok(true)));
         headers.insert(CONTENT_LENGTH, "5".parse().expect("valid"));
-        assert!(matches!(
-            check_head(StatusCode::OK, &headers),
-            Err(Refusal::UpstreamMalformed)
-        ));
+        assert!(matches!(check_head(StatusCode::OK, &headers), Err(Refusal::UpstreamMalformed)));
     }
 }

@@ -27,16 +27,8 @@ pub(crate) struct Target {
 }
 
 enum Way {
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    Tls {
-        host: String,
-        port: u16,
-        name: ServerName<'static>,
-        connector: TlsConnector,
-    },
+    Tcp { host: String, port: u16 },
+    Tls { host: String, port: u16, name: ServerName<'static>, connector: TlsConnector },
     Unix(PathBuf),
 }
 
@@ -92,35 +84,21 @@ impl Target {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TargetError> {
         let way = match &settings.address {
-            UpstreamAddress::Http { host, port } => Way::Tcp {
-                host: host.clone(),
-                port: *port,
-            },
+            UpstreamAddress::Http { host, port } => Way::Tcp { host: host.clone(), port: *port },
             UpstreamAddress::Unix { path } => Way::Unix(path.clone()),
             UpstreamAddress::Https { host, port, ca } => {
-                let name =
-                    ServerName::try_from(host.clone()).map_err(|_invalid| TargetError::Host {
-                        upstream: settings.name.clone(),
-                        host: host.clone(),
-                    })?;
+                let name = ServerName::try_from(host.clone()).map_err(|_invalid| {
+                    TargetError::Host { upstream: settings.name.clone(), host: host.clone() }
+                })?;
                 let roots = roots(settings, ca.as_ref())?;
                 let connector = connector(roots, provider).map_err(|source| TargetError::Tls {
                     upstream: settings.name.clone(),
                     source,
                 })?;
-                Way::Tls {
-                    host: host.clone(),
-                    port: *port,
-                    name,
-                    connector,
-                }
+                Way::Tls { host: host.clone(), port: *port, name, connector }
             }
         };
-        Ok(Self {
-            settings: settings.clone(),
-            metrics: metrics.upstream(&settings.name),
-            way,
-        })
+        Ok(Self { settings: settings.clone(), metrics: metrics.upstream(&settings.name), way })
     }
 
     /// Opens one connection; the caller bounds the time.
@@ -129,32 +107,18 @@ impl Target {
             Way::Tcp { host, port } => {
                 let stream = connect_tcp(host, *port).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
-                Opened {
-                    sender: speak_http(stream, self.largest_read()).await?,
-                    socket,
-                }
+                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
             }
-            Way::Tls {
-                host,
-                port,
-                name,
-                connector,
-            } => {
+            Way::Tls { host, port, name, connector } => {
                 let stream = connect_tcp(host, *port).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
                 let stream = connector.connect(name.clone(), stream).await?;
-                Opened {
-                    sender: speak_http(stream, self.largest_read()).await?,
-                    socket,
-                }
+                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
             }
             Way::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
-                Opened {
-                    sender: speak_http(stream, self.largest_read()).await?,
-                    socket,
-                }
+                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
             }
         };
         self.metrics.connects.inc();
@@ -163,10 +127,7 @@ impl Target {
 
     /// hyper must not buffer more than an answer may be long, and takes no less than 8 KiB.
     fn largest_read(&self) -> usize {
-        self.settings
-            .response_max_bytes
-            .get()
-            .clamp(16 * 1024, 256 * 1024)
+        self.settings.response_max_bytes.get().clamp(16 * 1024, 256 * 1024)
     }
 }
 
@@ -182,13 +143,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder
-        .max_buf_size(largest_read)
-        .max_headers(RESPONSE_HEADERS_MAX);
-    let (sender, connection) = builder
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    builder.max_buf_size(largest_read).max_headers(RESPONSE_HEADERS_MAX);
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Its errors reach whoever waits for an answer; the task ends with the last handle.
     tokio::task::spawn_local(async move {
         let _told_to_the_requester = connection.await;
@@ -201,15 +158,11 @@ const RESPONSE_HEADERS_MAX: usize = 100;
 
 fn roots(settings: &Upstream, ca: Option<&PathBuf>) -> Result<RootCertStore, TargetError> {
     let Some(path) = ca else {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
     let upstream = || settings.name.clone();
-    let certificates = read_certificates(path).map_err(|source| TargetError::Ca {
-        upstream: upstream(),
-        source,
-    })?;
+    let certificates = read_certificates(path)
+        .map_err(|source| TargetError::Ca { upstream: upstream(), source })?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         roots.add(certificate).map_err(|source| TargetError::Root {

@@ -83,11 +83,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Removes what a sender has no business to say: who it is, whom it came through, what was proven.
 fn remove_claims(headers: &mut HeaderMap) {
-    let claims: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_claim(name.as_str()))
-        .cloned()
-        .collect();
+    let claims: Vec<HeaderName> =
+        headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
@@ -149,10 +146,8 @@ mod tests {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("valid name");
             headers.append(name, HeaderValue::from_str(value).expect("valid value"));
         }
-        let (address, port) = (
-            HeaderValue::from_static("192.0.2.1"),
-            HeaderValue::from_static("8443"),
-        );
+        let (address, port) =
+            (HeaderValue::from_static("192.0.2.1"), HeaderValue::from_static("8443"));
         towards_upstream(&mut headers, truth(&address, &port));
         headers
     }
@@ -179,19 +174,13 @@ mod tests {
         ];
         let given: Vec<_> = names.iter().map(|name| (*name, "forged")).collect();
         let headers = forwarded(&given);
-        assert!(
-            headers.values().all(|value| value != "forged"),
-            "{headers:?}"
-        );
+        assert!(headers.values().all(|value| value != "forged"), "{headers:?}");
     }
 
     #[test]
     fn connection_cannot_hide_the_signature_the_host_or_the_type() {
         let headers = forwarded(&[
-            (
-                "connection",
-                "x-hub-signature-256, host, content-type, x-drop-me, keep-alive",
-            ),
+            ("connection", "x-hub-signature-256, host, content-type, x-drop-me, keep-alive"),
             ("x-hub-signature-256", "sha256=00"),
             ("content-type", "application/json"),
             ("x-drop-me", "1"),
@@ -199,14 +188,8 @@ mod tests {
             ("te", "trailers"),
             ("upgrade", "h2c"),
         ]);
-        assert_eq!(
-            headers.get("x-hub-signature-256").expect("kept"),
-            "sha256=00"
-        );
-        assert_eq!(
-            headers.get("content-type").expect("kept"),
-            "application/json"
-        );
+        assert_eq!(headers.get("x-hub-signature-256").expect("kept"), "sha256=00");
+        assert_eq!(headers.get("content-type").expect("kept"), "application/json");
         assert_eq!(headers.get("host").expect("kept"), "hooks.example");
         for gone in ["connection", "x-drop-me", "keep-alive", "te", "upgrade"] {
             assert!(!headers.contains_key(gone), "{gone}");

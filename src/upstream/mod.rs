@@ -8,5 +8,5 @@ pub(crate) mod headers;
 mod request_body;
 
 pub(crate) use self::connect::Target;
-pub use self::connect::TargetError;
+pub(crate) use self::connect::TargetError;
 pub(crate) use self::request_body::RequestBody;

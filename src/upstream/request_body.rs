@@ -20,22 +20,14 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn empty() -> Self {
-        Self {
-            proven: None,
-            next: 0,
-            left: 0,
-        }
+        Self { proven: None, next: 0, left: 0 }
     }
 }
 
 impl From<VerifiedBody> for RequestBody {
     fn from(proven: VerifiedBody) -> Self {
         let left = u64::try_from(proven.length).unwrap_or(u64::MAX);
-        Self {
-            proven: Some(proven),
-            next: 0,
-            left,
-        }
+        Self { proven: Some(proven), next: 0, left }
     }
 }
 
@@ -48,16 +40,10 @@ impl Body for RequestBody {
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
-        let frame = this
-            .proven
-            .as_ref()
-            .and_then(|proven| proven.frames.get(this.next))
-            .cloned();
+        let frame = this.proven.as_ref().and_then(|proven| proven.frames.get(this.next)).cloned();
         if let Some(bytes) = &frame {
             this.next += 1;
-            this.left = this
-                .left
-                .saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            this.left = this.left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         }
         Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
     }

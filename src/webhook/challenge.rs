@@ -74,9 +74,7 @@ impl VerifyTokens {
             label: secret.label().into(),
             digest: Sha256::digest(secret.expose()).into(),
         };
-        Self {
-            tokens: secrets.iter().map(token).collect(),
-        }
+        Self { tokens: secrets.iter().map(token).collect() }
     }
 
     /// Compares with every token, in constant time.
@@ -90,10 +88,7 @@ impl VerifyTokens {
             }
         }
         let token = matching.ok_or(Refusal::VerifyTokenMismatch)?;
-        Ok(ProvenChallenge {
-            challenge: request.challenge,
-            token,
-        })
+        Ok(ProvenChallenge { challenge: request.challenge, token })
     }
 }
 
@@ -123,10 +118,8 @@ mod tests {
 
     #[test]
     fn missing_doubled_empty_oversized_and_undecodable_parameters_are_malformed() {
-        let long = format!(
-            "hub.mode=subscribe&hub.verify_token=t&hub.challenge={}",
-            "1".repeat(1025)
-        );
+        let long =
+            format!("hub.mode=subscribe&hub.verify_token=t&hub.challenge={}", "1".repeat(1025));
         for query in [
             "",
             "hub.mode=subscribe&hub.challenge=1",

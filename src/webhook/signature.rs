@@ -61,9 +61,7 @@ impl SigningKeys {
             label: secret.label().into(),
             keyed: Hmac::new_from_slice(secret.expose()).expect("HMAC takes keys of any length"),
         };
-        Self {
-            keys: secrets.iter().map(key).collect(),
-        }
+        Self { keys: secrets.iter().map(key).collect() }
     }
 }
 
@@ -92,12 +90,7 @@ impl Claim {
 impl Check {
     pub(crate) fn begin(keys: &SigningKeys, claim: Claim) -> Self {
         let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
-        Self {
-            claim,
-            running,
-            frames: Vec::with_capacity(1),
-            length: 0,
-        }
+        Self { claim, running, frames: Vec::with_capacity(1), length: 0 }
     }
 
     /// Hashes one frame and keeps it.
@@ -124,12 +117,7 @@ impl Check {
             }
         }
         let secret = matching.ok_or(Refusal::SignatureMismatch)?;
-        Ok(VerifiedBody {
-            frames: self.frames,
-            length: self.length,
-            secret,
-            _held: held,
-        })
+        Ok(VerifiedBody { frames: self.frames, length: self.length, secret, _held: held })
     }
 }
 

@@ -62,10 +62,7 @@ impl Ca {
             Usage::KeyCertSign,
             Usage::CrlSign,
         ]);
-        Self {
-            organization: "Not DigiCert Inc".into(),
-            ..ca
-        }
+        Self { organization: "Not DigiCert Inc".into(), ..ca }
     }
 
     /// Shaped like `DigiCert SHA2 High Assurance Server CA`, which stood between root and leaf.
@@ -74,10 +71,7 @@ impl Ca {
             .path_length(0)
             .usages(&[Usage::DigitalSignature, Usage::KeyCertSign, Usage::CrlSign])
             .purposes(&[Purpose::ServerAuth, Purpose::ClientAuth]);
-        Self {
-            organization: "Not DigiCert Inc".into(),
-            ..ca
-        }
+        Self { organization: "Not DigiCert Inc".into(), ..ca }
     }
 
     /// Shaped like `Meta Outbound API CA 2025-12`: a root with pathlen 0, for client
@@ -86,10 +80,7 @@ impl Ca {
         let ca = Self::named("hubgate rehearsal: Meta-shaped CA")
             .path_length(0)
             .purposes(&[Purpose::ClientAuth]);
-        Self {
-            organization: "Not Meta Platforms Inc.".into(),
-            ..ca
-        }
+        Self { organization: "Not Meta Platforms Inc.".into(), ..ca }
     }
 
     /// With a key of this kind.
@@ -114,18 +105,12 @@ impl Ca {
 
     /// At most so many authorities may stand below it.
     pub fn path_length(self, path_length: u8) -> Self {
-        Self {
-            path_length: Some(path_length),
-            ..self
-        }
+        Self { path_length: Some(path_length), ..self }
     }
 
     /// With exactly these key usages; an empty list leaves the extension out.
     pub fn usages(self, usages: &[Usage]) -> Self {
-        Self {
-            usages: usages.to_vec(),
-            ..self
-        }
+        Self { usages: usages.to_vec(), ..self }
     }
 
     /// May do everything but sign certificates.
@@ -135,26 +120,17 @@ impl Ca {
 
     /// Says in its basic constraints that it is none.
     pub fn not_a_ca(self) -> Self {
-        Self {
-            is_ca: false,
-            ..self
-        }
+        Self { is_ca: false, ..self }
     }
 
     /// With exactly these extended key usages; an empty list leaves the extension out.
     pub fn purposes(self, purposes: &[Purpose]) -> Self {
-        Self {
-            purposes: purposes.to_vec(),
-            ..self
-        }
+        Self { purposes: purposes.to_vec(), ..self }
     }
 
     /// Names the place where its revocation list is found.
     pub fn crl_url(self, url: &str) -> Self {
-        Self {
-            crl_url: Some(url.into()),
-            ..self
-        }
+        Self { crl_url: Some(url.into()), ..self }
     }
 
     pub(super) fn parameters(&self) -> CertificateParams {

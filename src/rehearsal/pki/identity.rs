@@ -31,10 +31,7 @@ impl Identity {
 
     /// This chain with another's key: whoever captured a certificate has no more than this.
     pub fn with_key_of(self, other: &Self) -> Self {
-        Self {
-            key: other.key.clone_key(),
-            ..self
-        }
+        Self { key: other.key.clone_key(), ..self }
     }
 
     /// With the last bit of the leaf's signature turned over.
@@ -58,9 +55,7 @@ impl Identity {
 
     /// The leaf.
     pub fn leaf(&self) -> &CertificateDer<'static> {
-        self.chain
-            .first()
-            .expect("an identity begins with its leaf")
+        self.chain.first().expect("an identity begins with its leaf")
     }
 
     /// The leaf's serial number, big-endian, as it stands in the certificate.
@@ -72,10 +67,7 @@ impl Identity {
 
     /// The chain as PEM, leaf first.
     pub fn chain_pem(&self) -> String {
-        self.chain
-            .iter()
-            .map(|certificate| pem("CERTIFICATE", certificate))
-            .collect()
+        self.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
     }
 
     /// The key as PEM, PKCS#8.
@@ -86,10 +78,7 @@ impl Identity {
 
 impl Clone for Identity {
     fn clone(&self) -> Self {
-        Self {
-            chain: self.chain.clone(),
-            key: self.key.clone_key(),
-        }
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
     }
 }
 

@@ -69,17 +69,13 @@ impl Leaf {
 
     /// Several common names, each in a relative distinguished name of its own.
     pub fn with_common_names(names: &[&str]) -> Self {
-        let names = names
-            .iter()
-            .map(|name| Attribute::common_name(Spelling::Utf8, name));
+        let names = names.iter().map(|name| Attribute::common_name(Spelling::Utf8, name));
         Self::meta().subject(names.fold(Subject::empty(), Subject::and))
     }
 
     /// Several common names in a single relative distinguished name (`CN=a+CN=b`).
     pub fn with_joined_common_names(names: &[&str]) -> Self {
-        let names = names
-            .iter()
-            .map(|name| Attribute::common_name(Spelling::Utf8, name));
+        let names = names.iter().map(|name| Attribute::common_name(Spelling::Utf8, name));
         Self::meta().subject(Subject::empty().and_joined(names.collect()))
     }
 
@@ -130,49 +126,30 @@ impl Leaf {
 
     /// With exactly these key usages; an empty list leaves the extension out.
     pub fn usages(self, usages: &[Usage]) -> Self {
-        Self {
-            usages: usages.to_vec(),
-            ..self
-        }
+        Self { usages: usages.to_vec(), ..self }
     }
 
     /// With exactly these extended key usages; an empty list leaves the extension out.
     pub fn purposes(self, purposes: &[Purpose]) -> Self {
-        Self {
-            purposes: purposes.to_vec(),
-            ..self
-        }
+        Self { purposes: purposes.to_vec(), ..self }
     }
 
     /// Names the place where its issuer's revocation list is found.
     pub fn crl_url(self, url: &str) -> Self {
-        Self {
-            crl_url: Some(url.into()),
-            ..self
-        }
+        Self { crl_url: Some(url.into()), ..self }
     }
 
     /// With a critical extension that nobody knows, which RFC 5280 section 4.2 says to refuse.
     pub fn unknown_critical_extension(self) -> Self {
-        Self {
-            unknown_critical_extension: true,
-            ..self
-        }
+        Self { unknown_critical_extension: true, ..self }
     }
 
     /// Vouched for by nobody but itself.
     pub fn self_signed(self) -> Identity {
         let key = self.key.generate();
-        let certificate = self
-            .parameters()
-            .self_signed(&key)
-            .expect(super::SIGNS)
-            .into();
+        let certificate = self.parameters().self_signed(&key).expect(super::SIGNS).into();
         let certificate = super::subject::rewrite(&certificate, &self.subject, &key);
-        Identity {
-            chain: vec![certificate],
-            key: KeyPair::into(key),
-        }
+        Identity { chain: vec![certificate], key: KeyPair::into(key) }
     }
 
     pub(super) fn parameters(&self) -> CertificateParams {
@@ -180,9 +157,7 @@ impl Leaf {
         parameters.distinguished_name = super::subject::placeholder();
         parameters.not_before = self.validity.start.into();
         parameters.not_after = self.validity.end.into();
-        parameters
-            .subject_alt_names
-            .clone_from(&self.alternative_names);
+        parameters.subject_alt_names.clone_from(&self.alternative_names);
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages.clone_from(&self.usages);
         parameters.extended_key_usages.clone_from(&self.purposes);

@@ -54,13 +54,7 @@ impl Authority {
         let key = ca.key.generate();
         let parameters = ca.parameters();
         let certificate = parameters.self_signed(&key).expect(SIGNS).into();
-        Self {
-            ca,
-            parameters,
-            key,
-            certificate,
-            presented: Vec::new(),
-        }
+        Self { ca, parameters, key, certificate, presented: Vec::new() }
     }
 
     /// An authority under this one.
@@ -72,22 +66,14 @@ impl Authority {
             CertificateDer::from(parameters.signed_by(&key, &self.issuer()).expect(SIGNS));
         let mut presented = vec![certificate.clone()];
         presented.extend(self.presented.iter().cloned());
-        Self {
-            ca,
-            parameters,
-            key,
-            certificate,
-            presented,
-        }
+        Self { ca, parameters, key, certificate, presented }
     }
 
     /// The lowest of `count` authorities, each under the one before; at least one.
     pub fn intermediates(&self, count: usize) -> Self {
         let first = self.intermediate(Ca::named("hubgate rehearsal: intermediate 1"));
         (2..=count).fold(first, |above, number| {
-            above.intermediate(Ca::named(&format!(
-                "hubgate rehearsal: intermediate {number}"
-            )))
+            above.intermediate(Ca::named(&format!("hubgate rehearsal: intermediate {number}")))
         })
     }
 
@@ -102,17 +88,11 @@ impl Authority {
         let key = leaf.key.generate();
         let mut parameters = leaf.parameters();
         parameters.use_authority_key_identifier_extension = true;
-        let certificate = parameters
-            .signed_by(&key, &self.issuer())
-            .expect(SIGNS)
-            .into();
+        let certificate = parameters.signed_by(&key, &self.issuer()).expect(SIGNS).into();
         let certificate = subject::rewrite(&certificate, &leaf.subject, &self.key);
         let mut chain = vec![certificate];
         chain.extend(self.presented.iter().cloned());
-        Identity {
-            chain,
-            key: key.into(),
-        }
+        Identity { chain, key: key.into() }
     }
 
     /// A revocation list that names the leaves of `revoked`; `validity` is from this update to the
@@ -169,11 +149,7 @@ fn future() -> Range<SystemTime> {
 }
 
 fn distribution_points(url: Option<&str>) -> Vec<CrlDistributionPoint> {
-    url.map(|url| CrlDistributionPoint {
-        uris: vec![url.into()],
-    })
-    .into_iter()
-    .collect()
+    url.map(|url| CrlDistributionPoint { uris: vec![url.into()] }).into_iter().collect()
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -47,11 +47,7 @@ impl Subject {
 
     /// `O=name`
     pub fn organization(name: &str) -> Self {
-        Self::of(Attribute {
-            oid: ORGANIZATION,
-            tag: Spelling::Utf8.tag(),
-            value: name.into(),
-        })
+        Self::of(Attribute { oid: ORGANIZATION, tag: Spelling::Utf8.tag(), value: name.into() })
     }
 
     /// With one more relative name.
@@ -78,49 +74,28 @@ impl Subject {
 impl Attribute {
     /// `CN=value`
     pub fn common_name(spelling: Spelling, value: &str) -> Self {
-        Self {
-            oid: COMMON_NAME,
-            tag: spelling.tag(),
-            value: spelling.encode(value),
-        }
+        Self { oid: COMMON_NAME, tag: spelling.tag(), value: spelling.encode(value) }
     }
 
     /// `OU=value`
     pub fn organizational_unit(spelling: Spelling, value: &str) -> Self {
-        Self {
-            oid: ORGANIZATIONAL_UNIT,
-            tag: spelling.tag(),
-            value: spelling.encode(value),
-        }
+        Self { oid: ORGANIZATIONAL_UNIT, tag: spelling.tag(), value: spelling.encode(value) }
     }
 
     /// `CN=value` with bytes that need not be a string of the kind that they claim to be.
     pub fn raw_common_name(spelling: Spelling, value: &[u8]) -> Self {
-        Self {
-            oid: COMMON_NAME,
-            tag: spelling.tag(),
-            value: value.into(),
-        }
+        Self { oid: COMMON_NAME, tag: spelling.tag(), value: value.into() }
     }
 
     fn der(&self) -> Vec<u8> {
-        tlv(
-            SEQUENCE,
-            &[tlv(OID, self.oid), tlv(self.tag, &self.value)].concat(),
-        )
+        tlv(SEQUENCE, &[tlv(OID, self.oid), tlv(self.tag, &self.value)].concat())
     }
 }
 
 impl Spelling {
     /// Every kind, for tests that try all.
-    pub const ALL: [Self; 6] = [
-        Self::Printable,
-        Self::Utf8,
-        Self::Ia5,
-        Self::Teletex,
-        Self::Bmp,
-        Self::Universal,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Printable, Self::Utf8, Self::Ia5, Self::Teletex, Self::Bmp, Self::Universal];
 
     fn tag(self) -> u8 {
         match self {
@@ -137,10 +112,7 @@ impl Spelling {
         match self {
             Self::Printable | Self::Utf8 | Self::Ia5 | Self::Teletex => value.into(),
             Self::Bmp => value.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-            Self::Universal => value
-                .chars()
-                .flat_map(|c| u32::from(c).to_be_bytes())
-                .collect(),
+            Self::Universal => value.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect(),
         }
     }
 }
@@ -166,17 +138,10 @@ pub(super) fn rewrite(
     let (rest, to_be_signed) = Any::from_der(outer.data).expect(OWN);
     let (_, algorithm) = Any::from_der(rest).expect(OWN);
 
-    let to_be_signed = tlv(
-        SEQUENCE,
-        &replace(to_be_signed.data, &placeholder, &subject.der()),
-    );
+    let to_be_signed = tlv(SEQUENCE, &replace(to_be_signed.data, &placeholder, &subject.der()));
     let mut signature = vec![0]; // no unused bits
     signature.extend(issuer.sign(&to_be_signed).expect(super::SIGNS));
-    let parts = [
-        to_be_signed,
-        tlv(SEQUENCE, algorithm.data),
-        tlv(BIT_STRING, &signature),
-    ];
+    let parts = [to_be_signed, tlv(SEQUENCE, algorithm.data), tlv(BIT_STRING, &signature)];
     tlv(SEQUENCE, &parts.concat()).into()
 }
 

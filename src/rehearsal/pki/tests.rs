@@ -1,9 +1,5 @@
 //! Every odd certificate is what it claims to be, as another library reads it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::time::SystemTime;
 
@@ -24,19 +20,14 @@ fn parse(der: &[u8]) -> X509Certificate<'_> {
 fn common_names(identity: &Identity) -> Vec<(u32, Vec<u8>)> {
     let certificate = parse(identity.leaf());
     let names = certificate.subject().iter_common_name();
-    names
-        .map(|cn| (cn.attr_value().tag().0, cn.attr_value().data.to_vec()))
-        .collect()
+    names.map(|cn| (cn.attr_value().tag().0, cn.attr_value().data.to_vec())).collect()
 }
 
 fn assert_signed_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) {
     let issuer = parse(issuer);
     let certificate = parse(certificate);
     assert_eq!(certificate.issuer(), issuer.subject());
-    assert!(
-        signature_fits(&issuer, &certificate),
-        "the signature must be the issuer's"
-    );
+    assert!(signature_fits(&issuer, &certificate), "the signature must be the issuer's");
 }
 
 fn signature_fits(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
@@ -65,10 +56,7 @@ fn both_shapes_chain_from_leaf_to_root_with_every_kind_of_key() {
         assert_signed_by(identity.leaf(), meta.certificate());
         let root = parse(meta.certificate());
         let constraints = root.basic_constraints().unwrap().unwrap().value;
-        assert_eq!(
-            (constraints.ca, constraints.path_len_constraint),
-            (true, Some(0))
-        );
+        assert_eq!((constraints.ca, constraints.path_len_constraint), (true, Some(0)));
     }
 }
 
@@ -93,10 +81,7 @@ fn a_common_name_is_spelled_as_asked() {
 fn a_subject_holds_what_careful_libraries_refuse_to_write() {
     let ca = Authority::root(Ca::meta());
     let nul = format!("{META_NAME}\0.evil.example");
-    assert_eq!(
-        common_names(&ca.issue(Leaf::named(&nul))),
-        [(0x0c, nul.into_bytes())]
-    );
+    assert_eq!(common_names(&ca.issue(Leaf::named(&nul))), [(0x0c, nul.into_bytes())]);
 
     let two = ca.issue(Leaf::with_common_names(&[META_NAME, "evil.example"]));
     assert_eq!(common_names(&two).len(), 2);
@@ -135,42 +120,21 @@ fn times_purposes_and_extensions_are_as_asked() {
     assert!(parse(expired.leaf()).validity().not_after < now);
     let future = ca.issue(Leaf::meta().not_yet_valid());
     assert!(parse(future.leaf()).validity().not_before > now);
-    assert!(
-        parse(ca.issue(Leaf::meta()).leaf())
-            .validity()
-            .is_valid_at(now)
-    );
-    assert!(
-        parse(Authority::root(Ca::meta().expired()).certificate())
-            .validity()
-            .not_after
-            < now
-    );
+    assert!(parse(ca.issue(Leaf::meta()).leaf()).validity().is_valid_at(now));
+    assert!(parse(Authority::root(Ca::meta().expired()).certificate()).validity().not_after < now);
 
     let server = ca.issue(Leaf::meta().purposes(&[Purpose::ServerAuth]));
     let server = parse(server.leaf());
     let server = server.extended_key_usage().unwrap().unwrap().value;
     assert!(server.server_auth && !server.client_auth);
     let any = ca.issue(Leaf::meta().purposes(&[Purpose::Any]));
-    assert!(
-        parse(any.leaf())
-            .extended_key_usage()
-            .unwrap()
-            .unwrap()
-            .value
-            .any
-    );
+    assert!(parse(any.leaf()).extended_key_usage().unwrap().unwrap().value.any);
     let silent = ca.issue(Leaf::meta().purposes(&[]));
     assert!(parse(silent.leaf()).extended_key_usage().unwrap().is_none());
 
     let odd = ca.issue(Leaf::meta().unknown_critical_extension());
     let leaf = parse(odd.leaf());
-    assert_eq!(
-        leaf.iter_extensions()
-            .filter(|e| e.parsed_extension().unsupported())
-            .count(),
-        1
-    );
+    assert_eq!(leaf.iter_extensions().filter(|e| e.parsed_extension().unsupported()).count(), 1);
 }
 
 #[test]
@@ -214,10 +178,7 @@ fn a_revocation_list_names_the_leaf() {
     let (revoked, good) = (ca.issue(Leaf::meta()), ca.issue(Leaf::meta()));
     let list = ca.revoke(&[&revoked], SystemTime::now()..SystemTime::now() + DAY);
     let (_, list) = CertificateRevocationList::from_der(list.der()).unwrap();
-    let serials: Vec<_> = list
-        .iter_revoked_certificates()
-        .map(|r| r.raw_serial())
-        .collect();
+    let serials: Vec<_> = list.iter_revoked_certificates().map(|r| r.raw_serial()).collect();
     assert_eq!(serials, [revoked.serial()]);
     assert_ne!(revoked.serial(), good.serial());
 }
@@ -225,15 +186,10 @@ fn a_revocation_list_names_the_leaf() {
 #[test]
 fn pem_reads_back() {
     let root = Authority::root(Ca::digicert_root());
-    let identity = root
-        .intermediate(Ca::digicert_intermediate())
-        .issue(Leaf::loopback_server());
+    let identity = root.intermediate(Ca::digicert_intermediate()).issue(Leaf::loopback_server());
     let pem = identity.chain_pem();
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
-    assert_eq!(
-        chain.collect::<Result<Vec<_>, _>>().unwrap(),
-        identity.chain
-    );
+    assert_eq!(chain.collect::<Result<Vec<_>, _>>().unwrap(), identity.chain);
     let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes());
     assert_eq!(key.unwrap(), identity.key);
     let leaf = parse(identity.leaf());

@@ -128,10 +128,7 @@ impl SendError {
 
     /// Whether no connection was made at all.
     pub fn is_connect(&self) -> bool {
-        matches!(
-            self,
-            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Connect { .. }
-        )
+        matches!(self, Self::Resolve { .. } | Self::NoAddress { .. } | Self::Connect { .. })
     }
 
     /// Whether it took too long.
@@ -159,9 +156,7 @@ impl SendError {
     /// tokio-rustls hides what rustls says in an I/O error.
     pub(super) fn from_tls_io(error: io::Error) -> Self {
         match rustls_cause(&error) {
-            Some(source) => Self::Tls {
-                source: source.clone(),
-            },
+            Some(source) => Self::Tls { source: source.clone() },
             None => Self::Broken { source: error },
         }
     }
@@ -169,9 +164,7 @@ impl SendError {
     /// hyper hides that once more.
     pub(super) fn from_hyper(error: hyper::Error) -> Self {
         match rustls_cause(&error) {
-            Some(source) => Self::Tls {
-                source: source.clone(),
-            },
+            Some(source) => Self::Tls { source: source.clone() },
             None => Self::Http { source: error },
         }
     }

@@ -98,10 +98,7 @@ impl Message {
             .finish();
         Self::new(Method::GET)
             .query(&query)
-            .header(
-                "user-agent",
-                "facebookplatform/1.0 (+http://developers.facebook.com)",
-            )
+            .header("user-agent", "facebookplatform/1.0 (+http://developers.facebook.com)")
             .header("accept", "*/*")
             .header("accept-encoding", "deflate, gzip")
     }
@@ -115,11 +112,7 @@ impl Message {
             target: None,
             query: None,
             framing: Framing::ContentLength,
-            pace: Pace {
-                piece: usize::MAX,
-                pause: Duration::ZERO,
-                ending: Ending::Whole,
-            },
+            pace: Pace { piece: usize::MAX, pause: Duration::ZERO, ending: Ending::Whole },
         }
     }
 
@@ -155,18 +148,12 @@ impl Message {
 
     /// To this path (and query) in place of the URL's.
     pub fn target_path(self, target: &str) -> Self {
-        Self {
-            target: Some(target.into()),
-            ..self
-        }
+        Self { target: Some(target.into()), ..self }
     }
 
     /// With this query string, already encoded, after the path.
     pub fn query(self, query: &str) -> Self {
-        Self {
-            query: Some(query.into()),
-            ..self
-        }
+        Self { query: Some(query.into()), ..self }
     }
 
     /// With the end of its body told this way.
@@ -181,11 +168,7 @@ impl Message {
 
     /// Sent `piece` bytes at a time, with a pause between two pieces.
     pub fn in_pieces(self, piece: usize, pause: Duration) -> Self {
-        self.pace(Pace {
-            piece,
-            pause,
-            ending: Ending::Whole,
-        })
+        self.pace(Pace { piece, pause, ending: Ending::Whole })
     }
 
     /// Ending this way.
@@ -266,11 +249,7 @@ impl Body for PacedBody {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let length = self
-            .rest
-            .len()
-            .min(self.pace.piece.max(1))
-            .min(self.allowance());
+        let length = self.rest.len().min(self.pace.piece.max(1)).min(self.allowance());
         let piece = self.rest.split_to(length);
         self.sent += length;
         if !self.pace.pause.is_zero() && !self.rest.is_empty() {

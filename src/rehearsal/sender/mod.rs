@@ -75,11 +75,7 @@ impl Sender {
     /// Checks that roots and identity are usable; connects to nobody yet.
     pub fn new(options: Options) -> Result<Self, SendError> {
         let (config, presenter) = trust::client_config(&options)?;
-        Ok(Self {
-            options,
-            config,
-            presenter,
-        })
+        Ok(Self { options, config, presenter })
     }
 
     /// One connection, one request, closed again.
@@ -96,17 +92,14 @@ impl Sender {
         let stream = TokioIo::new(stream);
         let (requests, driver) = match self.options.http {
             Http::One => {
-                let (requests, driver) = http1::handshake(stream)
-                    .await
-                    .map_err(SendError::from_hyper)?;
+                let (requests, driver) =
+                    http1::handshake(stream).await.map_err(SendError::from_hyper)?;
                 (Requests::Http1(Mutex::new(requests)), tokio::spawn(driver))
             }
             Http::Two => {
                 let builder = http2::Builder::new(TokioExecutor::new());
-                let (requests, driver) = builder
-                    .handshake(stream)
-                    .await
-                    .map_err(SendError::from_hyper)?;
+                let (requests, driver) =
+                    builder.handshake(stream).await.map_err(SendError::from_hyper)?;
                 (Requests::Http2(requests), tokio::spawn(driver))
             }
         };
@@ -115,12 +108,7 @@ impl Sender {
             target: self.options.target.clone(),
             timeout: self.options.timeout,
         };
-        Ok(Connection {
-            handshake,
-            requests,
-            driver: Mutex::new(Some(driver)),
-            place,
-        })
+        Ok(Connection { handshake, requests, driver: Mutex::new(Some(driver)), place })
     }
 
     /// TCP and TLS alone, for a caller that writes its own bytes.
@@ -135,10 +123,8 @@ impl Sender {
         let connector = TlsConnector::from(self.config.clone());
         let shaken = async {
             let name = self.options.server_name.clone();
-            let mut stream = connector
-                .connect(name, socket)
-                .await
-                .map_err(SendError::from_tls_io)?;
+            let mut stream =
+                connector.connect(name, socket).await.map_err(SendError::from_tls_io)?;
             if stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
                 await_verdict(&mut stream).await?;
             }
@@ -162,10 +148,7 @@ impl Sender {
                 let found = tokio::net::lookup_host((host.as_str(), self.options.port)).await;
                 found
                     .map(Iterator::collect)
-                    .map_err(|source| SendError::Resolve {
-                        host: host.clone(),
-                        source,
-                    })?
+                    .map_err(|source| SendError::Resolve { host: host.clone(), source })?
             }
         };
         let mut outcome = Err(SendError::NoAddress { host });
@@ -202,13 +185,7 @@ impl Connection {
                 Err(source) => return Err(SendError::Answer { source }),
             };
             let (status, headers) = (head.status, head.headers);
-            Ok(Answer {
-                status,
-                headers,
-                body,
-                to_headers,
-                elapsed: begin.elapsed(),
-            })
+            Ok(Answer { status, headers, body, to_headers, elapsed: begin.elapsed() })
         };
         match within(self.place.timeout, Waiting::Answer, exchange).await {
             Err(error) if error.tls_alert().is_none() => Err(self.end_reason(error).await),
@@ -280,27 +257,20 @@ impl Place {
         let uri = match http {
             Http::One => target.clone(),
             Http::Two => {
-                format!(
-                    "https://{}{target}",
-                    self.authority.to_str().unwrap_or_default()
-                )
+                format!("https://{}{target}", self.authority.to_str().unwrap_or_default())
             }
         };
         let mut request = Request::new(PacedBody::of(&message));
         let announced_length = message.announced_length();
         *request.method_mut() = message.method;
-        *request.uri_mut() = uri.parse().map_err(|_| SendError::Url {
-            url: target,
-            problem: "not a path",
-        })?;
+        *request.uri_mut() =
+            uri.parse().map_err(|_| SendError::Url { url: target, problem: "not a path" })?;
         *request.headers_mut() = message.headers;
         if let Some(length) = announced_length {
             request.headers_mut().insert(header::CONTENT_LENGTH, length);
         }
         if matches!(http, Http::One) && !request.headers().contains_key(header::HOST) {
-            request
-                .headers_mut()
-                .insert(header::HOST, self.authority.clone());
+            request.headers_mut().insert(header::HOST, self.authority.clone());
         }
         Ok(request)
     }
@@ -328,9 +298,7 @@ async fn await_verdict(stream: &mut TlsStream<TcpStream>) -> Result<(), SendErro
         }
         polled
     });
-    tokio::time::timeout(SILENCE, verdict)
-        .await
-        .unwrap_or(Ok(()))
+    tokio::time::timeout(SILENCE, verdict).await.unwrap_or(Ok(()))
 }
 
 async fn within<T>(
@@ -338,10 +306,7 @@ async fn within<T>(
     waiting: Waiting,
     work: impl Future<Output = Result<T, SendError>>,
 ) -> Result<T, SendError> {
-    let timed_out = Err(SendError::TimedOut {
-        waiting,
-        after: limit,
-    });
+    let timed_out = Err(SendError::TimedOut { waiting, after: limit });
     tokio::time::timeout(limit, work).await.unwrap_or(timed_out)
 }
 

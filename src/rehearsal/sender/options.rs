@@ -62,10 +62,7 @@ impl Options {
     /// To an `https` URL, as Meta does: HTTP/1.1, either TLS version, the public roots. No client
     /// certificate yet.
     pub fn to(url: &str) -> Result<Self, SendError> {
-        let wrong = |problem| SendError::Url {
-            url: url.into(),
-            problem,
-        };
+        let wrong = |problem| SendError::Url { url: url.into(), problem };
         let uri: Uri = url.parse().map_err(|_| wrong("not a URL"))?;
         if uri.scheme_str() != Some("https") {
             return Err(wrong("Meta calls https URLs only"));
@@ -74,10 +71,7 @@ impl Options {
         if authority.as_str().contains('@') {
             return Err(wrong("a callback URL has no user name"));
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let server_name = ServerName::try_from(host.to_owned())
             .map_err(|_| wrong("the host is neither a name nor an address"))?;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -115,34 +109,22 @@ impl Options {
 
     /// Presents this client certificate when asked.
     pub fn identity(self, identity: Identity) -> Self {
-        Self {
-            identity: Some(identity),
-            ..self
-        }
+        Self { identity: Some(identity), ..self }
     }
 
     /// Presents none.
     pub fn without_identity(self) -> Self {
-        Self {
-            identity: None,
-            ..self
-        }
+        Self { identity: None, ..self }
     }
 
     /// Connects here, whatever the URL's host resolves to.
     pub fn address(self, address: SocketAddr) -> Self {
-        Self {
-            address: Some(address),
-            ..self
-        }
+        Self { address: Some(address), ..self }
     }
 
     /// The name asked for in TLS and expected in the server's certificate.
     pub fn server_name(self, server_name: ServerName<'static>) -> Self {
-        Self {
-            server_name,
-            ..self
-        }
+        Self { server_name, ..self }
     }
 
     /// What `Host` or `:authority` says.
@@ -168,10 +150,7 @@ impl Options {
 
     /// Keeps no tickets: every handshake is a full one.
     pub fn without_resumption(self) -> Self {
-        Self {
-            resumption: false,
-            ..self
-        }
+        Self { resumption: false, ..self }
     }
 
     pub(super) fn server_name_text(&self) -> String {

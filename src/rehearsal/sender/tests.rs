@@ -1,10 +1,5 @@
 //! The sender against rustls itself as server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::net::Ipv4Addr;
 
@@ -52,17 +47,11 @@ impl World {
                 tokio::spawn(serve(acceptor.clone(), socket));
             }
         });
-        Self {
-            roots,
-            meta,
-            address,
-        }
+        Self { roots, meta, address }
     }
 
     fn options(&self) -> Options {
-        Options::to_local(self.address, "/webhooks")
-            .unwrap()
-            .trusting(&self.roots)
+        Options::to_local(self.address, "/webhooks").unwrap().trusting(&self.roots)
     }
 
     fn sender(&self, identity: Identity, tls: Tls) -> Sender {
@@ -76,11 +65,7 @@ async fn serve(acceptor: TlsAcceptor, socket: TcpStream) {
     };
     let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let echo = service_fn(|request: Request<Incoming>| async move {
-        let line = format!(
-            "{} {}\n",
-            request.method(),
-            request.uri().path_and_query().unwrap()
-        );
+        let line = format!("{} {}\n", request.method(), request.uri().path_and_query().unwrap());
         let length = request.headers().get(header::CONTENT_LENGTH).cloned();
         let mut answer = line.into_bytes();
         answer.extend(request.into_body().collect().await?.to_bytes());
@@ -128,20 +113,12 @@ async fn refused_certificates_are_told_apart_by_alert_in_both_versions() {
         assert_eq!(error.tls_alert(), Some("certificate_expired"));
 
         let other = Authority::root(Ca::named("other")).issue(Leaf::meta());
-        let error = world
-            .sender(other, tls)
-            .send(Message::event("s", "{}"))
-            .await
-            .unwrap_err();
+        let error = world.sender(other, tls).send(Message::event("s", "{}")).await.unwrap_err();
         assert_eq!(error.tls_alert(), Some("unknown_ca"));
 
         let nobody = Sender::new(world.options().tls(tls)).unwrap();
         let error = nobody.connect().await.unwrap_err();
-        assert_eq!(
-            error.tls_alert(),
-            Some("certificate_required"),
-            "{tls:?} {error:?}"
-        );
+        assert_eq!(error.tls_alert(), Some("certificate_required"), "{tls:?} {error:?}");
 
         let good = world.meta.issue(Leaf::meta());
         let stolen = good.with_key_of(&world.meta.issue(Leaf::meta()));
@@ -153,10 +130,7 @@ async fn refused_certificates_are_told_apart_by_alert_in_both_versions() {
 #[tokio::test]
 async fn http_2_runs_requests_side_by_side() {
     let world = World::start().await;
-    let options = world
-        .options()
-        .identity(world.meta.issue(Leaf::meta()))
-        .http(Http::Two);
+    let options = world.options().identity(world.meta.issue(Leaf::meta())).http(Http::Two);
     let connection = Sender::new(options).unwrap().connect().await.unwrap();
     assert_eq!(connection.handshake().protocol.as_deref(), Some("h2"));
     let stalled = Message::event("s", "12345").ending(Ending::Stalled(2));
@@ -175,10 +149,7 @@ async fn bodies_arrive_whole_however_they_are_cut() {
     let world = World::start().await;
     let body: Vec<u8> = (0..=255).cycle().take(70_000).collect();
     for http in [Http::One, Http::Two] {
-        let options = world
-            .options()
-            .identity(world.meta.issue(Leaf::meta()))
-            .http(http);
+        let options = world.options().identity(world.meta.issue(Leaf::meta())).http(http);
         let connection = Sender::new(options).unwrap().connect().await.unwrap();
         for framing in [Framing::ContentLength, Framing::Chunked] {
             let message = Message::event("s", body.clone())
@@ -197,33 +168,20 @@ async fn bodies_arrive_whole_however_they_are_cut() {
 async fn failures_before_http_are_told_apart() {
     let world = World::start().await;
     let distrusting = Options::to_local(world.address, "/").unwrap();
-    let error = Sender::new(distrusting)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap_err();
+    let error = Sender::new(distrusting).unwrap().connect().await.unwrap_err();
     assert!(error.is_server_distrusted());
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let options = Options::to_local(address, "/")
-        .unwrap()
-        .timeout(Duration::from_millis(50));
-    let error = Sender::new(options.clone())
-        .unwrap()
-        .connect()
-        .await
-        .unwrap_err();
+    let options = Options::to_local(address, "/").unwrap().timeout(Duration::from_millis(50));
+    let error = Sender::new(options.clone()).unwrap().connect().await.unwrap_err();
     assert!(error.is_timeout(), "nobody accepts: {error:?}");
     drop(listener);
     let error = Sender::new(options).unwrap().connect().await.unwrap_err();
     assert!(error.is_connect(), "{error:?}");
 
     for url in ["http://x/", "nonsense", "https://u:p@x/"] {
-        assert!(
-            matches!(Options::to(url), Err(SendError::Url { .. })),
-            "{url}"
-        );
+        assert!(matches!(Options::to(url), Err(SendError::Url { .. })), "{url}");
     }
 }
 
@@ -231,10 +189,7 @@ async fn failures_before_http_are_told_apart() {
 async fn a_verification_request_is_encoded_once() {
     let world = World::start().await;
     let sender = world.sender(world.meta.issue(Leaf::meta()), Tls::Both);
-    let answer = sender
-        .send(Message::verification("a&b c", "1+1"))
-        .await
-        .unwrap();
+    let answer = sender.send(Message::verification("a&b c", "1+1")).await.unwrap();
     let query = "hub.mode=subscribe&hub.challenge=1%2B1&hub.verify_token=a%26b+c";
     assert_eq!(answer.body, format!("GET /webhooks?{query}\n"));
     assert!(answer.is_success());

@@ -105,18 +105,13 @@ pub(super) fn client_config(
     let identity = match &options.identity {
         None => None,
         Some(identity) => {
-            let key = provider
-                .key_provider
-                .load_private_key(identity.key.clone_key());
+            let key = provider.key_provider.load_private_key(identity.key.clone_key());
             let key = key.map_err(|source| SendError::Identity { source })?;
             // Without the check that key and leaf belong together: some senders lie.
             Some(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
         }
     };
-    let presenter = Arc::new(Presenter {
-        identity,
-        asked: AtomicBool::new(false),
-    });
+    let presenter = Arc::new(Presenter { identity, asked: AtomicBool::new(false) });
     let versions: &[_] = match options.tls {
         Tls::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
         Tls::Only12 => &[&rustls::version::TLS12],
@@ -128,9 +123,7 @@ pub(super) fn client_config(
     let builder: ConfigBuilder<ClientConfig, WantsClientCert> = match &options.trust {
         Trust::Anything => {
             let verifier = Arc::new(Credulous(provider));
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
         Trust::PublicRoots => {
             let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();

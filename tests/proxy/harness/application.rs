@@ -77,11 +77,7 @@ impl Application {
                 tokio::spawn(serve(stream));
             }
         });
-        Self {
-            address,
-            received,
-            task,
-        }
+        Self { address, received, task }
     }
 
     /// Everything that arrived whole, in order.
@@ -92,11 +88,7 @@ impl Application {
     /// The only request that arrived.
     pub fn only(&self) -> Received {
         let received = self.received();
-        assert_eq!(
-            received.len(),
-            1,
-            "exactly one request should have arrived: {received:?}"
-        );
+        assert_eq!(received.len(), 1, "exactly one request should have arrived: {received:?}");
         received.into_iter().next().unwrap()
     }
 }
@@ -130,7 +122,5 @@ async fn serve_http(
             Ok::<_, hyper::Error>(answer)
         }
     });
-    let _ended = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

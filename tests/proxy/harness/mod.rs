@@ -1,8 +1,9 @@
 //! A small world: throw-away authorities, an application that records, a proxy between them and
 //! Meta, all in this process, on free ports of loopback.
 
+#[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod application;
+#[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod world;
 
-pub use self::application::{Application, Received};
 pub use self::world::{Plan, World};

@@ -102,8 +102,7 @@ impl Plan {
 
     /// Trusts this authority, and none but those named so.
     pub fn trust(mut self, label: &str, authority: &Authority) -> Self {
-        self.anchors
-            .push((label.to_owned(), authority.certificate_pem()));
+        self.anchors.push((label.to_owned(), authority.certificate_pem()));
         self
     }
 
@@ -118,28 +117,15 @@ impl Plan {
         let digicert = digicert_root.intermediate(Ca::digicert_intermediate());
         let server_ca = Authority::root(Ca::named("a root that browsers know"));
         if self.anchors.is_empty() {
-            self = self
-                .trust("meta", &meta_ca)
-                .trust("digicert", &digicert_root);
+            self = self.trust("meta", &meta_ca).trust("digicert", &digicert_root);
         }
         let dir = tempfile::tempdir().unwrap();
         let server = server_ca.issue(Leaf::loopback_server());
-        let url = self
-            .upstream_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", app.address));
+        let url = self.upstream_url.clone().unwrap_or_else(|| format!("http://{}", app.address));
         let config = self.write(dir.path(), &server, &url);
         let config = Config::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
         let proxy = app::start(config).unwrap();
-        World {
-            dir,
-            meta_ca,
-            digicert_root,
-            digicert,
-            server_ca,
-            app,
-            proxy,
-        }
+        World { dir, meta_ca, digicert_root, digicert, server_ca, app, proxy }
     }
 
     fn write(&self, dir: &Path, server: &Identity, upstream_url: &str) -> std::path::PathBuf {
@@ -153,25 +139,11 @@ impl Plan {
             write(&format!("{label}.pem"), pem);
             anchors += &format!("\"{label}.pem\", ");
         }
-        let Self {
-            server,
-            limits,
-            upstream,
-            client_certificate,
-            webhook,
-            more,
-            ..
-        } = self;
-        let secrets = default_line(
-            webhook,
-            "app_secrets",
-            "app_secrets = [{ file = \"app-secret\" }]",
-        );
-        let token = default_line(
-            webhook,
-            "verify_token",
-            "verify_token = { file = \"verify-token\" }",
-        );
+        let Self { server, limits, upstream, client_certificate, webhook, more, .. } = self;
+        let secrets =
+            default_line(webhook, "app_secrets", "app_secrets = [{ file = \"app-secret\" }]");
+        let token =
+            default_line(webhook, "verify_token", "verify_token = { file = \"verify-token\" }");
         let workers = default_line(server, "workers", "workers = 1");
         let more = more.replace("{dir}", &dir.display().to_string());
         let text = format!(
@@ -209,9 +181,8 @@ upstream = "app"
 
 /// The default line, unless the plan has one of its own for this key.
 fn default_line<'a>(lines: &str, key: &str, default: &'a str) -> &'a str {
-    let is_there = lines
-        .lines()
-        .any(|line| line.split('=').next().is_some_and(|k| k.trim() == key));
+    let is_there =
+        lines.lines().any(|line| line.split('=').next().is_some_and(|k| k.trim() == key));
     if is_there { "" } else { default }
 }
 
@@ -241,16 +212,28 @@ impl World {
         self.caller(self.digicert.issue(Leaf::meta()))
     }
 
+    /// The configuration file that the proxy was started with.
+    pub fn config_file(&self) -> std::path::PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    /// Replaces `from` by `to` in the configuration file; `from` must be there.
+    pub fn edit_config(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config_file()).unwrap();
+        assert!(text.contains(from), "`{from}` is not in:\n{text}");
+        std::fs::write(self.config_file(), text.replace(from, to)).unwrap();
+    }
+
+    /// Puts the configuration file, as it is now, in force.
+    pub fn reload(&self) {
+        self.proxy.reload_from(&self.config_file()).unwrap();
+    }
+
     /// The value of one series in the proxy's metrics; absent is an error of the test.
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.proxy.metrics();
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value
-            .unwrap_or_else(|| panic!("no series `{series}` in:\n{text}"))
-            .parse()
-            .unwrap()
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no series `{series}` in:\n{text}")).parse().unwrap()
     }
 
     /// Waits until the series has this value: what is counted may be counted after the answer.
@@ -261,11 +244,7 @@ impl World {
             }
         };
         let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
-        assert!(
-            reached.is_ok(),
-            "`{series}` is {}, not {expected}",
-            self.metric(series)
-        );
+        assert!(reached.is_ok(), "`{series}` is {}, not {expected}", self.metric(series));
     }
 
     /// How often a handshake was refused for `reason`.

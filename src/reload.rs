@@ -1,0 +1,72 @@
+//! Changes the generation of a running proxy: builds the whole new one, swaps once, or keeps the
+//! old one in force.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tracing::{error, info, warn};
+
+use crate::app::{Running, StartError, bind_all};
+use crate::config::{Config, ConfigErrors};
+use crate::generation::Generation;
+
+/// Why the old generation stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file is not a valid configuration.
+    #[error("the new configuration is not valid")]
+    Config(#[from] ConfigErrors),
+    /// What it names cannot be used.
+    #[error("the new configuration cannot be put in force")]
+    Start(#[from] StartError),
+}
+
+impl Running {
+    /// Puts the configuration in the file at `path` in force, or keeps the old one and says why.
+    pub fn reload_from(&self, path: &Path) -> Result<(), ReloadError> {
+        self.reload(Config::load(path).map_err(ReloadError::from))
+    }
+
+    /// Puts `config` in force, or keeps the old one and says why.
+    pub fn reload(&self, config: Result<Config, ReloadError>) -> Result<(), ReloadError> {
+        let outcome = config.and_then(|config| self.try_reload(config));
+        self.shared.metrics.reloads(outcome.is_ok()).inc();
+        match &outcome {
+            Ok(()) => info!(generation = self.shared.generation.load().number, "reloaded"),
+            Err(failed) => {
+                let why = std::error::Error::source(failed).map(ToString::to_string);
+                error!(why, "{failed}; the old one stays in force");
+            }
+        }
+        outcome
+    }
+
+    fn try_reload(&self, config: Config) -> Result<(), ReloadError> {
+        let before = self.shared.generation.load_full();
+        for key in needs_restart(&before.config, &config) {
+            warn!(key, "takes effect at the next restart");
+        }
+        let listening = self.listening();
+        let wanted = &config.server.listen;
+        let is_new = |address: &&SocketAddr| listening.iter().all(|l| l.configured != **address);
+        let new: Vec<_> = wanted.iter().filter(is_new).copied().collect();
+        let closed: Vec<_> =
+            listening.iter().filter(|l| !wanted.contains(&l.configured)).copied().collect();
+        let metrics = &self.shared.metrics;
+        let generation =
+            Generation::build(before.number + 1, config, metrics).map_err(StartError::from)?;
+        let opened = bind_all(&new, self.worker_count())?;
+        self.swap(generation, opened, &closed);
+        Ok(())
+    }
+}
+
+/// Keys that changed and that a running process does not change.
+fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("server.workers", before.server.workers != after.server.workers),
+        ("admin", before.admin != after.admin),
+        ("log", before.log != after.log),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+}

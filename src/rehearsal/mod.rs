@@ -3,4 +3,5 @@
 
 pub mod events;
 pub mod pki;
+pub mod props;
 pub mod sender;

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -17,6 +18,18 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// From PEM: a chain with at least its leaf, and a key.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, pem::Error> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
+        if chain.is_empty() {
+            return Err(pem::Error::NoItemsFound);
+        }
+        Ok(Self {
+            chain,
+            key: PrivateKeyDer::from_pem_slice(key)?,
+        })
+    }
+
     /// The leaf alone, as a sender that forgot its intermediates presents it.
     pub fn leaf_only(mut self) -> Self {
         self.chain.truncate(1);
@@ -67,12 +80,15 @@ impl Identity {
 
     /// The chain as PEM, leaf first.
     pub fn chain_pem(&self) -> String {
-        self.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
+        self.chain
+            .iter()
+            .map(|certificate| pem_text("CERTIFICATE", certificate))
+            .collect()
     }
 
     /// The key as PEM, PKCS#8.
     pub fn key_pem(&self) -> String {
-        pem("PRIVATE KEY", self.key.secret_der())
+        pem_text("PRIVATE KEY", self.key.secret_der())
     }
 }
 
@@ -83,7 +99,7 @@ impl Clone for Identity {
 }
 
 /// RFC 7468, with lines of 64 characters.
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem_text(label: &str, der: &[u8]) -> String {
     let mut pem = format!("-----BEGIN {label}-----\n");
     for line in der.chunks(48) {
         STANDARD.encode_string(line, &mut pem);

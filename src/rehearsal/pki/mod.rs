@@ -127,7 +127,7 @@ impl Authority {
 
     /// Its certificate as PEM.
     pub fn certificate_pem(&self) -> String {
-        identity::pem("CERTIFICATE", &self.certificate)
+        identity::pem_text("CERTIFICATE", &self.certificate)
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {

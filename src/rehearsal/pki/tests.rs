@@ -4,7 +4,6 @@
 use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -186,12 +185,16 @@ fn a_revocation_list_names_the_leaf() {
 #[test]
 fn pem_reads_back() {
     let root = Authority::root(Ca::digicert_root());
-    let identity = root.intermediate(Ca::digicert_intermediate()).issue(Leaf::loopback_server());
-    let pem = identity.chain_pem();
-    let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
-    assert_eq!(chain.collect::<Result<Vec<_>, _>>().unwrap(), identity.chain);
-    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes());
-    assert_eq!(key.unwrap(), identity.key);
+    let identity = root
+        .intermediate(Ca::digicert_intermediate())
+        .issue(Leaf::loopback_server());
+    let (chain, key) = (identity.chain_pem(), identity.key_pem());
+    assert_eq!(
+        Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
+        identity
+    );
+    assert!(Identity::from_pem(key.as_bytes(), key.as_bytes()).is_err());
+    assert!(Identity::from_pem(chain.as_bytes(), chain.as_bytes()).is_err());
     let leaf = parse(identity.leaf());
     let names = leaf.subject_alternative_name().unwrap().unwrap();
     assert_eq!(names.value.general_names.len(), 3);

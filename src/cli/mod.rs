@@ -25,7 +25,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Demo(demo::Arguments),
-    Send(send::Arguments),
+    Send(Box<send::Arguments>),
     Certs(certs::Arguments),
 }
 

@@ -4,8 +4,7 @@
 //! beyond ASCII, `\/` for a slash. Parsing one and writing it again gives other bytes, which is
 //! what a check of the signature must notice.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use aws_lc_rs::hmac;
 
 /// A made-up event notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +33,19 @@ impl Event {
 
 /// The value of `X-Hub-Signature-256` for these bytes.
 pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
-    mac.update(body);
-    let digits = mac.finalize().into_bytes().into_iter().map(|byte| format!("{byte:02x}"));
-    format!("sha256={}", digits.collect::<String>())
+    signature("sha256", hmac::HMAC_SHA256, secret, body)
+}
+
+/// The value of the older `X-Hub-Signature`, which Meta still sends and which proves nothing here.
+pub fn sign_sha1(secret: &str, body: &[u8]) -> String {
+    signature("sha1", hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret, body)
+}
+
+fn signature(name: &str, algorithm: hmac::Algorithm, secret: &str, body: &[u8]) -> String {
+    let key = hmac::Key::new(algorithm, secret.as_bytes());
+    let tag = hmac::sign(&key, body);
+    let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    format!("{name}={}", digits.collect::<String>())
 }
 
 /// One of every kind that Meta documents, and the odd ones among them.
@@ -164,6 +171,8 @@ mod tests {
         // The first by `openssl dgst -sha256 -hmac a`, the second is RFC 4231, test case 2.
         assert_eq!(sign("a", b""), A);
         assert_eq!(sign("Jefe", b"what do ya want for nothing?"), B);
+        // RFC 2202, test case 2.
+        assert_eq!(sign_sha1("Jefe", b"what do ya want for nothing?"), C);
     }
 
     #[test]
@@ -184,6 +193,7 @@ mod tests {
     }
 
     const A: &str = "sha256=3acdaa86b3d73e8d18b7019d3f520000531a23db3b6dda7a94ad28db61a9008c";
+    const C: &str = "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
     const B: &str = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
 
     #[test]

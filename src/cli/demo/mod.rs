@@ -1,0 +1,93 @@
+//! `hubgate demo`: the whole job, with nothing configured.
+//!
+//! Sets a stage (upstream, proxy, throw-away PKI, a real configuration file in a directory of its
+//! own), plays Meta, then plays attackers, and compares what happened with what ought to.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use self::stage::Stage;
+use self::table::Table;
+use crate::signals::Signals;
+
+mod cases;
+mod counters;
+mod keep;
+mod stage;
+mod table;
+mod upstream;
+
+/// Show the whole job with nothing configured: Meta gets through, attackers do not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The exit code is 0 only if all went as it should.")]
+pub(super) struct Arguments {
+    /// Leave everything running afterwards, and print curl lines to try.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::catch().context("cannot catch signals")?;
+        let stage = Stage::set().await?;
+        // Whatever ends the play, the stage is cleared: it holds keys.
+        let played = tokio::select! {
+            played = play(&stage, arguments.keep) => played,
+            _stop = signals.next() => Err(anyhow::anyhow!("interrupted")),
+        };
+        if arguments.keep && played.is_ok() {
+            signals.next().await;
+        }
+        stage.clear().await;
+        played
+    })
+}
+
+async fn play(stage: &Stage, keep: bool) -> anyhow::Result<ExitCode> {
+    println!(
+        "hubgate at https://{}{}, which trusts:",
+        stage.address,
+        stage::PATH
+    );
+    println!("  an anchor shaped like Meta's CA, and one shaped like DigiCert's root\n");
+
+    let mut table = Table::begin();
+    for (title, cases) in [
+        ("Meta calls", cases::of_meta(stage)?),
+        ("Attackers call", cases::of_attackers(stage)?),
+    ] {
+        table.section(title);
+        for case in cases {
+            let outcome = case.play(stage).await?;
+            table.row(&case, &outcome);
+        }
+    }
+    let all_well = table.end();
+    if keep {
+        keep::explain(stage)?;
+    }
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn meta_gets_through_attackers_do_not_and_nothing_is_left_behind() {
+        let stage = Stage::set().await.expect("a stage");
+        let directory = stage.directory().to_owned();
+        let played = play(&stage, false).await.expect("a play");
+        assert_eq!(played, ExitCode::SUCCESS);
+        stage.clear().await;
+        assert!(!directory.exists());
+    }
+}

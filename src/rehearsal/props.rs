@@ -10,8 +10,7 @@ use rustls::pki_types::ServerName;
 
 use super::pki::{Authority, Ca, Identity, Key, Leaf};
 
-/// One set of throw-away authorities, identities and secrets.
-#[derive(Debug)]
+/// One set of throw-away authorities, identities and secrets. No `Debug`: it would show them.
 pub struct Props {
     /// Signed [`Props::server`]; whoever calls the server trusts it.
     pub server_ca: Authority,
@@ -33,8 +32,7 @@ pub struct Props {
     pub verify_token: String,
 }
 
-/// One file of a set.
-#[derive(Debug)]
+/// One file of a set. No `Debug`: it would show what a secret file holds.
 pub struct PropFile {
     /// Its name within the directory.
     pub name: &'static str,

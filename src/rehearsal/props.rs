@@ -96,50 +96,20 @@ impl Props {
 
     /// The set as files, in the order in which one would explain them.
     pub fn files(&self) -> Vec<PropFile> {
-        let public = |name, what, contents| PropFile {
-            name,
-            what,
-            is_secret: false,
-            contents,
-        };
-        let secret = |name, what, contents| PropFile {
-            name,
-            what,
-            is_secret: true,
-            contents,
-        };
+        let public = |name, what, contents| PropFile { name, what, is_secret: false, contents };
+        let secret = |name, what, contents| PropFile { name, what, is_secret: true, contents };
         let line = |text: &str| format!("{text}\n");
         vec![
-            public(
-                "server.pem",
-                "server: its certificate",
-                self.server.chain_pem(),
-            ),
-            secret(
-                "server.key",
-                "server: its private key",
-                self.server.key_pem(),
-            ),
-            public(
-                "server-ca.pem",
-                "caller: trusts the server",
-                self.server_ca.certificate_pem(),
-            ),
+            public("server.pem", "server: its certificate", self.server.chain_pem()),
+            secret("server.key", "server: its private key", self.server.key_pem()),
+            public("server-ca.pem", "caller: trusts the server", self.server_ca.certificate_pem()),
             public(
                 "meta-ca.pem",
                 "server: trust anchor like Meta's CA",
                 self.meta.certificate_pem(),
             ),
-            public(
-                "meta-client.pem",
-                "caller: leaf under it",
-                self.meta_client.chain_pem(),
-            ),
-            secret(
-                "meta-client.key",
-                "caller: its private key",
-                self.meta_client.key_pem(),
-            ),
+            public("meta-client.pem", "caller: leaf under it", self.meta_client.chain_pem()),
+            secret("meta-client.key", "caller: its private key", self.meta_client.key_pem()),
             public(
                 "digicert-root.pem",
                 "server: trust anchor like DigiCert's root",
@@ -156,11 +126,7 @@ impl Props {
                 self.digicert_client.key_pem(),
             ),
             secret("app-secret", "both: signs events", line(&self.app_secret)),
-            secret(
-                "verify-token",
-                "both: verifies the callback URL",
-                line(&self.verify_token),
-            ),
+            secret("verify-token", "both: verifies the callback URL", line(&self.verify_token)),
         ]
     }
 
@@ -174,14 +140,11 @@ impl Props {
                 return Err(PropsError::Exists { path });
             }
         }
-        fs::create_dir_all(directory).map_err(|source| PropsError::Directory {
-            path: directory.into(),
-            source,
-        })?;
+        fs::create_dir_all(directory)
+            .map_err(|source| PropsError::Directory { path: directory.into(), source })?;
         for file in files {
             let path = directory.join(file.name);
-            file.write(&path)
-                .map_err(|source| PropsError::Write { path, source })?;
+            file.write(&path).map_err(|source| PropsError::Write { path, source })?;
         }
         Ok(())
     }
@@ -195,11 +158,7 @@ impl PropFile {
             _ => {}
         }
         let mode = if self.is_secret { 0o600 } else { 0o644 };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(self.contents.as_bytes())
     }
 }
@@ -260,10 +219,7 @@ mod tests {
     fn secrets_look_like_metas_and_are_never_the_same() {
         let (one, other) = (random_hex(), random_hex());
         assert_eq!(one.len(), 32);
-        assert!(
-            one.bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        );
+        assert!(one.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
         assert_ne!(one, other);
     }
 }

@@ -49,13 +49,7 @@ pub(super) struct Outcome {
 /// The verification request, then events of several kinds, over both shapes.
 pub(super) fn of_meta(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     let new = || Ok::<_, SendError>(stage.caller()?.identity(stage.props.meta_client.clone()));
-    let old = || {
-        Ok::<_, SendError>(
-            stage
-                .caller()?
-                .identity(stage.props.digicert_client.clone()),
-        )
-    };
+    let old = || Ok::<_, SendError>(stage.caller()?.identity(stage.props.digicert_client.clone()));
     let challenge = "1158201444";
     let large = padded(3_000_000);
     Ok(vec![
@@ -66,31 +60,11 @@ pub(super) fn of_meta(stage: &Stage) -> anyhow::Result<Vec<Case>> {
             message: Message::verification(&stage.props.verify_token, challenge),
         },
         genuine(stage, "whatsapp_message", "Meta-shaped chain", new()?)?,
-        genuine(
-            stage,
-            "page_message",
-            "Meta-shaped chain, TLS 1.2",
-            new()?.tls(Tls::Only12),
-        )?,
-        genuine(
-            stage,
-            "ad_account_array",
-            "Meta-shaped chain, HTTP/2",
-            new()?.http(Http::Two),
-        )?,
+        genuine(stage, "page_message", "Meta-shaped chain, TLS 1.2", new()?.tls(Tls::Only12))?,
+        genuine(stage, "ad_account_array", "Meta-shaped chain, HTTP/2", new()?.http(Http::Two))?,
         genuine(stage, "instagram_comment", "DigiCert-shaped chain", old()?)?,
-        genuine(
-            stage,
-            "user_photos",
-            "DigiCert-shaped chain, TLS 1.2",
-            old()?.tls(Tls::Only12),
-        )?,
-        genuine(
-            stage,
-            "permissions",
-            "DigiCert-shaped chain, HTTP/2",
-            old()?.http(Http::Two),
-        )?,
+        genuine(stage, "user_photos", "DigiCert-shaped chain, TLS 1.2", old()?.tls(Tls::Only12))?,
+        genuine(stage, "permissions", "DigiCert-shaped chain, HTTP/2", old()?.http(Http::Two))?,
         Case {
             sent: "3 MB event, Meta-shaped chain".into(),
             message: Message::event(&stage.props.app_secret, large.clone()),
@@ -128,21 +102,13 @@ fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     let alternative = Leaf::with_alternative_name_only();
     Ok(vec![
         stranger("no certificate", None, Hangup::CertificateMissing)?,
-        stranger(
-            "right name, other CA",
-            Some(other_ca),
-            Hangup::UnknownAnchor,
-        )?,
+        stranger("right name, other CA", Some(other_ca), Hangup::UnknownAnchor)?,
         stranger(
             "right name as prefix of a longer one",
             Some(meta.issue(longer)),
             Hangup::NameMismatch,
         )?,
-        stranger(
-            "right name only as SAN",
-            Some(meta.issue(alternative)),
-            Hangup::NameNotSingle,
-        )?,
+        stranger("right name only as SAN", Some(meta.issue(alternative)), Hangup::NameNotSingle)?,
         stranger(
             "expired certificate",
             Some(meta.issue(Leaf::meta().expired())),
@@ -153,9 +119,7 @@ fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
 
 fn forgers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     let secret = &stage.props.app_secret;
-    let body = Event::named("whatsapp_message")
-        .context("no such event")?
-        .body;
+    let body = Event::named("whatsapp_message").context("no such event")?.body;
     let signature = sign(secret, body.as_bytes());
     let under_it =
         |body: String| Message::unsigned_event(body).header("x-hub-signature-256", &signature);
@@ -179,21 +143,9 @@ fn forgers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
             Message::verification("not the token", "1158201444"),
             Refusal::VerifyTokenMismatch,
         )?,
-        forger(
-            "unsigned body",
-            Message::unsigned_event(body),
-            Refusal::SignatureMissing,
-        )?,
-        forger(
-            "body changed by one byte",
-            under_it(changed),
-            Refusal::SignatureMismatch,
-        )?,
-        forger(
-            "body re-serialised",
-            under_it(reserialised),
-            Refusal::SignatureMismatch,
-        )?,
+        forger("unsigned body", Message::unsigned_event(body), Refusal::SignatureMissing)?,
+        forger("body changed by one byte", under_it(changed), Refusal::SignatureMismatch)?,
+        forger("body re-serialised", under_it(reserialised), Refusal::SignatureMismatch)?,
         forger("SHA-1 signature only", sha1, Refusal::SignatureMissing)?,
         forger(
             "5 MiB body, well signed",
@@ -293,10 +245,7 @@ impl Outcome {
 
     /// Whether this text stands in a header that reached the upstream.
     pub(super) fn was_passed_on(&self, text: &str) -> bool {
-        let mut values = self
-            .received
-            .iter()
-            .flat_map(|received| received.headers.values());
+        let mut values = self.received.iter().flat_map(|received| received.headers.values());
         values.any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
     }
 

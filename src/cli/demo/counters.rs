@@ -36,9 +36,7 @@ impl Counters {
     pub(super) fn anchor_since(&self, before: &Self) -> Option<String> {
         let mut risen = self.risen_since(before);
         risen.find_map(|series| {
-            series
-                .starts_with("hubgate_anchor_uses_total{")
-                .then(|| label(series, "anchor"))?
+            series.starts_with("hubgate_anchor_uses_total{").then(|| label(series, "anchor"))?
         })
     }
 
@@ -90,10 +88,7 @@ mod tests {
         );
         let refused = |label: &str| Judgement::Refused(label.to_owned());
         let judgements = after.judgements_since(&before);
-        assert_eq!(
-            judgements,
-            [refused("unknown_anchor"), refused("signature_missing")]
-        );
+        assert_eq!(judgements, [refused("unknown_anchor"), refused("signature_missing")]);
         assert_eq!(after.anchor_since(&before).as_deref(), Some("meta"));
         assert_eq!(after.judgements_since(&after), []);
     }

@@ -30,22 +30,13 @@ pub(super) fn explain(stage: &Stage) -> anyhow::Result<()> {
 
     println!("\nStill running; Ctrl-C ends it and removes {directory}. To try:");
     let lines = [
-        (
-            "The challenge comes back",
-            format!("{server} {meta} '{url}?{query}'"),
-        ),
-        (
-            "A signed event: 200",
-            format!("{server} {meta} {json} {signed} {body} {url}"),
-        ),
+        ("The challenge comes back", format!("{server} {meta} '{url}?{query}'")),
+        ("A signed event: 200", format!("{server} {meta} {json} {signed} {body} {url}")),
         (
             "The same under the chain of old: 200",
             format!("{server} {digicert} {json} {signed} {body} {url}"),
         ),
-        (
-            "Without its signature: 403",
-            format!("{server} {meta} {json} {body} {url}"),
-        ),
+        ("Without its signature: 403", format!("{server} {meta} {json} {body} {url}")),
         (
             "Without a certificate: no handshake",
             // In TLS 1.3 the alert comes after the handshake, and curl rarely shows it.

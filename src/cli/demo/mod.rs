@@ -28,9 +28,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::catch().context("cannot catch signals")?;
         let stage = Stage::set().await?;
@@ -48,18 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn play(stage: &Stage, keep: bool) -> anyhow::Result<ExitCode> {
-    println!(
-        "hubgate at https://{}{}, which trusts:",
-        stage.address,
-        stage::PATH
-    );
+    println!("hubgate at https://{}{}, which trusts:", stage.address, stage::PATH);
     println!("  an anchor shaped like Meta's CA, and one shaped like DigiCert's root\n");
 
     let mut table = Table::begin();
-    for (title, cases) in [
-        ("Meta calls", cases::of_meta(stage)?),
-        ("Attackers call", cases::of_attackers(stage)?),
-    ] {
+    for (title, cases) in
+        [("Meta calls", cases::of_meta(stage)?), ("Attackers call", cases::of_attackers(stage)?)]
+    {
         table.section(title);
         for case in cases {
             let outcome = case.play(stage).await?;
@@ -70,11 +63,7 @@ async fn play(stage: &Stage, keep: bool) -> anyhow::Result<ExitCode> {
     if keep {
         keep::explain(stage)?;
     }
-    Ok(if all_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

@@ -37,34 +37,21 @@ impl Stage {
         let names = names.map(|name| ServerName::try_from(name).expect("a name or an address"));
         let props = Props::new(&names);
         props.write(directory.path(), false)?;
-        let upstream = Upstream::start()
-            .await
-            .context("cannot start the upstream")?;
+        let upstream = Upstream::start().await.context("cannot start the upstream")?;
 
         // A file, not a made-up value: the demo runs what an operator would run.
         let file = directory.path().join("config.toml");
         fs::write(&file, configuration(upstream.address))
             .with_context(|| format!("cannot write `{}`", file.display()))?;
         let proxy = app::start(Config::load(&file)?)?;
-        let address = *proxy
-            .addresses()
-            .first()
-            .context("the proxy listens nowhere")?;
-        Ok(Self {
-            props,
-            upstream,
-            address,
-            proxy,
-            directory,
-        })
+        let address = *proxy.addresses().first().context("the proxy listens nowhere")?;
+        Ok(Self { props, upstream, address, proxy, directory })
     }
 
     /// A caller who trusts the server and has no client certificate yet.
     pub(super) fn caller(&self) -> Result<Options, SendError> {
         let options = Options::to_local(self.address, PATH)?;
-        Ok(options
-            .trusting(&self.props.server_ca)
-            .timeout(Duration::from_secs(10)))
+        Ok(options.trusting(&self.props.server_ca).timeout(Duration::from_secs(10)))
     }
 
     /// What the proxy has counted so far.

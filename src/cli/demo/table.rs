@@ -22,12 +22,7 @@ impl Table {
         // https://no-color.org: set and not empty means no colour.
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let coloured = std::io::stdout().is_terminal() && !unwanted;
-        Self {
-            begin: Instant::now(),
-            rows: 0,
-            wrong: 0,
-            coloured,
-        }
+        Self { begin: Instant::now(), rows: 0, wrong: 0, coloured }
     }
 
     /// Prints the title of the rows that follow.
@@ -65,10 +60,7 @@ impl Table {
         if self.wrong == 0 {
             println!("\nAll {} as they should be, in {seconds:.1} s.", self.rows);
         } else {
-            println!(
-                "\n{} of {} WRONG, in {seconds:.1} s.",
-                self.wrong, self.rows
-            );
+            println!("\n{} of {} WRONG, in {seconds:.1} s.", self.wrong, self.rows);
         }
         self.wrong == 0
     }

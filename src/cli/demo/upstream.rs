@@ -38,11 +38,7 @@ impl Upstream {
         let address = listener.local_addr()?;
         let received = Inbox::default();
         let server = tokio::spawn(serve(listener, Arc::clone(&received)));
-        Ok(Self {
-            address,
-            received,
-            server,
-        })
+        Ok(Self { address, received, server })
     }
 
     /// Everything that arrived since the last call.
@@ -74,19 +70,8 @@ async fn answer(
     inbox: Inbox,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_or_else(|_| Bytes::new(), |body| body.to_bytes());
-    let received = Received {
-        headers: head.headers,
-        body,
-    };
-    inbox
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(received);
-    Ok(Response::new(Full::new(Bytes::from_static(
-        b"EVENT_RECEIVED",
-    ))))
+    let body = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+    let received = Received { headers: head.headers, body };
+    inbox.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+    Ok(Response::new(Full::new(Bytes::from_static(b"EVENT_RECEIVED"))))
 }

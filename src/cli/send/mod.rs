@@ -29,21 +29,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     cert: Option<PathBuf>,
     /// The client certificate's private key, PEM, unless it stands in the same file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "cert",
-        help_heading = "Identity"
-    )]
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
     key: Option<PathBuf>,
 
     /// Believe servers under these roots, PEM, in place of the public ones.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "insecure",
-        help_heading = "Server"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure", help_heading = "Server")]
     cacert: Option<PathBuf>,
     /// Believe every server. Meta does not.
     #[arg(long, help_heading = "Server")]
@@ -58,33 +48,18 @@ pub(super) struct Arguments {
     #[arg(long, help_heading = "Server")]
     http2: bool,
     /// How long connect, handshake and answer may take, each.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 20.0,
-        help_heading = "Server"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, help_heading = "Server")]
     timeout: f64,
 
     /// Send a built-in event.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "page_message",
-        help_heading = "Event"
-    )]
+    #[arg(long, value_name = "NAME", default_value = "page_message", help_heading = "Event")]
     #[arg(value_parser = PossibleValuesParser::new(EVENTS.iter().map(|event| event.name)))]
     event: String,
     /// Send the bytes of this file as they are, in place of a built-in event.
     #[arg(long, value_name = "FILE", help_heading = "Event")]
     body: Option<PathBuf>,
     /// The app secret stands in this file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "secret_env",
-        help_heading = "Event"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env", help_heading = "Event")]
     secret_file: Option<PathBuf>,
     /// The app secret stands in this environment variable.
     #[arg(long, value_name = "NAME", help_heading = "Event")]
@@ -101,21 +76,11 @@ pub(super) struct Arguments {
     #[arg(help_heading = "Verification")]
     verify: bool,
     /// The verify token stands in this file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "verify",
-        conflicts_with = "token_env"
-    )]
+    #[arg(long, value_name = "FILE", requires = "verify", conflicts_with = "token_env")]
     #[arg(help_heading = "Verification")]
     token_file: Option<PathBuf>,
     /// The verify token stands in this environment variable.
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "verify",
-        help_heading = "Verification"
-    )]
+    #[arg(long, value_name = "NAME", requires = "verify", help_heading = "Verification")]
     token_env: Option<String>,
 }
 
@@ -135,9 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => options,
     };
     let sender = Sender::new(options)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(converse(arguments, &sender, &plan, identity.as_ref()))
 }
 
@@ -208,11 +171,7 @@ impl Arguments {
         let key = self.key.as_ref().unwrap_or(cert);
         let identity = Identity::from_pem(&read(cert)?, &read(key)?);
         let identity = identity.with_context(|| {
-            format!(
-                "no certificate and key in `{}` and `{}`",
-                cert.display(),
-                key.display()
-            )
+            format!("no certificate and key in `{}` and `{}`", cert.display(), key.display())
         })?;
         Ok(Some(identity))
     }
@@ -223,27 +182,18 @@ impl Arguments {
                 .context("a verification request needs --token-file or --token-env")?;
             let challenge = random_hex();
             let message = Message::verification(&token, &challenge);
-            return Ok(Plan {
-                message,
-                echo: Some(challenge.into()),
-            });
+            return Ok(Plan { message, echo: Some(challenge.into()) });
         }
         let body = match &self.body {
             Some(path) => Bytes::from(read(path)?),
-            None => Event::named(&self.event)
-                .context("no such event")?
-                .body
-                .into(),
+            None => Event::named(&self.event).context("no such event")?.body.into(),
         };
         let message = match secret(self.secret_file.as_deref(), self.secret_env.as_deref())? {
             Some(secret) => Message::event(&secret, body),
             None if self.unsigned => Message::unsigned_event(body),
             None => bail!("an event needs --secret-file or --secret-env, or --unsigned"),
         };
-        Ok(Plan {
-            message,
-            echo: None,
-        })
+        Ok(Plan { message, echo: None })
     }
 }
 
@@ -306,18 +256,9 @@ mod tests {
     fn resolve_is_read_as_curl_reads_it() {
         let url = "https://hooks.example/webhooks";
         let resolved = |text| resolved(text, url).map(|address| address.to_string()).ok();
-        assert_eq!(
-            resolved("hooks.example:443:192.0.2.7").as_deref(),
-            Some("192.0.2.7:443")
-        );
-        assert_eq!(
-            resolved("hooks.example:443:[::1]").as_deref(),
-            Some("[::1]:443")
-        );
-        assert_eq!(
-            resolved("hooks.example:443:::1").as_deref(),
-            Some("[::1]:443")
-        );
+        assert_eq!(resolved("hooks.example:443:192.0.2.7").as_deref(), Some("192.0.2.7:443"));
+        assert_eq!(resolved("hooks.example:443:[::1]").as_deref(), Some("[::1]:443"));
+        assert_eq!(resolved("hooks.example:443:::1").as_deref(), Some("[::1]:443"));
         assert_eq!(resolved("other.example:443:192.0.2.7"), None);
         assert_eq!(resolved("hooks.example:8443:192.0.2.7"), None);
         assert_eq!(resolved("hooks.example:443:name"), None);
@@ -328,10 +269,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("secret");
         std::fs::write(&path, "s3cret \r\n").expect("is written");
-        assert_eq!(
-            secret(Some(&path), None).expect("a secret").as_deref(),
-            Some("s3cret ")
-        );
+        assert_eq!(secret(Some(&path), None).expect("a secret").as_deref(), Some("s3cret "));
         std::fs::write(&path, "\n").expect("is written");
         assert!(secret(Some(&path), None).is_err());
         assert!(secret(None, None).expect("none").is_none());

@@ -12,13 +12,8 @@ use crate::rehearsal::pki::Identity;
 use crate::rehearsal::sender::{Answer, Handshake, SendError};
 
 pub(super) fn handshake(handshake: &Handshake) {
-    let peer = handshake
-        .peer
-        .map_or_else(|| "?".into(), |peer| peer.to_string());
-    println!(
-        "connected  {peer} in {}",
-        milliseconds(handshake.connect_time)
-    );
+    let peer = handshake.peer.map_or_else(|| "?".into(), |peer| peer.to_string());
+    println!("connected  {peer} in {}", milliseconds(handshake.connect_time));
     let parts = [
         Some(handshake.version),
         Some(handshake.cipher_suite),
@@ -26,11 +21,7 @@ pub(super) fn handshake(handshake: &Handshake) {
         handshake.protocol.as_deref(),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    println!(
-        "handshake  {} in {}",
-        parts.join(", "),
-        milliseconds(handshake.handshake_time)
-    );
+    println!("handshake  {} in {}", parts.join(", "), milliseconds(handshake.handshake_time));
     for certificate in &handshake.server_chain {
         println!("server     {}", describe(certificate));
     }
@@ -47,17 +38,10 @@ pub(super) fn identity(identity: Option<&Identity>, requested: bool) {
 
 pub(super) fn answer(answer: &Answer) {
     let bytes = answer.body.len();
-    println!(
-        "answer     {}, {bytes} bytes in {}",
-        answer.status,
-        milliseconds(answer.elapsed)
-    );
+    println!("answer     {}, {bytes} bytes in {}", answer.status, milliseconds(answer.elapsed));
     if !answer.body.is_empty() {
         let start = answer.body.get(..BODY_SHOWN).unwrap_or(&answer.body);
-        println!(
-            "           {}",
-            String::from_utf8_lossy(start).escape_debug()
-        );
+        println!("           {}", String::from_utf8_lossy(start).escape_debug());
     }
 }
 

@@ -24,10 +24,7 @@ impl Identity {
         if chain.is_empty() {
             return Err(pem::Error::NoItemsFound);
         }
-        Ok(Self {
-            chain,
-            key: PrivateKeyDer::from_pem_slice(key)?,
-        })
+        Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(key)? })
     }
 
     /// The leaf alone, as a sender that forgot its intermediates presents it.
@@ -80,10 +77,7 @@ impl Identity {
 
     /// The chain as PEM, leaf first.
     pub fn chain_pem(&self) -> String {
-        self.chain
-            .iter()
-            .map(|certificate| pem_text("CERTIFICATE", certificate))
-            .collect()
+        self.chain.iter().map(|certificate| pem_text("CERTIFICATE", certificate)).collect()
     }
 
     /// The key as PEM, PKCS#8.

@@ -185,14 +185,9 @@ fn a_revocation_list_names_the_leaf() {
 #[test]
 fn pem_reads_back() {
     let root = Authority::root(Ca::digicert_root());
-    let identity = root
-        .intermediate(Ca::digicert_intermediate())
-        .issue(Leaf::loopback_server());
+    let identity = root.intermediate(Ca::digicert_intermediate()).issue(Leaf::loopback_server());
     let (chain, key) = (identity.chain_pem(), identity.key_pem());
-    assert_eq!(
-        Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
-        identity
-    );
+    assert_eq!(Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(), identity);
     assert!(Identity::from_pem(key.as_bytes(), key.as_bytes()).is_err());
     assert!(Identity::from_pem(chain.as_bytes(), chain.as_bytes()).is_err());
     let leaf = parse(identity.leaf());

@@ -9,6 +9,10 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+mod client_chains;
+mod client_names;
 mod harness;
+mod mixed_demands;
 mod reload;
+mod resumption;
 mod road;

@@ -247,6 +247,38 @@ impl World {
         assert!(reached.is_ok(), "`{series}` is {}, not {expected}", self.metric(series));
     }
 
+    /// Every series of this metric that is not zero: its labels and its value.
+    pub fn counted(&self, metric: &str) -> Vec<(String, u64)> {
+        let text = self.proxy.metrics();
+        let series = text.lines().filter_map(|line| {
+            let (labels, value) = line.strip_prefix(metric)?.strip_prefix('{')?.split_once("} ")?;
+            Some((labels.to_owned(), value.parse().unwrap()))
+        });
+        let mut series: Vec<_> = series.filter(|(_, value)| *value != 0).collect();
+        series.sort_by(|a, b| a.0.cmp(&b.0));
+        series
+    }
+
+    /// Waits until the series of this metric that are not zero are these, in the order of their
+    /// labels, and no others.
+    pub async fn until_counted(&self, metric: &str, expected: &[(&str, u64)]) {
+        let expected: Vec<_> =
+            expected.iter().map(|(labels, times)| ((*labels).to_owned(), *times)).collect();
+        let reached = async {
+            while self.counted(metric) != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        assert!(reached.is_ok(), "`{metric}` is {:?}, not {expected:?}", self.counted(metric));
+    }
+
+    /// Nothing was sent to the application, nor a connection to it opened.
+    pub fn assert_application_untouched(&self) {
+        assert_eq!(self.metric("hubgate_upstream_connects_total{upstream=\"app\"}"), 0.0);
+        assert!(self.app.received().is_empty(), "{:?}", self.app.received());
+    }
+
     /// How often a handshake was refused for `reason`.
     pub async fn until_handshake_refused(&self, reason: &str, times: usize) {
         let series = format!("hubgate_handshake_refusals_total{{reason=\"{reason}\"}}");

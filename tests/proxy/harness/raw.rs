@@ -1,0 +1,103 @@
+//! HTTP/1.1 written by hand over TLS, for what a careful client never sends.
+
+use std::time::Duration;
+
+use hubgate::rehearsal::events::sign;
+use hubgate::rehearsal::sender::{Options, Sender};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::world::{APP_SECRET, PATH};
+
+/// An open connection, and what was read from it and not taken yet.
+pub struct Raw {
+    stream: TlsStream<TcpStream>,
+    unread: Vec<u8>,
+}
+
+/// One answer, `100 Continue` among them.
+#[derive(Debug)]
+pub struct RawAnswer {
+    pub status: u16,
+    /// Status line and headers, in lower case.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    pub async fn connect(options: Options) -> Self {
+        let (stream, _) = Sender::new(options).unwrap().handshake().await.unwrap();
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// Writes bytes as they are; the proxy must take them.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// Writes bytes as they are; the proxy may have closed before it took them.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await?;
+        self.stream.flush().await
+    }
+
+    /// The next answer, whole.
+    pub async fn answer(&mut self) -> RawAnswer {
+        self.answer_or_end().await.expect("the connection ended without an answer")
+    }
+
+    /// The next answer, or `None` if the connection ended before its first byte.
+    pub async fn answer_or_end(&mut self) -> Option<RawAnswer> {
+        let end_of_head = loop {
+            let found = self.unread.windows(4).position(|four| four == b"\r\n\r\n");
+            match found {
+                Some(position) => break position + 4,
+                None if self.read_more().await => {}
+                None if self.unread.is_empty() => return None,
+                None => panic!("broken head: {:?}", String::from_utf8_lossy(&self.unread)),
+            }
+        };
+        let head: Vec<u8> = self.unread.drain(..end_of_head).collect();
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        while self.unread.len() < length {
+            assert!(self.read_more().await, "broken body after {head}");
+        }
+        let body = self.unread.drain(..length).collect();
+        Some(RawAnswer { status, head, body })
+    }
+
+    /// Waits until the proxy closes; nothing more may come before.
+    pub async fn until_closed(&mut self) {
+        while self.read_more().await {}
+        assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
+    }
+
+    /// Whether there was something to read; else the connection is over, gently or not.
+    async fn read_more(&mut self) -> bool {
+        let read = self.stream.read_buf(&mut self.unread);
+        let read = tokio::time::timeout(PATIENCE, read).await.expect("neither bytes nor an end");
+        read.is_ok_and(|count| count > 0)
+    }
+}
+
+/// The head of a signed event with these header lines more, each with its line end.
+pub fn signed_head(body: &[u8], more: &str) -> String {
+    let signature = sign(APP_SECRET, body);
+    format!(
+        "POST {PATH} HTTP/1.1\r\nhost: hooks.example\r\nx-hub-signature-256: {signature}\r\n{more}\r\n"
+    )
+}
+
+/// A signed event, whole.
+pub fn signed_event(body: &[u8]) -> Vec<u8> {
+    let mut bytes = signed_head(body, &format!("content-length: {}\r\n", body.len())).into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Longer than any deadline that a test sets.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -45,16 +45,20 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
         upstream_time: None,
         is_written: local.generation.config.log.access,
     };
+    let mut is_forged = false;
     let mut answer = match conduct(&connected, &local, request, &mut record).await {
         Ok(answer) => answer,
         Err(refusal) => {
             record.outcome = Outcome::Refused(refusal);
+            is_forged = refusal.is_about_signature();
             respond::refusal(refusal)
         }
     };
     // RFC 9113 section 8.2.2: HTTP/2 has no such header.
     if version != Version::HTTP_2
-        && (connected.pace.is_body_unread() || connected.pace.is_exhausted())
+        // The body of a wrong signature was read, that of a missing one was not: both close, or a
+        // forger could tell them apart.
+        && (is_forged || connected.pace.is_body_unread() || connected.pace.is_exhausted())
     {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -249,6 +249,11 @@ impl Refusal {
         }
     }
 
+    /// One of the three ways in which a signature fails; no caller may tell which.
+    pub(crate) fn is_about_signature(self) -> bool {
+        matches!(self, Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureMismatch)
+    }
+
     /// Metric label and log field; stable.
     pub fn label(self) -> &'static str {
         match self {

@@ -30,6 +30,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let in_flight = connected.pace.request_began();
     let local = connected.worker.local();
     let version = request.version();
+    let is_head = request.method() == Method::HEAD;
     let mut record = Record {
         client: connected.caller.address,
         request_id: connected.worker.next_request_id(),
@@ -54,6 +55,10 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
             respond::refusal(refusal)
         }
     };
+    // RFC 9110 section 9.3.2: no content. hyper leaves it out over HTTP/1 alone.
+    if is_head && version == Version::HTTP_2 {
+        *answer.body_mut() = Full::default();
+    }
     // RFC 9113 section 8.2.2: HTTP/2 has no such header.
     if version != Version::HTTP_2
         // The body of a wrong signature was read, that of a missing one was not: both close, or a

@@ -126,9 +126,8 @@ impl Exchange<'_> {
         let route = self.route;
         match parts.method {
             Method::POST => self.event(parts, body, record).await,
-            Method::GET if route.verification != Verification::Off => {
-                self.verification(parts, record).await
-            }
+            _ if route.verification == Verification::Off => Err(Refusal::VerificationOff),
+            Method::GET => self.verification(parts, record).await,
             _ => Err(Refusal::MethodNotAllowed),
         }
     }

@@ -59,6 +59,8 @@ pub enum Refusal {
     NoRoute,
     /// The route does not take this method.
     MethodNotAllowed,
+    /// Anything but a POST on a webhook whose verification is off.
+    VerificationOff,
     /// The request asks for another protocol.
     UpgradeNotAllowed,
     /// No `Host`, two, a malformed one, or one that contradicts `:authority`.
@@ -197,9 +199,10 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
+        Self::VerificationOff,
         Self::UpgradeNotAllowed,
         Self::HostInvalid,
         Self::HeadersTooLarge,
@@ -226,7 +229,7 @@ impl Refusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed | Self::VerificationOff => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostInvalid
             | Self::UpgradeNotAllowed
             | Self::VerificationMalformed
@@ -259,6 +262,7 @@ impl Refusal {
         match self {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::VerificationOff => "verification_off",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::HostInvalid => "host_invalid",
             Self::HeadersTooLarge => "headers_too_large",
@@ -287,6 +291,7 @@ impl Refusal {
         match self {
             Self::NoRoute
             | Self::MethodNotAllowed
+            | Self::VerificationOff
             | Self::UpgradeNotAllowed
             | Self::HostInvalid
             | Self::HeadersTooLarge
@@ -317,6 +322,9 @@ impl Refusal {
                 "no [[webhook]] has this host and path; compare with the callback URL in the dashboard"
             }
             Self::MethodNotAllowed => "a webhook takes GET (verification) and POST (events)",
+            Self::VerificationOff => {
+                "webhook.verification is \"off\"; to register the callback URL, set it to \"answer\""
+            }
             Self::UpgradeNotAllowed => "a webhook speaks plain HTTP requests; not Meta",
             Self::HostInvalid => {
                 "not a browser or Meta: the Host header is missing, doubled or malformed"

@@ -15,8 +15,12 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 pub(crate) fn refusal(refusal: Refusal) -> Answer {
     let status = refusal.status();
     let mut answer = plain(status, Bytes::from_static(short_text(status)));
+    // RFC 9110 section 15.5.6: what the route takes.
     if refusal == Refusal::MethodNotAllowed {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    if refusal == Refusal::VerificationOff {
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
     answer
 }

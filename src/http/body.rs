@@ -48,6 +48,12 @@ impl BodyMemory {
 }
 
 impl Held {
+    /// What a body takes that was never received.
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Self {
+        BodyMemory::new(Gauge::default()).hold_nothing(0)
+    }
+
     fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let before = self.memory.level.inc_by(bytes);

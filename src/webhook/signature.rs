@@ -128,3 +128,62 @@ fn lower_hex(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::config::SecretSource;
+
+    /// One case of `tests/fixtures/signatures.json`; its README says what each key means.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        app_secrets: Vec<String>,
+        body: String,
+        headers: Vec<String>,
+        outcome: String,
+        matched_secret: Option<usize>,
+    }
+
+    impl Case {
+        /// The whole check, the body arriving `piece` bytes at a time.
+        fn run(&self, piece: usize) -> Result<VerifiedBody, Refusal> {
+            let secrets = self.app_secrets.iter().enumerate().map(|(index, secret)| {
+                Secret::new(index.to_string(), SecretSource::Made, secret.as_str())
+            });
+            let keys = SigningKeys::new(&secrets.collect::<Vec<_>>());
+            let mut headers = HeaderMap::new();
+            for value in &self.headers {
+                let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header's value");
+                headers.append(SIGNATURE_HEADER, value);
+            }
+            let mut check = Check::begin(&keys, Claim::read(&headers)?);
+            for frame in self.body.as_bytes().chunks(piece) {
+                check.update(Bytes::copy_from_slice(frame));
+            }
+            check.finish(&keys, Held::nothing())
+        }
+    }
+
+    #[test]
+    fn every_case_of_the_fixture_has_its_outcome_however_its_body_is_cut() {
+        let fixture = include_str!("../../tests/fixtures/signatures.json");
+        let cases: Vec<Case> = serde_json::from_str(fixture).expect("the fixture");
+        for case in cases {
+            for piece in [usize::MAX, 64, 1] {
+                match case.run(piece) {
+                    Ok(verified) => {
+                        assert_eq!(case.outcome, "verified", "{}", case.name);
+                        assert_eq!(Some(verified.secret.0), case.matched_secret, "{}", case.name);
+                        assert_eq!(verified.frames.concat(), case.body.as_bytes());
+                        assert_eq!(verified.length, case.body.len());
+                    }
+                    Err(refusal) => assert_eq!(refusal.label(), case.outcome, "{}", case.name),
+                }
+            }
+        }
+    }
+}

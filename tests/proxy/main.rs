@@ -16,3 +16,5 @@ mod mixed_demands;
 mod reload;
 mod resumption;
 mod road;
+mod signatures;
+mod verification;

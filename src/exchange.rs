@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -250,6 +250,13 @@ impl Exchange<'_> {
             verified: HeaderValue::from_static(verified_by),
         };
         towards_upstream(&mut headers, truth);
+        // Of what is sent, not of what the caller announced: a length without its bytes would take
+        // them out of the next request on that connection.
+        headers.remove(CONTENT_LENGTH);
+        if parts.method == Method::POST {
+            let length = body.size_hint().exact();
+            headers.insert(CONTENT_LENGTH, length.unwrap_or_default().into());
+        }
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;
         // The path as it came, byte for byte; the origin form is what a server is sent.

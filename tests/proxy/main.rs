@@ -9,9 +9,11 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+mod bodies;
 mod client_chains;
 mod client_names;
 mod harness;
+mod identity_headers;
 mod mixed_demands;
 mod reload;
 mod resumption;

@@ -3,6 +3,7 @@
 use http::Method;
 use hubgate::rehearsal::sender::{Http, Message, Sender};
 
+use crate::harness::raw::Raw;
 use crate::harness::world::{VERIFY_TOKEN, event, send};
 use crate::harness::{Plan, World};
 
@@ -191,6 +192,28 @@ async fn forwarded_verification_requests_reach_the_application_whole_once_their_
     assert_eq!(wrong.status, 403);
     assert_eq!(meta.request(get("hub.mode=subscribe")).await.unwrap().status, 400);
     assert_eq!(world.app.received().len(), 1);
+}
+
+/// What is announced and not sent would be taken out of the next request on that connection.
+#[tokio::test]
+async fn a_body_of_a_verification_request_is_neither_forwarded_nor_announced() {
+    let world = Plan::new().webhook("verification = \"forward\"").start().await;
+    let query = format!("hub.mode=subscribe&hub.challenge={CHALLENGE}&hub.verify_token={TOKEN}");
+    for framing in [
+        "content-length: 5\r\n\r\nhello",
+        "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let mut raw = Raw::connect(world.meta()).await;
+        raw.send(format!("GET /webhooks?{query} HTTP/1.1\r\nhost: x\r\n{framing}")).await;
+        assert_eq!(raw.answer().await.status, 200);
+        let received = world.app.received().pop().unwrap();
+        assert!(received.body.is_empty());
+        assert!(!received.headers.contains_key("content-length"), "{received:?}");
+        assert!(!received.headers.contains_key("transfer-encoding"), "{received:?}");
+        assert_eq!(send(world.meta(), event("{}")).await.unwrap().status, 200);
+        assert_eq!(world.app.received().pop().unwrap().body, "{}");
+    }
+    assert_eq!(world.app.received().len(), 4);
 }
 
 #[tokio::test]

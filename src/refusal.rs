@@ -65,6 +65,8 @@ pub enum Refusal {
     UpgradeNotAllowed,
     /// No `Host`, two, a malformed one, or one that contradicts `:authority`.
     HostInvalid,
+    /// A path that an application could read in more than one way.
+    PathInvalid,
     /// The headers are more, or longer, than the limits allow.
     HeadersTooLarge,
     /// The route asks for a client certificate and the connection has none.
@@ -205,6 +207,7 @@ impl Refusal {
         Self::VerificationOff,
         Self::UpgradeNotAllowed,
         Self::HostInvalid,
+        Self::PathInvalid,
         Self::HeadersTooLarge,
         Self::CertificateMissing,
         Self::CertificateNoLongerTrusted,
@@ -231,6 +234,7 @@ impl Refusal {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed | Self::VerificationOff => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostInvalid
+            | Self::PathInvalid
             | Self::UpgradeNotAllowed
             | Self::VerificationMalformed
             | Self::VerificationModeUnknown
@@ -265,6 +269,7 @@ impl Refusal {
             Self::VerificationOff => "verification_off",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::HostInvalid => "host_invalid",
+            Self::PathInvalid => "path_invalid",
             Self::HeadersTooLarge => "headers_too_large",
             Self::CertificateMissing => "certificate_missing",
             Self::CertificateNoLongerTrusted => "certificate_no_longer_trusted",
@@ -294,6 +299,7 @@ impl Refusal {
             | Self::VerificationOff
             | Self::UpgradeNotAllowed
             | Self::HostInvalid
+            | Self::PathInvalid
             | Self::HeadersTooLarge
             | Self::VerificationMalformed
             | Self::VerificationModeUnknown
@@ -328,6 +334,9 @@ impl Refusal {
             Self::UpgradeNotAllowed => "a webhook speaks plain HTTP requests; not Meta",
             Self::HostInvalid => {
                 "not a browser or Meta: the Host header is missing, doubled or malformed"
+            }
+            Self::PathInvalid => {
+                "an encoded slash, a backslash, a control character or a broken escape in the path"
             }
             Self::HeadersTooLarge => {
                 "raise limits.header_max_count or header_max_bytes only if Meta's requests grew"

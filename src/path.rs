@@ -1,0 +1,203 @@
+//! One way to write a path (RFC 3986 section 6.2.2), so that what is matched is what is forwarded.
+//!
+//! A pure function over the path of a request target. What an application could read as another
+//! path than we do is refused: encoded slashes, backslashes, NUL and control characters, broken
+//! escapes. [`shadow`] is the path as the laxest application would read it.
+
+use std::borrow::Cow;
+
+use crate::refusal::Refusal;
+
+/// The path with unreserved characters decoded, dot segments taken out and slashes merged.
+pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, Refusal> {
+    if is_plain(path) {
+        return Ok(Cow::Borrowed(path));
+    }
+    let decoded = decode_unreserved(path.as_bytes())?;
+    if !decoded.starts_with('/') {
+        return Err(Refusal::PathInvalid);
+    }
+    Ok(Cow::Owned(merge_segments(&decoded)))
+}
+
+/// Whether there is nothing to normalise: so it is with nearly every request.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.starts_with('/')
+        && path.bytes().all(|byte| {
+            let is_fine = match byte {
+                b'/' | b'.' => before != b'/',
+                b'%' | b'\\' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^' => false,
+                other => other.is_ascii_graphic(),
+            };
+            before = byte;
+            is_fine
+        })
+}
+
+fn decode_unreserved(path: &[u8]) -> Result<String, Refusal> {
+    let mut decoded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            if !byte.is_ascii_graphic() || byte == b'\\' {
+                return Err(Refusal::PathInvalid);
+            }
+            decoded.push(char::from(byte));
+            continue;
+        }
+        let Some(([high, low], after)) = rest.split_first_chunk::<2>() else {
+            return Err(Refusal::PathInvalid);
+        };
+        rest = after;
+        let byte = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
+        match byte.ok_or(Refusal::PathInvalid)? {
+            b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(Refusal::PathInvalid),
+            byte if is_unreserved(byte) => decoded.push(char::from(byte)),
+            // Section 6.2.2.1: escapes are written in upper case.
+            _ => {
+                decoded.push('%');
+                decoded.push(char::from(high.to_ascii_uppercase()));
+                decoded.push(char::from(low.to_ascii_uppercase()));
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// Section 5.2.4, with empty segments taken out, as nginx does by default.
+fn merge_segments(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_in_slash = false;
+    for segment in path.split('/') {
+        ends_in_slash = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    let mut merged = String::with_capacity(path.len());
+    for segment in &kept {
+        merged.push('/');
+        merged.push_str(segment);
+    }
+    if ends_in_slash {
+        merged.push('/');
+    }
+    merged
+}
+
+/// How an application reads a path that ignores case, a slash at the end and what follows a
+/// semicolon, and that decodes again what is decoded already.
+///
+/// Two paths with the same shadow may be one to some application; so a site does not carry a path
+/// with the shadow of a webhook's.
+pub(crate) fn shadow(normal: &str) -> String {
+    let mut decoded = normal.as_bytes().to_vec();
+    for _ in 0..DECODINGS_MAX {
+        let again = decode_all(&decoded);
+        if again == decoded {
+            break;
+        }
+        decoded = again;
+    }
+    let decoded = String::from_utf8_lossy(&decoded).replace('\\', "/").to_lowercase();
+    let segments = decoded.split('/').map(|segment| segment.split(';').next().unwrap_or(segment));
+    let segments: Vec<_> =
+        segments.map(|s| s.trim_matches(|c: char| c.is_whitespace() || c.is_control())).collect();
+    let merged = merge_segments(&segments.join("/"));
+    merged.trim_end_matches('/').to_owned()
+}
+
+/// Nobody decodes more often by accident.
+const DECODINGS_MAX: usize = 4;
+
+fn decode_all(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let escape = after.split_first_chunk::<2>().filter(|_| byte == b'%');
+        let value =
+            escape.and_then(|([high, low], after)| Some((hex(*high)? << 4 | hex(*low)?, after)));
+        match value {
+            Some((value, after)) => {
+                decoded.push(value);
+                rest = after;
+            }
+            None => decoded.push(byte),
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str) -> Option<String> {
+        normalize(path).ok().map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_plain_path_is_left_as_it_is() {
+        for path in ["/", "/webhooks", "/a/b.c/", "/a.b/d...", "/a;b=c/@:!$&'()*+,="] {
+            assert!(matches!(normalize(path), Ok(Cow::Borrowed(same)) if same == path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_becomes_one() {
+        for path in [
+            "/webhooks",
+            "//webhooks",
+            "/./webhooks",
+            "/a/../webhooks",
+            "/%77ebhooks",
+            "/a/%2e%2E/webhooks",
+            "/../../webhooks",
+            "/a//..//webhooks",
+        ] {
+            assert_eq!(normal(path).as_deref(), Some("/webhooks"), "{path}");
+        }
+        assert_eq!(normal("/a%c3%a9/").as_deref(), Some("/a%C3%A9/"));
+        assert_eq!(normal("/a/..").as_deref(), Some("/"));
+        assert_eq!(normal("/..a/.b/c..").as_deref(), Some("/..a/.b/c.."));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for path in
+            ["/a%2fb", "/a%5Cb", "/a\\b", "/a%00", "/a%0d", "/a%", "/a%4", "/a%zz", "*", "a"]
+        {
+            assert_eq!(normal(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_shadow_is_what_the_laxest_application_reads() {
+        for path in [
+            "/webhooks",
+            "/WebHooks",
+            "/webhooks/",
+            "/webhooks;a=b",
+            "/x;/..;/webhooks",
+            "/%2577ebhooks",
+        ] {
+            assert_eq!(shadow(path), "/webhooks", "{path}");
+        }
+        assert_ne!(shadow("/webhooks2"), "/webhooks");
+    }
+}

@@ -40,7 +40,15 @@ pub(crate) struct Caller {
 pub(crate) struct Connected {
     pub(crate) worker: Rc<Worker>,
     pub(crate) caller: Rc<Caller>,
-    pub(crate) pace: Rc<Pace>,
+    pub(crate) pace: Arc<Pace>,
+    /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
+    _held: Held,
+}
+
+struct Held {
+    _busy: Busy,
+    _open: Raised,
+    _permit: Permit,
 }
 
 impl Caller {
@@ -76,15 +84,11 @@ pub(crate) fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, pe
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
     let open = Raised::new(metrics, |metrics| &metrics.connections_open);
-    let busy = Busy::new(worker);
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        conduct(worker, stream, peer).await;
-        drop((busy, open, permit));
-    });
+    let held = Held { _busy: Busy::new(worker), _open: open, _permit: permit };
+    tokio::task::spawn_local(conduct(Rc::clone(worker), stream, peer, held));
 }
 
-async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: Held) {
     // [::ffff:192.0.2.1] is a v4 caller on a socket that takes both.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // An answer is one write; it must not wait for the one before to be acknowledged.
@@ -101,7 +105,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     };
     let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let limits = worker.local().generation.config.limits.clone();
-    let pace = Rc::new(Pace::new(&limits, is_h2));
+    let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(peer.ip().to_string());
     let caller = Rc::new(Caller {
         address: peer,
@@ -112,9 +116,10 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let connected = Rc::new(Connected {
         caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
-        pace: Rc::clone(&pace),
+        pace: Arc::clone(&pace),
+        _held: held,
     });
-    let io = CallerIo::new(tls, Rc::clone(&pace));
+    let io = CallerIo::new(tls, Arc::clone(&pace));
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
     serve(io, is_h2, pace, &limits, answer, caller.must_go(worker)).await;
 }

@@ -98,13 +98,16 @@ impl Generation {
 
 /// Only if no route can be reached without one may the handshake itself insist.
 pub fn is_certificate_mandatory(config: &Config) -> bool {
-    config.webhooks.iter().all(|webhook| {
-        let for_verification = match webhook.verification {
-            Verification::Answer | Verification::Forward => webhook.verification_client_certificate,
-            Verification::Off => Demand::Required,
-        };
-        webhook.client_certificate == Demand::Required && for_verification == Demand::Required
-    })
+    config.sites.is_empty()
+        && config.webhooks.iter().all(|webhook| {
+            let for_verification = match webhook.verification {
+                Verification::Answer | Verification::Forward => {
+                    webhook.verification_client_certificate
+                }
+                Verification::Off => Demand::Required,
+            };
+            webhook.client_certificate == Demand::Required && for_verification == Demand::Required
+        })
 }
 
 fn identity(config: &Config, provider: &CryptoProvider) -> Result<ServerIdentity, MaterialError> {

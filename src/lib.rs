@@ -11,6 +11,7 @@ pub mod generation;
 mod http;
 pub mod lifecycle;
 mod listener;
+mod path;
 pub mod refusal;
 pub mod rehearsal;
 pub mod reload;

@@ -1,78 +1,133 @@
-//! Finds the route of a request: exact path, then host before no host. No route is never a guess.
+//! Finds the route of a request: exact path before prefix, longer prefix before shorter, a host
+//! before none. No route is never a guess.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 
-use crate::config::{Config, Demand, Verification};
+use crate::config::{Config, Site, Webhook};
+use crate::path::shadow;
 use crate::refusal::Refusal;
-use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use crate::telemetry::metrics::{Metrics, NO_ROUTE, RouteMetrics};
 use crate::webhook::challenge::VerifyTokens;
 use crate::webhook::signature::SigningKeys;
 
 /// Every route; looking one up costs the same however many there are.
 pub(crate) struct RouteTable {
-    by_path: HashMap<Box<str>, Vec<Entry>>,
+    exact: HashMap<Box<str>, Vec<Entry>>,
+    prefixes: HashMap<Box<str>, Vec<Entry>>,
+    /// Paths that an application may read as a webhook's; sites do not carry them.
+    webhook_shadows: HashSet<String>,
     /// Counts what matched nothing.
     pub(crate) unmatched: Arc<RouteMetrics>,
 }
 
 struct Entry {
     host: Option<Box<str>>,
-    route: Arc<WebhookRoute>,
+    route: Route,
+}
+
+/// Where a request goes.
+#[derive(Clone)]
+pub(crate) enum Route {
+    /// To a webhook, once it is proven.
+    Webhook(Arc<WebhookRoute>),
+    /// Through a site, as it is.
+    Site(Arc<SiteRoute>),
 }
 
 /// One webhook, ready to use.
 pub(crate) struct WebhookRoute {
+    pub(crate) settings: Webhook,
     pub(crate) name: Arc<str>,
-    /// Index of its upstream.
-    pub(crate) upstream: usize,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) verify_tokens: VerifyTokens,
-    pub(crate) verification: Verification,
-    pub(crate) client_certificate: Demand,
-    pub(crate) verification_client_certificate: Demand,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// One site, ready to use.
+pub(crate) struct SiteRoute {
+    pub(crate) settings: Site,
+    pub(crate) name: Arc<str>,
     pub(crate) metrics: Arc<RouteMetrics>,
 }
 
 impl RouteTable {
     pub(crate) fn new(config: &Config, metrics: &Metrics) -> Self {
-        let mut by_path: HashMap<Box<str>, Vec<Entry>> = HashMap::new();
+        let nothing_signed = std::iter::empty::<&str>;
+        let mut table = Self {
+            exact: HashMap::new(),
+            prefixes: HashMap::new(),
+            webhook_shadows: config.webhooks.iter().map(|webhook| shadow(&webhook.path)).collect(),
+            unmatched: Arc::new(metrics.route(NO_ROUTE, nothing_signed())),
+        };
         for webhook in &config.webhooks {
             let labels = webhook.app_secrets.iter().map(|secret| secret.label());
-            let route = Arc::new(WebhookRoute {
+            let route = Route::Webhook(Arc::new(WebhookRoute {
                 name: webhook.name.as_str().into(),
-                upstream: webhook.upstream,
                 signing_keys: SigningKeys::new(&webhook.app_secrets),
                 verify_tokens: VerifyTokens::new(&webhook.verify_tokens),
-                verification: webhook.verification,
-                client_certificate: webhook.client_certificate,
-                verification_client_certificate: webhook.verification_client_certificate,
                 metrics: Arc::new(metrics.route(&webhook.name, labels)),
-            });
-            let entries = by_path.entry(webhook.path.as_str().into()).or_default();
-            entries.push(Entry { host: webhook.host.as_deref().map(Into::into), route });
+                settings: webhook.clone(),
+            }));
+            insert(&mut table.exact, &webhook.path, webhook.host.as_deref(), route);
         }
-        for entries in by_path.values_mut() {
-            entries.sort_by_key(|entry| entry.host.is_none());
+        for site in &config.sites {
+            let route = Route::Site(Arc::new(SiteRoute {
+                name: site.name.as_str().into(),
+                metrics: Arc::new(metrics.route(&site.name, nothing_signed())),
+                settings: site.clone(),
+            }));
+            let paths = if site.is_prefix { &mut table.prefixes } else { &mut table.exact };
+            insert(paths, &site.path, site.host.as_deref(), route);
         }
-        let unmatched = Arc::new(
-            metrics.route(crate::telemetry::metrics::NO_ROUTE, std::iter::empty::<&str>()),
-        );
-        Self { by_path, unmatched }
+        table
     }
 
-    /// The route for this host (as [`host`] gives it) and path, byte for byte.
-    pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Arc<WebhookRoute>, Refusal> {
-        let entries = self.by_path.get(path).ok_or(Refusal::NoRoute)?;
-        let fits = |entry: &&Entry| {
-            entry.host.as_deref().is_none_or(|expected| expected.eq_ignore_ascii_case(host.host()))
-        };
-        entries.iter().find(fits).map(|entry| &entry.route).ok_or(Refusal::NoRoute)
+    /// The route for this host (as [`host`] gives it) and this normalised path.
+    pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Route, Refusal> {
+        let exact = fitting(&self.exact, path, host);
+        match exact.or_else(|| self.find_prefix(host, path)) {
+            Some(Route::Site(_)) if self.webhook_shadows.contains(&shadow(path)) => {
+                Err(Refusal::NoRoute)
+            }
+            Some(route) => Ok(route),
+            None => Err(Refusal::NoRoute),
+        }
     }
+
+    /// Prefixes match by whole segments: `/app` has `/app` and `/app/x` below it, not `/apple`.
+    fn find_prefix(&self, host: &Authority, path: &str) -> Option<&Route> {
+        if self.prefixes.is_empty() {
+            return None;
+        }
+        let ends = path.rmatch_indices('/').flat_map(|(slash, _)| [slash + 1, slash]);
+        std::iter::once(path.len())
+            .chain(ends)
+            .filter_map(|end| path.get(..end))
+            .find_map(|prefix| fitting(&self.prefixes, prefix, host))
+    }
+}
+
+fn insert(paths: &mut HashMap<Box<str>, Vec<Entry>>, path: &str, host: Option<&str>, route: Route) {
+    let entries = paths.entry(path.into()).or_default();
+    entries.push(Entry { host: host.map(Into::into), route });
+    entries.sort_by_key(|entry| entry.host.is_none());
+}
+
+fn fitting<'a>(
+    paths: &'a HashMap<Box<str>, Vec<Entry>>,
+    path: &str,
+    host: &Authority,
+) -> Option<&'a Route> {
+    let fits = |entry: &&Entry| {
+        let expected = entry.host.as_deref();
+        expected.is_none_or(|expected| expected.eq_ignore_ascii_case(host.host()))
+    };
+    paths.get(path)?.iter().find(fits).map(|entry| &entry.route)
 }
 
 /// The one host that a request is for (RFC 9112 section 3.2, RFC 9113 section 8.3.1).

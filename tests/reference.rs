@@ -49,7 +49,8 @@ fn a_default_that_is_not_the_codes_would_be_noticed() {
 fn the_examples_in_config_toml_load() {
     let config = load(&directory(), &unmarked(REFERENCE, Marks::Both)).expect("loads");
 
-    assert_eq!((config.upstreams.len(), config.webhooks.len()), (2, 2));
+    let counts = (config.upstreams.len(), config.webhooks.len(), config.sites.len());
+    assert_eq!(counts, (3, 2, 1));
 }
 
 #[test]
@@ -101,6 +102,9 @@ fn changed(line: &str) -> Option<String> {
         "\"auto\"" => "\"text\"".to_owned(),
         "\"info\"" => "\"debug\"".to_owned(),
         "\"answer\"" => "\"forward\"".to_owned(),
+        "\"preserve\"" => "\"upstream\"".to_owned(),
+        "\"never\"" => "\"broken\"".to_owned(),
+        "\"enforce\"" => "\"report\"".to_owned(),
         "\"required\"" => "\"none\"".to_owned(),
         "\"127.0.0.1:9180\"" => "\"127.0.0.1:9181\"".to_owned(),
         "[\"[::]:8443\"]" => "[\"[::]:8444\"]".to_owned(),

@@ -294,6 +294,15 @@ pub enum Fault {
     /// Not a name or an address.
     #[error("must be a host name or an IP address (IPv6 in brackets)")]
     HostSyntax,
+    /// Neither of the two proofs would be demanded.
+    #[error("must not be `report` where no client certificate is demanded: anybody could send")]
+    ReportWithoutCertificate,
+    /// Not a method that a site can have.
+    #[error("must be a method in upper case, neither CONNECT nor TRACE")]
+    MethodInvalid,
+    /// Two ways to say where an upstream is.
+    #[error("must not stand beside `url`; one server is a list of one")]
+    UrlAndServers,
     /// Two webhooks for the same requests.
     #[error("has the same host and path as `{first}`")]
     RouteTaken {

@@ -7,7 +7,8 @@ use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
 use super::log::{LogFormat, LogLevel};
-use super::webhook::{Demand, Verification};
+use super::upstream::{HostHeader, Repeat};
+use super::webhook::{Demand, Enforcement, Verification};
 
 /// The whole file as written.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct File {
     pub(super) limits: Option<Limits>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) webhooks: Vec<Webhook>,
+    pub(super) sites: Vec<Site>,
     pub(super) admin: Option<Admin>,
     pub(super) log: Option<Log>,
 }
@@ -33,6 +35,7 @@ impl File {
             limits: table.section("limits", Limits::read),
             upstreams: entries(table.required("upstream"), Upstream::read),
             webhooks: entries(table.required("webhook"), Webhook::read),
+            sites: entries(table.optional("site"), Site::read),
             admin: table.section("admin", Admin::read),
             log: table.section("log", Log::read),
         }
@@ -148,7 +151,11 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) name: Option<Written<String>>,
+    pub(super) at: At,
     pub(super) url: Option<Written<String>>,
+    pub(super) servers: Option<Vec<Written<String>>>,
+    pub(super) host_header: HostHeader,
+    pub(super) repeat: Repeat,
     pub(super) ca: Option<Written<String>>,
     pub(super) connect_timeout_ms: Written<i64>,
     pub(super) timeout_ms: Written<i64>,
@@ -161,7 +168,13 @@ impl Upstream {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             name: table.required("name").and_then(Item::text),
-            url: table.required("url").and_then(Item::text),
+            at: table.at().clone(),
+            url: table.optional("url").and_then(Item::text),
+            servers: texts(table.optional("servers")),
+            host_header: table
+                .choice("host_header", HOST_HEADERS)
+                .map_or(HostHeader::Preserve, |choice| choice.value),
+            repeat: table.choice("repeat", REPEATS).map_or(Repeat::Never, |choice| choice.value),
             ca: table.optional("ca").and_then(Item::text),
             connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
             timeout_ms: table.number_or("timeout_ms", 4_000),
@@ -187,12 +200,16 @@ pub(super) struct Webhook {
     pub(super) client_certificate: Written<Demand>,
     /// `None`: the same as for events.
     pub(super) verification_client_certificate: Option<Written<Demand>>,
+    pub(super) signature: Written<Enforcement>,
+    /// `None`: the one of `[limits]`.
+    pub(super) body_max_bytes: Option<Written<i64>>,
 }
 
 impl Webhook {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().clone();
         let required = Written { value: Demand::Required, at: at.child("client_certificate") };
+        let enforce = Written { value: Enforcement::Enforce, at: at.child("signature") };
         Self {
             name: table.optional("name").and_then(Item::text),
             path: table.required("path").and_then(Item::text),
@@ -211,7 +228,40 @@ impl Webhook {
             client_certificate: table.choice("client_certificate", DEMANDS).unwrap_or(required),
             verification_client_certificate: table
                 .choice("verification_client_certificate", DEMANDS),
+            signature: table.choice("signature", ENFORCEMENTS).unwrap_or(enforce),
+            body_max_bytes: table.optional("body_max_bytes").and_then(Item::number),
             at,
+        }
+    }
+}
+
+/// One `[[site]]` as written.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) name: Option<Written<String>>,
+    pub(super) path: Written<String>,
+    pub(super) is_prefix: bool,
+    pub(super) host: Option<Written<String>>,
+    pub(super) methods: Vec<Written<String>>,
+    pub(super) upstream: Option<Written<String>>,
+    pub(super) body_max_bytes: Written<i64>,
+    pub(super) timeout_ms: Written<i64>,
+    pub(super) idle_timeout_ms: Written<i64>,
+}
+
+impl Site {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let root = Written { value: "/".to_owned(), at: table.at().child("path") };
+        Self {
+            name: table.optional("name").and_then(Item::text),
+            path: table.optional("path").map_or(Some(root.clone()), Item::text).unwrap_or(root),
+            is_prefix: table.choice("match", MATCHES).is_none_or(|choice| choice.value),
+            host: table.optional("host").and_then(Item::text),
+            methods: texts(table.optional("methods")).unwrap_or_default(),
+            upstream: table.required("upstream").and_then(Item::text),
+            body_max_bytes: table.number_or("body_max_bytes", 67_108_864),
+            timeout_ms: table.number_or("timeout_ms", 60_000),
+            idle_timeout_ms: table.number_or("idle_timeout_ms", 60_000),
         }
     }
 }
@@ -295,6 +345,16 @@ const VERIFICATIONS: &[(&str, Verification)] = &[
     ("forward", Verification::Forward),
     ("off", Verification::Off),
 ];
+
+const ENFORCEMENTS: &[(&str, Enforcement)] =
+    &[("enforce", Enforcement::Enforce), ("report", Enforcement::Report)];
+
+const MATCHES: &[(&str, bool)] = &[("prefix", true), ("exact", false)];
+
+const HOST_HEADERS: &[(&str, HostHeader)] =
+    &[("preserve", HostHeader::Preserve), ("upstream", HostHeader::Upstream)];
+
+const REPEATS: &[(&str, Repeat)] = &[("never", Repeat::Never), ("broken", Repeat::Broken)];
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
 

@@ -22,9 +22,10 @@ pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
 pub use self::server::Server;
-pub use self::upstream::{Upstream, UpstreamAddress};
+pub use self::site::Site;
+pub use self::upstream::{HostHeader, Repeat, Upstream, UpstreamAddress};
 pub use self::warning::Warning;
-pub use self::webhook::{Demand, Verification, Webhook};
+pub use self::webhook::{Demand, Enforcement, Verification, Webhook};
 
 mod admin;
 mod client_certificate;
@@ -39,9 +40,11 @@ mod log;
 mod names;
 mod numbers;
 mod paths;
+mod route;
 mod secret;
 mod secret_source;
 mod server;
+mod site;
 mod upstream;
 mod url;
 mod warning;
@@ -60,6 +63,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The routes that Meta calls; no two match the same request.
     pub webhooks: Vec<Webhook>,
+    /// The routes that pass through; no two match the same request.
+    pub sites: Vec<Site>,
     /// The operator's own window.
     pub admin: Option<Admin>,
     /// What is written down, and how.
@@ -116,10 +121,17 @@ impl Config {
         let names: Vec<&str> = names().map(|name| name.value.as_str()).collect();
         let mut webhooks = Vec::new();
         for webhook in &written.webhooks {
-            let checked = Webhook::check(webhook, &names, environment, findings);
+            let limits = limits.as_ref();
+            let checked = Webhook::check(webhook, &names, limits, environment, findings);
             webhooks.extend(checked.map(|checked| (checked, webhook)));
         }
-        webhook::check_together(&webhooks, findings);
+        let mut sites = Vec::new();
+        for site in &written.sites {
+            sites.extend(Site::check(site, &names, findings).map(|checked| (checked, site)));
+        }
+        let places = webhooks.iter().map(|(webhook, written)| webhook.place(written));
+        let places = places.chain(sites.iter().map(|(site, written)| site.place(written)));
+        route::check_together(&places.collect::<Vec<_>>(), findings);
         let admin = written.admin.as_ref().and_then(|admin| Admin::check(admin, findings));
         let server = server.flatten();
         if let (Some(server), Some(admin), Some(section)) = (&server, &admin, &written.admin)
@@ -135,6 +147,7 @@ impl Config {
             limits: limits?,
             upstreams,
             webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
+            sites: sites.into_iter().map(|(site, _)| site).collect(),
             admin,
             log: Log::check(written.log.as_ref()?),
         })
@@ -146,7 +159,7 @@ pub fn known_keys() -> BTreeSet<String> {
     let mut findings = Findings::new(Path::new(""), "");
     // One of everything that has keys of its own and is read only if it is there.
     let text = "client_certificate = { trust_anchors = [{}] }\nupstream = [{}]\n\
-                webhook = [{ app_secrets = {}, verify_token = {} }]";
+                webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()
 }

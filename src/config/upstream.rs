@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Fault;
-use super::findings::Findings;
+use super::findings::{Findings, Written};
 use super::{file, names, numbers, paths, url};
 
 /// One `[[upstream]]`, checked.
@@ -13,8 +13,12 @@ use super::{file, names, numbers, paths, url};
 pub struct Upstream {
     /// What routes, logs and metrics call it.
     pub name: String,
-    /// Where it is.
-    pub address: UpstreamAddress,
+    /// Where it is: its servers, all alike; at least one.
+    pub servers: Vec<UpstreamAddress>,
+    /// Which `Host` it is sent.
+    pub host_header: HostHeader,
+    /// Whether a request whose connection broke goes to it once more.
+    pub repeat: Repeat,
     /// From the start of a connect (and of its TLS handshake) to giving it up.
     pub connect_timeout: Duration,
     /// From the moment a request is ready to be sent to the last byte of its answer, in all.
@@ -27,7 +31,26 @@ pub struct Upstream {
     pub response_max_bytes: NonZeroUsize,
 }
 
-/// Where an upstream is, as its `url` says.
+/// Which `Host` an upstream is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The one that the caller asked for.
+    Preserve,
+    /// The one of the server's own address.
+    Upstream,
+}
+
+/// Whether a webhook's request is sent again after its connection broke without any answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The application may have acted on it: the caller gets 502, and Meta delivers again.
+    Never,
+    /// Once, at once, on another server if there is one: for applications that recognise an event
+    /// that they have seen, as Meta asks of them.
+    Broken,
+}
+
+/// Where a server of an upstream is, as its `url` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamAddress {
     /// `http://host:port`
@@ -63,7 +86,7 @@ impl Upstream {
         }
         let response = 1..=MAXIMUM_RESPONSE;
         let name = written.name.as_ref().and_then(|name| names::visible(name, findings));
-        let address = UpstreamAddress::check(written, findings);
+        let servers = checked_servers(written, findings);
         Some(Self {
             connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
             timeout: numbers::milliseconds(&written.timeout_ms, findings),
@@ -71,27 +94,48 @@ impl Upstream {
             connections: numbers::count(&written.connections, findings),
             response_max_bytes: numbers::size(&written.response_max_bytes, response, findings),
             name: name?,
-            address: address?,
+            servers: servers?,
+            host_header: written.host_header,
+            repeat: written.repeat,
         })
     }
 }
 
-impl UpstreamAddress {
-    /// `url` and `ca` together.
-    fn check(written: &file::Upstream, findings: &mut Findings) -> Option<Self> {
-        let file = written.ca.as_ref().and_then(|ca| paths::readable(ca, findings));
-        let url = written.url.as_ref()?;
-        let address =
-            url::parse(&url.value).map_err(|fault| findings.fault(&url.at, fault)).ok()?;
-        match (address, &written.ca) {
-            (address, None) => Some(address),
-            (Self::Https { host, port, .. }, Some(_)) => Some(Self::Https { host, port, ca: file }),
-            (Self::Http { .. } | Self::Unix { .. }, Some(ca)) => {
-                findings.fault(&ca.at, Fault::CaWithoutTls);
+/// Either `url`, or `servers`.
+fn checked_servers(
+    written: &file::Upstream,
+    findings: &mut Findings,
+) -> Option<Vec<UpstreamAddress>> {
+    let file = written.ca.as_ref().map(|ca| paths::readable(ca, findings));
+    let urls: Vec<&Written<String>> = match (&written.url, &written.servers) {
+        (Some(url), None) => vec![url],
+        (None, Some(servers)) => servers.iter().collect(),
+        (None, None) => {
+            findings.fault(&written.at.child("url"), Fault::Missing);
+            return None;
+        }
+        (Some(_), Some(_)) => {
+            findings.fault(&written.at.child("servers"), Fault::UrlAndServers);
+            return None;
+        }
+    };
+    findings.must_differ(urls.iter().map(|url| (&url.value, &url.at)));
+    let mut servers = Vec::new();
+    for url in &urls {
+        let address = url::parse(&url.value).map_err(|fault| findings.fault(&url.at, fault)).ok();
+        servers.push(match (address, &file) {
+            (Some(UpstreamAddress::Https { host, port, .. }), Some(ca)) => {
+                Some(UpstreamAddress::Https { host, port, ca: ca.clone() })
+            }
+            (Some(UpstreamAddress::Http { .. } | UpstreamAddress::Unix { .. }), Some(_)) => {
+                let at = written.ca.as_ref().map_or(&written.at, |ca| &ca.at);
+                findings.fault(at, Fault::CaWithoutTls);
                 None
             }
-        }
+            (address, _) => address,
+        });
     }
+    servers.into_iter().collect()
 }
 
 /// 1 GiB: an answer to a webhook is held in one piece.
@@ -110,9 +154,8 @@ mod tests {
     #[test]
     fn a_ca_belongs_to_an_https_upstream() {
         let good = load(&upstream("url = \"https://app.example\"\nca = \"ca.pem\""));
-        let [Upstream { address: UpstreamAddress::Https { ca: Some(ca), .. }, .. }] =
-            good.upstreams.as_slice()
-        else {
+        let servers = good.upstreams.first().map(|upstream| upstream.servers.as_slice());
+        let Some([UpstreamAddress::Https { ca: Some(ca), .. }]) = servers else {
             unreachable!("{good:?}");
         };
         assert!(ca.ends_with("ca.pem"));

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, Secret, Upstream, UpstreamAddress};
+use super::{Config, Enforcement, Secret, Upstream, UpstreamAddress};
 
 /// Something that is allowed and probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,11 @@ pub enum Warning {
         upstream: String,
         /// The limit.
         timeout: Duration,
+    },
+    /// Events with a failed signature pass.
+    SignatureReportOnly {
+        /// The webhook's name.
+        webhook: String,
     },
     /// Events would cross a public network as plain text.
     PlainTextUpstream {
@@ -69,6 +74,11 @@ impl fmt::Display for Warning {
                 timeout.as_millis(),
                 PATIENCE.as_millis()
             ),
+            Self::SignatureReportOnly { webhook } => write!(
+                formatter,
+                "webhook `{webhook}` ONLY REPORTS failed signatures and lets such events pass; set \
+                 `signature = \"enforce\"` as soon as `would_refuse` stays at zero"
+            ),
             Self::PlainTextUpstream { upstream } => write!(
                 formatter,
                 "upstream `{upstream}` has a public address and no TLS; use an `https` url"
@@ -88,6 +98,9 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         about_upstream(upstream, &mut warnings);
     }
     for webhook in &config.webhooks {
+        if webhook.signature == Enforcement::Report {
+            warnings.push(Warning::SignatureReportOnly { webhook: webhook.name.clone() });
+        }
         let shapeless = webhook.app_secrets.iter().filter(|secret| !is_app_secret(secret));
         warnings.extend(shapeless.map(|secret| Warning::AppSecretShape {
             webhook: webhook.name.clone(),
@@ -113,9 +126,11 @@ fn about_upstream(upstream: &Upstream, warnings: &mut Vec<Warning>) {
             timeout: upstream.timeout,
         });
     }
-    if let UpstreamAddress::Http { host, .. } = &upstream.address
-        && host.parse().is_ok_and(is_public)
-    {
+    let is_plain_and_public = |server: &UpstreamAddress| match server {
+        UpstreamAddress::Http { host, .. } => host.parse().is_ok_and(is_public),
+        UpstreamAddress::Https { .. } | UpstreamAddress::Unix { .. } => false,
+    };
+    if upstream.servers.iter().any(is_plain_and_public) {
         warnings.push(Warning::PlainTextUpstream { upstream: upstream.name.clone() });
     }
 }

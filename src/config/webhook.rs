@@ -1,10 +1,14 @@
 //! `[[webhook]]`: the routes that Meta calls.
 
+use std::num::NonZeroUsize;
+
 use super::error::Fault;
-use super::findings::{At, Findings, Written};
+use super::findings::{At, Findings};
+use super::limits::Limits;
+use super::route::Place;
 use super::secret::Secret;
 use super::secret_source::Environment;
-use super::{file, names};
+use super::{file, numbers, route};
 
 /// One `[[webhook]]`, checked.
 #[derive(Clone, Debug)]
@@ -27,6 +31,19 @@ pub struct Webhook {
     pub client_certificate: Demand,
     /// Whether verification requests must, too.
     pub verification_client_certificate: Demand,
+    /// What becomes of an event whose signature is not right.
+    pub signature: Enforcement,
+    /// Largest accepted body on this route.
+    pub body_max_bytes: NonZeroUsize,
+}
+
+/// What becomes of an event whose signature is not right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It is refused.
+    Enforce,
+    /// It is counted and logged, and passed on with a mark: for a cut-over only.
+    Report,
 }
 
 /// Who answers a proven verification request.
@@ -54,22 +71,27 @@ impl Webhook {
     pub(super) fn check(
         written: &file::Webhook,
         upstreams: &[&str],
+        limits: Option<&Limits>,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let path = written.path.as_ref().and_then(|path| checked_path(path, findings));
-        let host = written.host.as_ref().map(|host| checked_host(host, findings));
-        let name = written.name.as_ref().map(|name| names::visible(name, findings));
-        let upstream = written.upstream.as_ref().and_then(|name| index(name, upstreams, findings));
+        let path = written.path.as_ref().and_then(|path| route::path(path, findings));
+        let host = written.host.as_ref().map(|host| route::host(host, findings));
+        let upstream =
+            written.upstream.as_ref().and_then(|name| route::upstream(name, upstreams, findings));
         let app_secrets = Secret::check_all(&written.app_secrets, environment, findings);
         let verify_tokens = checked_tokens(written, environment, findings);
         let events = written.client_certificate.value;
         let verification = written.verification_client_certificate.as_ref();
+        let body_max_bytes = match (&written.body_max_bytes, limits) {
+            (Some(own), _) => Some(numbers::size(own, 1..=MAXIMUM_BODY, findings)),
+            (None, limits) => limits.map(|limits| limits.body_max_bytes),
+        };
         // An outer `None` is a key that is not there, an inner one a value that is no good.
         let (path, host) = (path?, host.map_or(Some(None), |host| host.map(Some))?);
-        let route = || format!("{}{path}", host.as_deref().unwrap_or_default());
+        let name = route::name(written.name.as_ref(), host.as_deref(), &path, findings);
         Some(Self {
-            name: name.unwrap_or_else(|| Some(route()))?,
+            name: name?,
             path,
             host,
             upstream: upstream?,
@@ -77,10 +99,37 @@ impl Webhook {
             verify_tokens,
             verification: written.verification,
             client_certificate: events,
+            signature: checked_signature(written, findings),
+            body_max_bytes: body_max_bytes?,
             verification_client_certificate: verification.map_or(events, |demand| demand.value),
         })
     }
 }
+
+impl Webhook {
+    pub(super) fn place<'a>(&'a self, written: &'a file::Webhook) -> Place<'a> {
+        Place {
+            host: &self.host,
+            path: &self.path,
+            is_prefix: false,
+            name: &self.name,
+            path_at: written.path.as_ref().map_or(&written.at, |path| &path.at),
+            name_at: written.name.as_ref().map(|name| &name.at),
+        }
+    }
+}
+
+/// `signature` and `client_certificate` together: without either proof, anybody could send.
+fn checked_signature(written: &file::Webhook, findings: &mut Findings) -> Enforcement {
+    let signature = &written.signature;
+    if signature.value == Enforcement::Report && written.client_certificate.value == Demand::None {
+        findings.fault(&signature.at, Fault::ReportWithoutCertificate);
+    }
+    signature.value
+}
+
+/// 1 GiB, as for `limits.body_max_bytes`.
+const MAXIMUM_BODY: u64 = 1 << 30;
 
 /// Tokens and `verification` together.
 fn checked_tokens(
@@ -97,84 +146,6 @@ fn checked_tokens(
     }
     let tokens = written.verify_token.as_ref().map_or(&[][..], |tokens| &tokens.value);
     Secret::check_all(tokens, environment, findings)
-}
-
-fn index(written: &Written<String>, names: &[&str], findings: &mut Findings) -> Option<usize> {
-    let index = names.iter().position(|name| *name == written.value);
-    if index.is_none() {
-        let known = names.iter().map(|name| (*name).to_owned()).collect();
-        findings.fault(&written.at, Fault::UpstreamUnknown { known });
-    }
-    index
-}
-
-fn checked_path(written: &Written<String>, findings: &mut Findings) -> Option<String> {
-    let fault = path_fault(&written.value);
-    let is_good = fault.is_none();
-    if let Some(fault) = fault {
-        findings.fault(&written.at, fault);
-    }
-    is_good.then(|| written.value.clone())
-}
-
-/// What keeps a path from being the path of a request, written in one way only (RFC 3986 sections
-/// 3.3 and 6.2.2): there is nothing to decode in it and no segment that somebody may take out.
-fn path_fault(path: &str) -> Option<Fault> {
-    if !path.starts_with('/') {
-        return Some(Fault::PathStart);
-    }
-    let is_foreign = |character: char| {
-        !character.is_ascii_graphic()
-            || matches!(character, '?' | '#' | '%' | '\\' | '"' | '<' | '>')
-    };
-    if let Some(character) = path.chars().find(|character| is_foreign(*character)) {
-        return Some(Fault::PathCharacter { character });
-    }
-    if path.contains("//") {
-        return Some(Fault::PathSegment { segment: "//" });
-    }
-    path.split('/').find_map(|segment| match segment {
-        "." => Some(Fault::PathSegment { segment: "/." }),
-        ".." => Some(Fault::PathSegment { segment: "/.." }),
-        _ => None,
-    })
-}
-
-fn checked_host(written: &Written<String>, findings: &mut Findings) -> Option<String> {
-    let host = &written.value;
-    if names::is_host(host) {
-        return Some(host.to_ascii_lowercase());
-    }
-    let before_port = host.rsplit_once(':').map(|(before, _)| before);
-    let fault = match before_port {
-        Some(before) if names::is_host(before) => Fault::HostPort,
-        Some(_) | None => Fault::HostSyntax,
-    };
-    findings.fault(&written.at, fault);
-    None
-}
-
-/// The rules between webhooks: no two for the same requests, no two of the same name.
-pub(super) fn check_together(webhooks: &[(Webhook, &file::Webhook)], findings: &mut Findings) {
-    let mut seen: Vec<(&Webhook, &At)> = Vec::new();
-    let mut named = Vec::new();
-    for (webhook, written) in webhooks {
-        let at = written.path.as_ref().map_or(&written.at, |path| &path.at);
-        let same = |other: &&Webhook| other.path == webhook.path && other.host == webhook.host;
-        match seen.iter().find(|(other, _)| same(other)) {
-            Some((_, first)) => {
-                let first = first.key.clone();
-                findings.fault(at, Fault::RouteTaken { first });
-                // Its name, unless written, is the same, too; that goes without saying.
-                if written.name.is_none() {
-                    continue;
-                }
-            }
-            None => seen.push((webhook, at)),
-        }
-        named.push((&webhook.name, written.name.as_ref().map_or(at, |name| &name.at)));
-    }
-    findings.must_differ(named);
 }
 
 /// The first place where a client certificate is asked for.

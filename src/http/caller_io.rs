@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,13 +19,13 @@ use super::pace::Pace;
 /// One caller's stream.
 pub(crate) struct CallerIo {
     tls: TlsStream<TcpStream>,
-    pace: Rc<Pace>,
+    pace: Arc<Pace>,
     /// Bytes that may still be thrown away; `None` while our side is open.
     lingering: Option<usize>,
 }
 
 impl CallerIo {
-    pub(crate) fn new(tls: TlsStream<TcpStream>, pace: Rc<Pace>) -> Self {
+    pub(crate) fn new(tls: TlsStream<TcpStream>, pace: Arc<Pace>) -> Self {
         Self { tls, pace, lingering: None }
     }
 }

@@ -5,3 +5,4 @@ pub(crate) mod caller_io;
 pub(crate) mod pace;
 pub(crate) mod respond;
 pub(crate) mod serve;
+pub(crate) mod stream;

@@ -4,22 +4,26 @@
 //! look at the clock and arms no timer: the timer is armed again only when the next deadline came
 //! closer than the one it waits for.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// One connection's clock.
+/// One connection's clock. Only its worker touches it; it is made of atomics because hyper wants
+/// a stream that can be upgraded to be able to move.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    phase: Cell<Phase>,
-    in_flight: Cell<usize>,
-    requests: Cell<usize>,
+    born: Instant,
+    /// A [`Phase`]'s kind, and when it began in microseconds after `born`.
+    kind: AtomicU64,
+    since_micros: AtomicU64,
+    in_flight: AtomicUsize,
+    requests: AtomicUsize,
     /// The body of a refused request is still on its way.
-    body_unread: Cell<bool>,
+    body_unread: AtomicBool,
     header_timeout: Duration,
     keep_alive_timeout: Duration,
     requests_max: usize,
@@ -27,30 +31,32 @@ pub(crate) struct Pace {
     is_h2: bool,
 }
 
-/// What the connection is doing, and since when.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing: the next request has not begun.
-    Waiting(Instant),
+    Waiting,
     /// A request's headers are arriving.
-    Heading(Instant),
+    Heading,
     /// Requests are being answered; they have deadlines of their own.
     Busy,
     /// Closed on our side; what still arrives is thrown away so that the answer is not.
-    Lingering(Instant),
+    Lingering,
 }
 
 /// Marks the end of a request when dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Rc<Pace>);
+pub(crate) struct InFlight(Arc<Pace>);
 
 impl Pace {
     pub(crate) fn new(limits: &Limits, is_h2: bool) -> Self {
         Self {
-            phase: Cell::new(Phase::Waiting(Instant::now())),
-            in_flight: Cell::new(0),
-            requests: Cell::new(0),
-            body_unread: Cell::new(false),
+            born: Instant::now(),
+            kind: AtomicU64::new(Phase::Waiting as u64),
+            since_micros: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            body_unread: AtomicBool::new(false),
             header_timeout: limits.header_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
             requests_max: limits.requests_per_connection.get(),
@@ -59,63 +65,71 @@ impl Pace {
     }
 
     pub(crate) fn bytes_arrived(&self) {
-        if let (Phase::Waiting(_), false) = (self.phase.get(), self.is_h2) {
-            self.phase.set(Phase::Heading(Instant::now()));
+        if self.phase() == Phase::Waiting && !self.is_h2 {
+            self.enter(Phase::Heading);
         }
     }
 
-    pub(crate) fn request_began(self: &Rc<Self>) -> InFlight {
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.requests.set(self.requests.get().saturating_add(1));
-        self.phase.set(Phase::Busy);
-        InFlight(Rc::clone(self))
+    pub(crate) fn request_began(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        self.kind.store(Phase::Busy as u64, Relaxed);
+        InFlight(Arc::clone(self))
     }
 
     /// The limit of requests is reached: this one is the last.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.requests.get() >= self.requests_max
+        self.requests.load(Relaxed) >= self.requests_max
     }
 
     pub(crate) fn set_body_unread(&self, is_unread: bool) {
-        self.body_unread.set(is_unread);
+        self.body_unread.store(is_unread, Relaxed);
     }
 
     pub(crate) fn is_body_unread(&self) -> bool {
-        self.body_unread.get()
+        self.body_unread.load(Relaxed)
     }
 
     /// Whether closing now could reset the connection under an answer that is still on its way.
     pub(crate) fn must_linger(&self) -> bool {
-        self.body_unread.get() || !matches!(self.phase.get(), Phase::Waiting(_))
+        self.is_body_unread() || self.phase() != Phase::Waiting
     }
 
     pub(crate) fn linger(&self) {
-        if !matches!(self.phase.get(), Phase::Lingering(_)) {
-            self.phase.set(Phase::Lingering(Instant::now()));
+        if self.phase() != Phase::Lingering {
+            self.enter(Phase::Lingering);
         }
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        self.phase.get()
+        let kind = self.kind.load(Relaxed);
+        let all = [Phase::Waiting, Phase::Heading, Phase::Busy];
+        all.into_iter().find(|phase| *phase as u64 == kind).unwrap_or(Phase::Lingering)
     }
 
     /// When this phase has lasted too long; `None` while requests are being answered.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.phase.get() {
-            Phase::Waiting(since) => Some(since + self.keep_alive_timeout),
-            Phase::Heading(since) => Some(since + self.header_timeout),
-            Phase::Lingering(since) => Some(since + LINGER_TIMEOUT),
-            Phase::Busy => None,
-        }
+        let allowed = match self.phase() {
+            Phase::Waiting => self.keep_alive_timeout,
+            Phase::Heading => self.header_timeout,
+            Phase::Lingering => LINGER_TIMEOUT,
+            Phase::Busy => return None,
+        };
+        Some(self.born + Duration::from_micros(self.since_micros.load(Relaxed)) + allowed)
+    }
+
+    fn enter(&self, phase: Phase) {
+        let since = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.since_micros.store(since, Relaxed);
+        self.kind.store(phase as u64, Relaxed);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let left = self.0.in_flight.get().saturating_sub(1);
-        self.0.in_flight.set(left);
-        if left == 0 && self.0.phase.get() == Phase::Busy {
-            self.0.phase.set(Phase::Waiting(Instant::now()));
+        let before = self.0.in_flight.fetch_sub(1, Relaxed);
+        if before == 1 && self.0.phase() == Phase::Busy {
+            self.0.enter(Phase::Waiting);
         }
     }
 }

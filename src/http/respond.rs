@@ -1,15 +1,61 @@
 //! The only maker of our own answers. None says more than its status.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 
+use super::stream::{StreamError, Streamed};
 use crate::refusal::Refusal;
 use crate::webhook::challenge::ProvenChallenge;
 
-/// An answer, whole in memory.
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// What a caller gets.
+pub(crate) type Answer = Response<AnswerBody>;
+
+/// Its body: whole in memory, or on its way through.
+pub(crate) enum AnswerBody {
+    Whole(Full<Bytes>),
+    Streamed(Streamed),
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = StreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        match &mut *self {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Streamed(body) => body.size_hint(),
+        }
+    }
+}
 
 /// The answer to a refused request.
 pub(crate) fn refusal(refusal: Refusal) -> Answer {
@@ -35,7 +81,7 @@ pub(crate) fn challenge(proven: ProvenChallenge) -> Answer {
 }
 
 fn plain(status: StatusCode, text: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(text));
+    let mut answer = Response::new(AnswerBody::from(text));
     *answer.status_mut() = status;
     let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, text_plain);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::config::Limits;
 pub(crate) async fn serve<F, A, D>(
     io: CallerIo,
     is_h2: bool,
-    pace: Rc<Pace>,
+    pace: Arc<Pace>,
     limits: &Limits,
     answer: F,
     draining: D,
@@ -44,8 +44,9 @@ pub(crate) async fn serve<F, A, D>(
         let connection = h2_builder(limits).serve_connection(io, service);
         drive(pin!(connection), http2::Connection::graceful_shutdown, &pace, draining).await;
     } else {
-        let connection = h1_builder(limits).serve_connection(io, service);
-        drive(pin!(connection), http1::Connection::graceful_shutdown, &pace, draining).await;
+        let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
+        let end = http1::UpgradeableConnection::graceful_shutdown;
+        drive(pin!(connection), end, &pace, draining).await;
     }
 }
 
@@ -116,7 +117,7 @@ async fn drive<C: Future>(
                 timer.as_mut().reset(armed);
                 continue;
             }
-            if is_ending || !matches!(pace.phase(), Phase::Waiting(_)) {
+            if is_ending || pace.phase() != Phase::Waiting {
                 return Poll::Ready(());
             }
             // Idle for too long: say goodbye properly, and give that a moment.

@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(crate) metrics: Option<Arc<RouteMetrics>>,
     pub(crate) anchor: Option<Arc<str>>,
     pub(crate) secret: Option<Arc<str>>,
+    /// What a route that only reports let pass.
+    pub(crate) would_refuse: Option<Refusal>,
     pub(crate) outcome: Outcome,
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes: usize,
@@ -44,6 +46,10 @@ pub(crate) enum Outcome {
     ChallengeAnswered,
     /// A proven verification request, answered by the application.
     ChallengeForwarded,
+    /// Through a site, to the last byte of its answer.
+    Passed,
+    /// Through a site, to another protocol.
+    Upgraded,
     /// See the refusal.
     Refused(Refusal),
 }
@@ -55,6 +61,8 @@ impl Outcome {
             Self::Delivered => "delivered",
             Self::ChallengeAnswered => "challenge_answered",
             Self::ChallengeForwarded => "challenge_forwarded",
+            Self::Passed => "passed",
+            Self::Upgraded => "upgraded",
             Self::Refused(_) => "refused",
         }
     }
@@ -85,7 +93,9 @@ impl Record {
             Outcome::CallerGone
             | Outcome::Delivered
             | Outcome::ChallengeAnswered
-            | Outcome::ChallengeForwarded => (None, None, Loudness::Notice),
+            | Outcome::ChallengeForwarded
+            | Outcome::Passed
+            | Outcome::Upgraded => (None, None, Loudness::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
         macro_rules! record {
@@ -99,6 +109,7 @@ impl Record {
                     status = self.status.map(|status| status.as_u16()),
                     outcome = self.outcome.label(),
                     refusal,
+                    would_refuse = self.would_refuse.map(Refusal::label),
                     hint,
                     anchor = self.anchor.as_deref(),
                     secret = self.secret.as_deref(),

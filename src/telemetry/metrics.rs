@@ -51,6 +51,7 @@ pub(crate) struct RouteMetrics {
     pub(crate) received_bytes: Counter,
     last_verified_event: Level,
     refusals: Vec<Counter>,
+    would_refuse: Vec<Counter>,
     secret_uses: Vec<Counter>,
 }
 
@@ -65,6 +66,7 @@ pub(crate) struct UpstreamMetrics {
 struct RouteFamilies {
     requests: Family<RouteLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    would_refuse: Family<RefusalLabels, Counter>,
     events_verified: Family<RouteLabels, Counter>,
     verifications: Family<RouteLabels, Counter>,
     secret_uses: Family<SecretLabels, Counter>,
@@ -217,6 +219,11 @@ impl RouteFamilies {
         Self {
             requests: register(r, "requests", "Requests by route"),
             refusals: register(r, "refusals", "Requests refused, by route and reason"),
+            would_refuse: register(
+                r,
+                "would_refuse",
+                "Events with a failed signature that a route with signature = \"report\" let pass",
+            ),
             events_verified: register(
                 r,
                 "events_verified",
@@ -277,6 +284,11 @@ impl RouteFamilies {
                 .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
                 .map(|labels| self.refusals.get_or_create_owned(&labels))
                 .collect(),
+            would_refuse: Refusal::ALL
+                .iter()
+                .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
+                .map(|labels| self.would_refuse.get_or_create_owned(&labels))
+                .collect(),
             secret_uses: secrets
                 .map(|secret| SecretLabels { route: route(), secret: secret.into() })
                 .map(|labels| self.secret_uses.get_or_create_owned(&labels))
@@ -288,6 +300,12 @@ impl RouteFamilies {
 impl RouteMetrics {
     pub(crate) fn refused(&self, refusal: Refusal) {
         if let Some(counter) = self.refusals.get(refusal as usize) {
+            counter.inc();
+        }
+    }
+
+    pub(crate) fn would_refuse(&self, refusal: Refusal) {
+        if let Some(counter) = self.would_refuse.get(refusal as usize) {
             counter.inc();
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct Truth<'a> {
     /// Our name for this request.
     pub(crate) request_id: HeaderValue,
     /// What was proven.
-    pub(crate) verified: HeaderValue,
+    pub(crate) verified: Option<HeaderValue>,
 }
 
 /// Headers to the application.
@@ -39,7 +39,9 @@ pub(crate) fn towards_upstream(headers: &mut HeaderMap, truth: Truth<'_>) {
         headers.insert(CLIENT_CERT, client_cert.clone());
     }
     headers.insert(X_REQUEST_ID, truth.request_id);
-    headers.insert(X_HUBGATE_VERIFIED, truth.verified);
+    if let Some(verified) = truth.verified {
+        headers.insert(X_HUBGATE_VERIFIED, verified);
+    }
 }
 
 /// Headers to the caller: end-to-end ones only.
@@ -47,6 +49,28 @@ pub(crate) fn towards_caller(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     // Ours is written from the body that we send.
     headers.remove(CONTENT_LENGTH);
+}
+
+/// Headers to the caller of a site: the length stays, since it may be that of a body that a HEAD
+/// did not ask for, and trailers stay announced.
+pub(crate) fn streamed_towards_caller(headers: &mut HeaderMap) {
+    let trailer = headers.remove(TRAILER);
+    remove_hop_by_hop(headers);
+    if let Some(trailer) = trailer {
+        headers.insert(TRAILER, trailer);
+    }
+}
+
+/// The protocol that a request asks for, if it does so properly (RFC 9110 section 7.8).
+pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_named = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
+    let is_asked = headers.get_all(CONNECTION).iter().any(is_named);
+    headers.get(UPGRADE).filter(|_| is_asked).cloned()
 }
 
 /// RFC 9110 section 7.6.1: the fixed ones, and whatever `Connection` names.
@@ -103,7 +127,7 @@ fn is_claim(name: &str) -> bool {
     }
 }
 
-const CLAIM_PREFIXES: [&str; 9] = [
+const CLAIM_PREFIXES: [&str; 11] = [
     "x-forwarded-",
     "x-real-ip",
     "x-client-cert",
@@ -113,6 +137,9 @@ const CLAIM_PREFIXES: [&str; 9] = [
     "x-amzn-mtls-",
     "x-hubgate-",
     "x-request-id",
+    // Not identity, but another path than the one that was matched: some frameworks obey these.
+    "x-original-u",
+    "x-rewrite-url",
 ];
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -136,7 +163,7 @@ mod tests {
             forwarded_host: HeaderValue::from_static("hooks.example"),
             client_cert: None,
             request_id: HeaderValue::from_static("id"),
-            verified: HeaderValue::from_static("signature"),
+            verified: Some(HeaderValue::from_static("signature")),
         }
     }
 

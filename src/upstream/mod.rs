@@ -1,12 +1,13 @@
 //! The hop to the application: which headers it sees, and pooled connections with deadlines.
 //!
-//! In: a request that was proven, its deadline. Out: the application's whole answer, or a refusal.
+//! In: a request that was proven, or one of a site. Out: the application's answer, or a refusal.
 
+mod balance;
 pub(crate) mod client;
-mod connect;
 pub(crate) mod headers;
+mod health;
 mod request_body;
+mod target;
 
-pub(crate) use self::connect::Target;
-pub(crate) use self::connect::TargetError;
 pub(crate) use self::request_body::RequestBody;
+pub(crate) use self::target::{Target, TargetError};

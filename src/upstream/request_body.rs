@@ -1,58 +1,87 @@
-//! The body of a request to an upstream: the proven frames, as they came, or nothing.
+//! The body of a request to an upstream: the proven frames as they came, nothing, or what streams
+//! through a site.
 
-use std::convert::Infallible;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::webhook::signature::VerifiedBody;
+use crate::http::stream::{StreamError, Streamed};
+use crate::webhook::signature::{Frames, ReportedBody, VerifiedBody};
 
-/// Made from a [`VerifiedBody`], or empty: there is no third way to send bytes to a webhook's
-/// upstream.
-#[derive(Debug)]
-pub(crate) struct RequestBody {
-    proven: Option<VerifiedBody>,
-    next: usize,
-    left: u64,
+/// For a webhook made from a [`VerifiedBody`], from a [`ReportedBody`] where the operator asked for
+/// that, or empty; there is no other way to send bytes to a webhook's upstream. A site's is a stream.
+pub(crate) enum RequestBody {
+    Whole { frames: Rc<Frames>, next: usize, left: u64 },
+    Empty,
+    Streamed(Streamed),
 }
 
 impl RequestBody {
-    pub(crate) fn empty() -> Self {
-        Self { proven: None, next: 0, left: 0 }
+    /// The same body from its beginning; a stream has no second beginning.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Whole { frames, .. } => Some(Self::whole(Rc::clone(frames))),
+            Self::Empty => Some(Self::Empty),
+            Self::Streamed(_) => None,
+        }
+    }
+
+    fn whole(frames: Rc<Frames>) -> Self {
+        let left = u64::try_from(frames.length).unwrap_or(u64::MAX);
+        Self::Whole { frames, next: 0, left }
     }
 }
 
 impl From<VerifiedBody> for RequestBody {
-    fn from(proven: VerifiedBody) -> Self {
-        let left = u64::try_from(proven.length).unwrap_or(u64::MAX);
-        Self { proven: Some(proven), next: 0, left }
+    fn from(body: VerifiedBody) -> Self {
+        Self::whole(Rc::new(body.frames))
+    }
+}
+
+impl From<ReportedBody> for RequestBody {
+    fn from(body: ReportedBody) -> Self {
+        Self::whole(Rc::new(body.frames))
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = StreamError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
-        let frame = this.proven.as_ref().and_then(|proven| proven.frames.get(this.next)).cloned();
-        if let Some(bytes) = &frame {
-            this.next += 1;
-            this.left = this.left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        match &mut *self {
+            Self::Whole { frames, next, left } => {
+                let frame = frames.pieces.get(*next).cloned();
+                if let Some(bytes) = &frame {
+                    *next += 1;
+                    *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                }
+                Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Self::Empty => Poll::Ready(None),
+            Self::Streamed(streamed) => Pin::new(streamed).poll_frame(cx),
         }
-        Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        match self {
+            Self::Whole { left, .. } => *left == 0,
+            Self::Empty => true,
+            Self::Streamed(streamed) => streamed.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        match self {
+            Self::Whole { left, .. } => SizeHint::with_exact(*left),
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(streamed) => streamed.size_hint(),
+        }
     }
 }

@@ -14,6 +14,7 @@ use sha2::Sha256;
 use crate::config::Secret;
 use crate::http::body::Held;
 use crate::refusal::Refusal;
+use crate::tls::client_auth::VerifiedClient;
 
 /// The header that carries the signature. `X-Hub-Signature`, its SHA-1 elder, proves nothing here.
 pub(crate) const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-hub-signature-256");
@@ -35,7 +36,7 @@ pub(crate) struct Claim([u8; 32]);
 
 /// A body on its way through the hash.
 pub(crate) struct Check {
-    claim: Claim,
+    claim: Result<Claim, Refusal>,
     running: Vec<Hmac<Sha256>>,
     frames: Vec<Bytes>,
     length: usize,
@@ -45,13 +46,27 @@ pub(crate) struct Check {
 /// proof.
 #[derive(Debug)]
 pub(crate) struct VerifiedBody {
-    /// The bytes as signed, in the pieces in which they arrived.
-    pub(crate) frames: Vec<Bytes>,
-    /// All of them together.
-    pub(crate) length: usize,
+    pub(crate) frames: Frames,
     /// Which secret it was: index into the route's list, and label.
     pub(crate) secret: (usize, Arc<str>),
-    /// The room that the bytes take of the shared budget, given back with them.
+}
+
+/// A body whose signature is not right, on a route that only reports it. Only
+/// [`Check::finish_reporting`] makes one, for a caller whose certificate is proven.
+#[derive(Debug)]
+pub(crate) struct ReportedBody {
+    pub(crate) frames: Frames,
+    /// What it would be refused for.
+    pub(crate) refusal: Refusal,
+}
+
+/// The bytes as they were hashed, in the pieces in which they arrived.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    pub(crate) pieces: Vec<Bytes>,
+    /// All of them together.
+    pub(crate) length: usize,
+    /// The room that they take of the shared budget, given back with them.
     _held: Held,
 }
 
@@ -88,7 +103,8 @@ impl Claim {
 }
 
 impl Check {
-    pub(crate) fn begin(keys: &SigningKeys, claim: Claim) -> Self {
+    /// Without a usable claim the body can only be reported, never verified.
+    pub(crate) fn begin(keys: &SigningKeys, claim: Result<Claim, Refusal>) -> Self {
         let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
         Self { claim, running, frames: Vec::with_capacity(1), length: 0 }
     }
@@ -108,7 +124,33 @@ impl Check {
 
     /// The body is whole: compares in constant time with what each secret makes of it.
     pub(crate) fn finish(self, keys: &SigningKeys, held: Held) -> Result<VerifiedBody, Refusal> {
-        let claim = self.claim.0.into();
+        let (secret, frames) = self.compare(keys, held);
+        Ok(VerifiedBody { frames, secret: secret? })
+    }
+
+    /// As [`Check::finish`], but gives back the body of a proven client even so.
+    pub(crate) fn finish_reporting(
+        self,
+        keys: &SigningKeys,
+        held: Held,
+        _proven: &VerifiedClient,
+    ) -> Result<VerifiedBody, ReportedBody> {
+        match self.compare(keys, held) {
+            (Ok(secret), frames) => Ok(VerifiedBody { frames, secret }),
+            (Err(refusal), frames) => Err(ReportedBody { frames, refusal }),
+        }
+    }
+
+    fn compare(
+        self,
+        keys: &SigningKeys,
+        held: Held,
+    ) -> (Result<(usize, Arc<str>), Refusal>, Frames) {
+        let frames = Frames { pieces: self.frames, length: self.length, _held: held };
+        let claim = match self.claim {
+            Ok(Claim(claim)) => claim.into(),
+            Err(refusal) => return (Err(refusal), frames),
+        };
         let mut matching = None;
         // No early end: the time says nothing about which secret, if any, it was.
         for (index, (mac, key)) in self.running.into_iter().zip(&keys.keys).enumerate() {
@@ -116,8 +158,7 @@ impl Check {
                 matching = Some((index, Arc::clone(&key.label)));
             }
         }
-        let secret = matching.ok_or(Refusal::SignatureMismatch)?;
-        Ok(VerifiedBody { frames: self.frames, length: self.length, secret, _held: held })
+        (matching.ok_or(Refusal::SignatureMismatch), frames)
     }
 }
 
@@ -160,7 +201,7 @@ mod tests {
                 let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header's value");
                 headers.append(SIGNATURE_HEADER, value);
             }
-            let mut check = Check::begin(&keys, Claim::read(&headers)?);
+            let mut check = Check::begin(&keys, Ok(Claim::read(&headers)?));
             for frame in self.body.as_bytes().chunks(piece) {
                 check.update(Bytes::copy_from_slice(frame));
             }
@@ -178,8 +219,8 @@ mod tests {
                     Ok(verified) => {
                         assert_eq!(case.outcome, "verified", "{}", case.name);
                         assert_eq!(Some(verified.secret.0), case.matched_secret, "{}", case.name);
-                        assert_eq!(verified.frames.concat(), case.body.as_bytes());
-                        assert_eq!(verified.length, case.body.len());
+                        assert_eq!(verified.frames.pieces.concat(), case.body.as_bytes());
+                        assert_eq!(verified.frames.length, case.body.len());
                     }
                     Err(refusal) => assert_eq!(refusal.label(), case.outcome, "{}", case.name),
                 }

@@ -19,4 +19,5 @@ mod reload;
 mod resumption;
 mod road;
 mod signatures;
+mod sites;
 mod verification;

@@ -1,10 +1,11 @@
-//! Opens a connection to an upstream: name, socket, TLS, HTTP/1.1.
+//! The servers of an upstream, and how a connection to one is opened: name, socket, TLS, HTTP/1.1.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::CryptoProvider;
@@ -14,15 +15,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::health::Health;
 use super::request_body::RequestBody;
 use crate::config::{Upstream, UpstreamAddress};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::tls::material::{MaterialError, read_certificates};
 
-/// One upstream, ready to be connected to.
+/// One upstream, ready to be connected to; shared by all workers.
 pub(crate) struct Target {
     pub(crate) settings: Upstream,
     pub(crate) metrics: UpstreamMetrics,
+    pub(crate) servers: Vec<Server>,
+}
+
+/// One of the servers of an upstream.
+pub(crate) struct Server {
+    /// Its `Host`, for those who want their own.
+    pub(crate) host: HeaderValue,
+    pub(crate) health: Arc<Health>,
     way: Way,
 }
 
@@ -83,44 +93,17 @@ impl Target {
         metrics: &Metrics,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TargetError> {
-        let way = match &settings.address {
-            UpstreamAddress::Http { host, port } => Way::Tcp { host: host.clone(), port: *port },
-            UpstreamAddress::Unix { path } => Way::Unix(path.clone()),
-            UpstreamAddress::Https { host, port, ca } => {
-                let name = ServerName::try_from(host.clone()).map_err(|_invalid| {
-                    TargetError::Host { upstream: settings.name.clone(), host: host.clone() }
-                })?;
-                let roots = roots(settings, ca.as_ref())?;
-                let connector = connector(roots, provider).map_err(|source| TargetError::Tls {
-                    upstream: settings.name.clone(),
-                    source,
-                })?;
-                Way::Tls { host: host.clone(), port: *port, name, connector }
-            }
-        };
-        Ok(Self { settings: settings.clone(), metrics: metrics.upstream(&settings.name), way })
+        let server = |address| Server::new(settings, address, provider);
+        Ok(Self {
+            servers: settings.servers.iter().map(server).collect::<Result<_, _>>()?,
+            settings: settings.clone(),
+            metrics: metrics.upstream(&settings.name),
+        })
     }
 
-    /// Opens one connection; the caller bounds the time.
-    pub(super) async fn open(&self) -> io::Result<Opened> {
-        let opened = match &self.way {
-            Way::Tcp { host, port } => {
-                let stream = connect_tcp(host, *port).await?;
-                let socket = stream.as_fd().try_clone_to_owned()?;
-                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
-            }
-            Way::Tls { host, port, name, connector } => {
-                let stream = connect_tcp(host, *port).await?;
-                let socket = stream.as_fd().try_clone_to_owned()?;
-                let stream = connector.connect(name.clone(), stream).await?;
-                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
-            }
-            Way::Unix(path) => {
-                let stream = UnixStream::connect(path).await?;
-                let socket = stream.as_fd().try_clone_to_owned()?;
-                Opened { sender: speak_http(stream, self.largest_read()).await?, socket }
-            }
-        };
+    /// Opens one connection to `server`; the caller bounds the time.
+    pub(super) async fn open(&self, server: &Server) -> io::Result<Opened> {
+        let opened = server.open(self.largest_read()).await?;
         self.metrics.connects.inc();
         Ok(opened)
     }
@@ -129,6 +112,65 @@ impl Target {
     fn largest_read(&self) -> usize {
         self.settings.response_max_bytes.get().clamp(16 * 1024, 256 * 1024)
     }
+}
+
+impl Server {
+    fn new(
+        settings: &Upstream,
+        address: &UpstreamAddress,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, TargetError> {
+        let upstream = || settings.name.clone();
+        let (host, way) = match address {
+            UpstreamAddress::Http { host, port } => {
+                let shown = authority(host, *port, 80);
+                let way = Way::Tcp { host: host.clone(), port: *port };
+                (shown, way)
+            }
+            UpstreamAddress::Unix { path } => ("localhost".to_owned(), Way::Unix(path.clone())),
+            UpstreamAddress::Https { host, port, ca } => {
+                let name = ServerName::try_from(host.clone()).map_err(|_invalid| {
+                    TargetError::Host { upstream: upstream(), host: host.clone() }
+                })?;
+                let roots = roots(settings, ca.as_ref())?;
+                let connector = connector(roots, provider)
+                    .map_err(|source| TargetError::Tls { upstream: upstream(), source })?;
+                let shown = authority(host, *port, 443);
+                let way = Way::Tls { host: host.clone(), port: *port, name, connector };
+                (shown, way)
+            }
+        };
+        let host = HeaderValue::try_from(&host)
+            .map_err(|_invalid| TargetError::Host { upstream: upstream(), host })?;
+        Ok(Self { host, health: Arc::new(Health::new()), way })
+    }
+
+    async fn open(&self, largest_read: usize) -> io::Result<Opened> {
+        match &self.way {
+            Way::Tcp { host, port } => {
+                let stream = connect_tcp(host, *port).await?;
+                let socket = stream.as_fd().try_clone_to_owned()?;
+                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+            }
+            Way::Tls { host, port, name, connector } => {
+                let stream = connect_tcp(host, *port).await?;
+                let socket = stream.as_fd().try_clone_to_owned()?;
+                let stream = connector.connect(name.clone(), stream).await?;
+                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+            }
+            Way::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                let socket = stream.as_fd().try_clone_to_owned()?;
+                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+            }
+        }
+    }
+}
+
+/// Host and port as they stand in a URL.
+fn authority(host: &str, port: u16, default_port: u16) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == default_port { host } else { format!("{host}:{port}") }
 }
 
 async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
@@ -140,7 +182,7 @@ async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 async fn speak_http<S>(stream: S, largest_read: usize) -> io::Result<SendRequest<RequestBody>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(largest_read).max_headers(RESPONSE_HEADERS_MAX);
@@ -148,7 +190,7 @@ where
         builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Its errors reach whoever waits for an answer; the task ends with the last handle.
     tokio::task::spawn_local(async move {
-        let _told_to_the_requester = connection.await;
+        let _told_to_the_requester = connection.with_upgrades().await;
     });
     Ok(sender)
 }

@@ -1,0 +1,188 @@
+//! Conducts one request: route, proofs, upstream, answer; records how it went, once.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Request, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+
+use crate::connection::Connected;
+use crate::http::respond::{self, Answer, AnswerBody};
+use crate::path::normalize;
+use crate::refusal::Refusal;
+use crate::route::{self, Route};
+use crate::telemetry::access::{Outcome, Record};
+use crate::tls::client_auth::VerifiedClient;
+use crate::upstream::RequestBody;
+use crate::upstream::headers::{Truth, towards_upstream};
+use crate::worker::Local;
+
+mod site;
+mod tunnel;
+mod webhook;
+
+/// Answers one request, whatever it is.
+pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+    let in_flight = connected.pace.request_began();
+    let local = connected.worker.local();
+    let version = request.version();
+    let is_head = request.method() == Method::HEAD;
+    let mut record = Record {
+        client: connected.caller.address,
+        request_id: connected.worker.next_request_id(),
+        method: request.method().clone(),
+        route: None,
+        metrics: None,
+        anchor: None,
+        secret: None,
+        would_refuse: None,
+        outcome: Outcome::CallerGone,
+        status: None,
+        bytes: 0,
+        began: Instant::now(),
+        upstream_time: None,
+        is_written: local.generation.config.log.access,
+    };
+    let mut is_forged = false;
+    let mut answer = match conduct(&connected, &local, request, &mut record).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            record.outcome = Outcome::Refused(refusal);
+            is_forged = refusal.is_about_signature();
+            respond::refusal(refusal)
+        }
+    };
+    // RFC 9110 section 9.3.2: no content. hyper leaves it out over HTTP/1 alone.
+    if is_head && version == Version::HTTP_2 && matches!(answer.body(), AnswerBody::Whole(_)) {
+        *answer.body_mut() = AnswerBody::from(Bytes::new());
+    }
+    // RFC 9113 section 8.2.2: HTTP/2 has no such header.
+    if version != Version::HTTP_2
+        // The body of a wrong signature was read, that of a missing one was not: both close, or a
+        // forger could tell them apart.
+        && (is_forged || connected.pace.is_body_unread() || connected.pace.is_exhausted())
+    {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.status = Some(answer.status());
+    if let AnswerBody::Streamed(body) = answer.body_mut() {
+        // What is on its way is neither answered nor recorded yet.
+        body.at_end(move |_passed| {
+            record.outcome = Outcome::Passed;
+            drop((record, in_flight));
+        });
+    }
+    answer
+}
+
+async fn conduct(
+    connected: &Rc<Connected>,
+    local: &Rc<Local>,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    // Until it is read: a refusal on the way there leaves it on the line.
+    connected.pace.set_body_unread(!request.body().is_end_stream());
+    let routes = &local.generation.routes;
+    record.metrics = Some(Arc::clone(&routes.unmatched));
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let (parts, body) = request.into_parts();
+    let host = route::host(&parts)?;
+    let path = normalize(parts.uri.path())?;
+    let route = routes.find(&host, &path)?;
+    // Most paths are in their normal form, and are forwarded without a copy.
+    let target = match (parts.uri.path_and_query(), &path) {
+        (Some(target), std::borrow::Cow::Borrowed(_)) => target.clone(),
+        _ => rewritten(&path, parts.uri.query())?,
+    };
+    let client = connected.caller.client(local)?;
+    record.anchor = client.as_ref().map(|client| client.anchor_label());
+    let exchange = Exchange { connected, local, host, target, client };
+    match route {
+        Route::Webhook(route) => {
+            record.route = Some(Arc::clone(&route.name));
+            record.metrics = Some(Arc::clone(&route.metrics));
+            webhook::conduct(&exchange, route, parts, body, record).await
+        }
+        Route::Site(route) => {
+            record.route = Some(Arc::clone(&route.name));
+            record.metrics = Some(Arc::clone(&route.metrics));
+            site::conduct(&exchange, route, parts, body, record).await
+        }
+    }
+}
+
+fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Refusal> {
+    let target = match query {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    target.map_err(|_invalid| Refusal::PathInvalid)
+}
+
+/// A request whose route is found.
+struct Exchange<'a> {
+    connected: &'a Rc<Connected>,
+    local: &'a Rc<Local>,
+    host: Authority,
+    /// As it was matched, and as it is forwarded.
+    target: PathAndQuery,
+    /// Proven, if one was presented.
+    client: Option<Arc<VerifiedClient>>,
+}
+
+/// What is true of a request, in the words of `X-Hubgate-Verified`.
+struct Verified {
+    /// With a proven client certificate.
+    with_client: &'static str,
+    /// Without one.
+    alone: Option<&'static str>,
+}
+
+impl Exchange<'_> {
+    /// The request as the upstream gets it; the origin form is what a server is sent.
+    fn upstream_request(
+        &self,
+        mut parts: Parts,
+        body: RequestBody,
+        verified: &Verified,
+        request_id: u128,
+    ) -> Result<Request<RequestBody>, Refusal> {
+        let caller = &self.connected.caller;
+        let verified = match self.client {
+            Some(_) => Some(verified.with_client),
+            None => verified.alone,
+        };
+        let truth = Truth {
+            forwarded_for: &caller.forwarded_for,
+            forwarded_port: &caller.forwarded_port,
+            forwarded_host: HeaderValue::try_from(self.host.as_str())
+                .map_err(|_invalid| Refusal::HostInvalid)?,
+            client_cert: self.client.as_ref().map(|client| client.client_cert()),
+            request_id: HeaderValue::try_from(format!("{request_id:032x}"))
+                .map_err(|_never| Refusal::HostInvalid)?,
+            verified: verified.map(HeaderValue::from_static),
+        };
+        towards_upstream(&mut parts.headers, truth);
+        // Of what is sent, not of what the caller announced: a length without its bytes would take
+        // them out of the next request on that connection.
+        parts.headers.remove(CONTENT_LENGTH);
+        if let Some(length) = body.size_hint().exact()
+            && (length > 0 || parts.method == Method::POST)
+        {
+            parts.headers.insert(CONTENT_LENGTH, length.into());
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method;
+        *request.uri_mut() = Uri::from(self.target.clone());
+        *request.headers_mut() = parts.headers;
+        Ok(request)
+    }
+}

@@ -1,0 +1,110 @@
+//! Conducts a request to a site: it passes through as it is, streamed both ways, without proof and
+//! without anything in it that could be taken for proof.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+use tokio::time::timeout;
+
+use super::{Exchange, Verified, tunnel};
+use crate::http::respond::{Answer, AnswerBody};
+use crate::http::stream::Streamed;
+use crate::refusal::Refusal;
+use crate::route::SiteRoute;
+use crate::telemetry::access::{Outcome, Record};
+use crate::upstream::RequestBody;
+use crate::upstream::headers::{streamed_towards_caller, upgrade_of};
+
+const SITE: Verified = Verified { with_client: "client-certificate", alone: None };
+
+pub(super) async fn conduct(
+    exchange: &Exchange<'_>,
+    route: &SiteRoute,
+    mut parts: Parts,
+    body: Incoming,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let settings = &route.settings;
+    if !settings.methods.is_empty() && !settings.methods.contains(&parts.method) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let body_max = u64::try_from(settings.body_max_bytes.get()).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > body_max {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let limits = &exchange.local.generation.config.limits;
+    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    // RFC 9110 section 7.8: HTTP/2 has no upgrades.
+    let upgrade = if parts.version == Version::HTTP_11 { upgrade_of(&parts.headers) } else { None };
+    let caller_side = parts.extensions.remove::<OnUpgrade>();
+    parts.extensions.clear();
+
+    let body_ended = Rc::new(Cell::new(body.is_end_stream()));
+    let body = passing(exchange, route, body, &body_ended);
+    let mut request = exchange.upstream_request(parts, body, &SITE, record.request_id)?;
+    if let Some(protocol) = &upgrade {
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol.clone());
+    }
+    let pool = exchange.local.pool(settings.upstream)?;
+    let began = Instant::now();
+    let begun = timeout(settings.timeout, pool.begin(request, 0)).await;
+    let took = began.elapsed();
+    record.upstream_time = Some(took);
+    route.metrics.upstream_duration.observe(took);
+    let (mut response, lease) = begun.map_err(|_elapsed| Refusal::UpstreamTimeout)??;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some((protocol, caller_side)) = upgrade.zip(caller_side) else {
+            return Err(Refusal::UpstreamMalformed);
+        };
+        let upstream_side = hyper::upgrade::on(&mut response);
+        let answer = tunnel::switched(response, protocol);
+        let idle_timeout = settings.idle_timeout;
+        let held = (Rc::clone(exchange.connected), admitted, lease);
+        tokio::task::spawn_local(async move {
+            tunnel::carry(caller_side, upstream_side, idle_timeout).await;
+            drop(held);
+        });
+        record.outcome = Outcome::Upgraded;
+        return Ok(answer);
+    }
+    let (mut head, body) = response.into_parts();
+    streamed_towards_caller(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let mut body = Streamed::new(body, u64::MAX, settings.idle_timeout);
+    body.at_end(move |_passed| {
+        lease.check_in();
+        drop(admitted);
+    });
+    Ok(Response::from_parts(head, AnswerBody::Streamed(body)))
+}
+
+/// The request's body on its way to the upstream.
+fn passing(
+    exchange: &Exchange<'_>,
+    route: &SiteRoute,
+    body: Incoming,
+    ended: &Rc<Cell<bool>>,
+) -> RequestBody {
+    if ended.get() {
+        return RequestBody::Empty;
+    }
+    let limit = u64::try_from(route.settings.body_max_bytes.get()).unwrap_or(u64::MAX);
+    let mut body = Streamed::new(body, limit, route.settings.idle_timeout);
+    let (metrics, pace) = (Arc::clone(&route.metrics), Arc::clone(&exchange.connected.pace));
+    let ended = Rc::clone(ended);
+    body.at_end(move |passed| {
+        metrics.received_bytes.inc_by(passed);
+        pace.set_body_unread(false);
+        ended.set(true);
+    });
+    RequestBody::Streamed(body)
+}

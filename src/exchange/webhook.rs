@@ -1,0 +1,181 @@
+//! Conducts a request to a webhook: nothing passes that is not proven.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::header::UPGRADE;
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use super::{Exchange, Verified};
+use crate::config::{Demand, Enforcement, Verification};
+use crate::http::body::{BodyLimits, receive};
+use crate::http::respond::{self, Answer, AnswerBody};
+use crate::refusal::Refusal;
+use crate::route::WebhookRoute;
+use crate::telemetry::access::{Outcome, Record};
+use crate::upstream::RequestBody;
+use crate::upstream::headers::towards_caller;
+use crate::webhook::challenge::VerificationRequest;
+use crate::webhook::signature::{Check, Claim};
+use crate::worker::{Admitted, Busy};
+
+const EVENT: Verified =
+    Verified { with_client: "client-certificate, signature", alone: Some("signature") };
+/// The signature is not right, and the route only reports that.
+const REPORTED: Verified = Verified { with_client: "client-certificate", alone: None };
+const VERIFICATION: Verified =
+    Verified { with_client: "client-certificate, verify-token", alone: Some("verify-token") };
+
+pub(super) async fn conduct(
+    exchange: &Exchange<'_>,
+    route: &WebhookRoute,
+    parts: Parts,
+    body: Incoming,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    if parts.headers.contains_key(UPGRADE) {
+        return Err(Refusal::UpgradeNotAllowed);
+    }
+    match parts.method {
+        Method::POST => event(exchange, route, parts, body, record).await,
+        _ if route.settings.verification == Verification::Off => Err(Refusal::VerificationOff),
+        Method::GET => verification(exchange, route, parts, record).await,
+        _ => Err(Refusal::MethodNotAllowed),
+    }
+}
+
+async fn event(
+    exchange: &Exchange<'_>,
+    route: &WebhookRoute,
+    parts: Parts,
+    body: Incoming,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    demand_certificate(exchange, route.settings.client_certificate)?;
+    let claim = Claim::read(&parts.headers);
+    let reporting = match (route.settings.signature, &exchange.client) {
+        (Enforcement::Report, Some(client)) => Some(client),
+        // Without a usable claim there is no use in reading the body.
+        (Enforcement::Enforce, _) | (Enforcement::Report, None) => {
+            claim.as_ref().map_err(|refusal| *refusal)?;
+            None
+        }
+    };
+    let limits = &exchange.local.generation.config.limits;
+    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let body_limits = BodyLimits {
+        max_bytes: route.settings.body_max_bytes.get(),
+        memory_bytes: limits.body_memory_bytes.get(),
+        timeout: limits.body_timeout,
+    };
+    let mut check = Check::begin(&route.signing_keys, claim);
+    let memory = &exchange.connected.worker.shared.body_memory;
+    let began = Instant::now();
+    let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
+    exchange.connected.pace.set_body_unread(false);
+    record.bytes = check.length();
+    let metrics = &route.metrics;
+    metrics.received_bytes.inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
+    metrics.body_duration.observe(began.elapsed());
+    let keys = &route.signing_keys;
+    let checked = match reporting {
+        Some(client) => check.finish_reporting(keys, held, client),
+        None => Ok(check.finish(keys, held)?),
+    };
+    let (body, verified) = match checked {
+        Ok(body) => {
+            let (index, label) = body.secret.clone();
+            record.secret = Some(label);
+            metrics.event_verified(index, SystemTime::now());
+            (RequestBody::from(body), &EVENT)
+        }
+        Err(body) => {
+            record.would_refuse = Some(body.refusal);
+            metrics.would_refuse(body.refusal);
+            (RequestBody::from(body), &REPORTED)
+        }
+    };
+    let forward = Forward { exchange, route, admitted, verified };
+    let mut answer = forward.send(parts, body, record).await?;
+    // Meta takes every status but 200 for a failure and delivers again.
+    if answer.status().is_success() {
+        *answer.status_mut() = StatusCode::OK;
+    }
+    record.outcome = Outcome::Delivered;
+    Ok(answer)
+}
+
+async fn verification(
+    exchange: &Exchange<'_>,
+    route: &WebhookRoute,
+    parts: Parts,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    demand_certificate(exchange, route.settings.verification_client_certificate)?;
+    let request = VerificationRequest::read(parts.uri.query())?;
+    let proven = route.verify_tokens.check(request)?;
+    record.secret = Some(Arc::clone(&proven.token));
+    route.metrics.verifications.inc();
+    if route.settings.verification == Verification::Answer {
+        record.outcome = Outcome::ChallengeAnswered;
+        return Ok(respond::challenge(proven));
+    }
+    let limits = &exchange.local.generation.config.limits;
+    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let forward = Forward { exchange, route, admitted, verified: &VERIFICATION };
+    let answer = forward.send(parts, RequestBody::Empty, record).await?;
+    record.outcome = Outcome::ChallengeForwarded;
+    Ok(answer)
+}
+
+fn demand_certificate(exchange: &Exchange<'_>, demand: Demand) -> Result<(), Refusal> {
+    match demand {
+        Demand::Required if exchange.client.is_none() => Err(Refusal::CertificateMissing),
+        Demand::Required | Demand::None => Ok(()),
+    }
+}
+
+/// A proven request on its way to the application.
+struct Forward<'a> {
+    exchange: &'a Exchange<'a>,
+    route: &'a WebhookRoute,
+    admitted: Admitted,
+    verified: &'a Verified,
+}
+
+impl Forward<'_> {
+    async fn send(
+        self,
+        parts: Parts,
+        body: RequestBody,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        let Self { exchange, route, admitted, verified } = self;
+        let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
+        let request = exchange.upstream_request(parts, body, verified, record.request_id)?;
+        let busy = Busy::new(&exchange.connected.worker);
+        let began = Instant::now();
+        // A task of its own: a caller that hangs up does not take a begun delivery with it.
+        let delivery = tokio::task::spawn_local(async move {
+            let answer = pool.exchange(request).await;
+            drop((admitted, busy));
+            answer
+        });
+        let answer = delivery.await.unwrap_or(Err(Refusal::UpstreamBroken));
+        let took = began.elapsed();
+        record.upstream_time = Some(took);
+        route.metrics.upstream_duration.observe(took);
+        let (mut head, body) = answer?.into_parts();
+        // A webhook's request asks for no other protocol, so this is an answer to nothing.
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Refusal::UpstreamMalformed);
+        }
+        towards_caller(&mut head.headers);
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        Ok(Response::from_parts(head, AnswerBody::from(body)))
+    }
+}

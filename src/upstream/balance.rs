@@ -1,0 +1,23 @@
+//! Which server of an upstream is tried next.
+
+use super::target::Server;
+
+/// The servers in the order in which a request tries them, until one takes it: good ones before
+/// those that are passed over, the least busy first, `turn` breaking ties.
+///
+/// Never fewer than two attempts: a single server whose connect failed is tried once more.
+pub(super) fn order(servers: &[Server], turn: usize) -> Vec<usize> {
+    if servers.len() < 2 {
+        return vec![0, 0];
+    }
+    let mut order: Vec<usize> = (0..servers.len()).collect();
+    order.rotate_left(turn % servers.len());
+    order.sort_by_key(|index| {
+        servers.get(*index).map(|server| {
+            let health = &server.health;
+            let evil = if health.is_good() { 0 } else { health.passed_over_until() };
+            (evil, health.load())
+        })
+    });
+    order
+}

@@ -1,0 +1,139 @@
+//! Whether a server of an upstream is worth trying, and how busy it is; shared by all workers.
+//!
+//! Passive: learned from requests alone. A server that cannot be connected to, or that fails
+//! several times in a row, is passed over for a while, longer each time; then it is tried again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// One server's state.
+#[derive(Debug)]
+pub(crate) struct Health {
+    born: Instant,
+    /// Requests that it is answering, of all workers.
+    load: AtomicUsize,
+    failures_in_a_row: AtomicU32,
+    /// In milliseconds after `born`.
+    passed_over_until: AtomicU64,
+}
+
+/// One request that a server is answering, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Load(Arc<Health>);
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self {
+            born: Instant::now(),
+            load: AtomicUsize::new(0),
+            failures_in_a_row: AtomicU32::new(0),
+            passed_over_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it should be tried now.
+    pub(crate) fn is_good(&self) -> bool {
+        self.now() >= self.passed_over_until.load(Relaxed)
+    }
+
+    /// For choosing the least of several evils.
+    pub(super) fn passed_over_until(&self) -> u64 {
+        self.passed_over_until.load(Relaxed)
+    }
+
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Relaxed)
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Load {
+        self.load.fetch_add(1, Relaxed);
+        Load(Arc::clone(self))
+    }
+
+    pub(super) fn succeeded(&self) {
+        if self.failures_in_a_row.load(Relaxed) != 0 {
+            self.failures_in_a_row.store(0, Relaxed);
+            self.passed_over_until.store(0, Relaxed);
+        }
+    }
+
+    /// An answer that did not come, or did not come in time.
+    pub(super) fn failed(&self) {
+        let failures = self.failures_in_a_row.fetch_add(1, Relaxed).saturating_add(1);
+        if let Some(beyond) = failures.checked_sub(FAILURES_ALLOWED) {
+            self.pass_over(beyond);
+        }
+    }
+
+    /// Nobody there: known at once.
+    pub(super) fn unreachable(&self) {
+        let failures = self.failures_in_a_row.fetch_add(1, Relaxed);
+        self.pass_over(failures);
+    }
+
+    fn pass_over(&self, times_before: u32) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << times_before.min(10)).min(LONGEST_PAUSE);
+        let until = self.now().saturating_add(millis(pause));
+        self.passed_over_until.fetch_max(until, Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.born.elapsed())
+    }
+}
+
+impl Load {
+    pub(super) fn health(&self) -> &Health {
+        &self.0
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One slow or broken answer is an accident; the third in a row is a state.
+const FAILURES_ALLOWED: u32 = 3;
+
+/// A restart of a small application takes about as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A server that comes back is found within this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_nobody_answers_at_is_passed_over_at_once_and_forgiven_on_success() {
+        let health = Health::new();
+        assert!(health.is_good());
+        health.unreachable();
+        assert!(!health.is_good());
+        health.succeeded();
+        assert!(health.is_good());
+    }
+
+    #[test]
+    fn failed_answers_count_only_in_a_row() {
+        let health = Health::new();
+        for _ in 0..10 {
+            health.failed();
+            health.failed();
+            health.succeeded();
+        }
+        assert!(health.is_good());
+        for _ in 0..3 {
+            health.failed();
+        }
+        assert!(!health.is_good());
+    }
+}

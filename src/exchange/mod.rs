@@ -102,20 +102,18 @@ async fn conduct(
         (Some(target), std::borrow::Cow::Borrowed(_)) => target.clone(),
         _ => rewritten(&path, parts.uri.query())?,
     };
+    let (name, metrics) = match route {
+        Route::Webhook(route) => (&route.name, &route.metrics),
+        Route::Site(route) => (&route.name, &route.metrics),
+    };
+    record.route = Some(Arc::clone(name));
+    record.metrics = Some(Arc::clone(metrics));
     let client = connected.caller.client(local)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
     let exchange = Exchange { connected, local, host, target, client };
     match route {
-        Route::Webhook(route) => {
-            record.route = Some(Arc::clone(&route.name));
-            record.metrics = Some(Arc::clone(&route.metrics));
-            webhook::conduct(&exchange, route, parts, body, record).await
-        }
-        Route::Site(route) => {
-            record.route = Some(Arc::clone(&route.name));
-            record.metrics = Some(Arc::clone(&route.metrics));
-            site::conduct(&exchange, route, parts, body, record).await
-        }
+        Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, record).await,
+        Route::Site(route) => site::conduct(&exchange, route, parts, body, record).await,
     }
 }
 

@@ -1,0 +1,123 @@
+"""Starts a proxy, proves that its checks are on, loads it, ends it."""
+
+import contextlib
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+from . import machine
+
+
+class Place:
+    """A directory with a PKI, and an application behind every proxy."""
+
+    def __init__(self, directory, programs):
+        self.directory = directory
+        self.programs = programs
+        self.pki = directory / "pki"
+        subprocess.run([programs["load"], "pki", "--dir", self.pki], check=True)
+        self.origin = subprocess.Popen(
+            pinned(machine.LOAD_CORE, programs["origin"]), stdout=subprocess.PIPE, text=True)
+        self.origin_address = self.origin.stdout.readline().split()[1]
+
+    def stop(self):
+        end(self.origin)
+
+    def run(self, proxy, measure, rate):
+        """One measure of one freshly started proxy; what the load generator says, and more."""
+        port, admin = free_ports(2)
+        values = {"LISTEN": f"127.0.0.1:{port}", "ADMIN": f"127.0.0.1:{admin}",
+                  "ORIGIN": self.origin_address, "PKI": self.pki}
+        command = proxy.configure(self.directory, values, measure.body_bytes)
+        both = f"{machine.PROXY_CORE},{machine.LOAD_CORE}"
+        proxy_cores, load_cores = (
+            (machine.PROXY_CORE, machine.LOAD_CORE) if proxy.workers == 1 else (both, both))
+
+        with self.started(proxy, pinned(proxy_cores, *command), port) as pids:
+            target = ["--connect", values["LISTEN"], "--pki", self.pki,
+                      "--pids", ",".join(map(str, pids))]
+            probe = ["probe", *target, "--origin", self.origin_address]
+            probed = self.load(load_cores, *probe, *([] if proxy.signed else ["--unsigned"]))
+            neighbours = machine.Neighbours()
+            ours = [*pids, self.origin.pid]
+            before = machine.process_seconds(ours) + machine.children_seconds()
+            mode, *arguments = [str(part).format(rate=rate) for part in measure.arguments]
+            result = self.load(load_cores, mode, *target, *arguments)
+            after = machine.process_seconds(ours) + machine.children_seconds()
+            return result | {"probe": probed, "neighbours": neighbours.cores(after - before)}
+
+    def load(self, cores, *arguments):
+        """Calls the load generator and reads its one line."""
+        command = pinned(cores, self.programs["load"], *arguments)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False,
+                              timeout=LONGEST_RUN_S)
+        if done.returncode != 0:
+            sys.exit(f"the load generator failed: {' '.join(map(str, arguments))}")
+        return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def started(self, proxy, command, port):
+        """Its process ids while it runs."""
+        log_path = self.directory / f"{proxy.name}.log"
+        with open(log_path, "wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
+                                       stdin=subprocess.DEVNULL)
+        try:
+            if not accepts(port, process):
+                tail = log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
+                sys.exit(f"{proxy.name} does not start:\n{tail}")
+            yield [process.pid, *children(process.pid)]
+        finally:
+            end(process)
+
+
+def pinned(cores, *command):
+    return ["taskset", "-c", cores, *map(str, command)]
+
+
+def accepts(port, process):
+    """Waits until the proxy listens."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            # For the workers that a parent starts after it has bound the socket.
+            time.sleep(0.2)
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def children(pid):
+    listed = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in listed.split()]
+
+
+def end(process):
+    """Asks it to stop, and makes it stop if it does not."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        # Workers first: a parent that is killed could not end them any more.
+        for child in children(process.pid):
+            subprocess.run(["kill", "-KILL", str(child)], check=False)
+        process.kill()
+        process.wait()
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+# A run of ten thousand slow handshakes ends well before.
+LONGEST_RUN_S = 300
+
+# From the stop signal to the kill.
+PATIENCE_S = 3

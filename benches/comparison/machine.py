@@ -1,6 +1,7 @@
 """The machine: what it has, what is built on it, and what else is running."""
 
 import json
+import math
 import os
 import pathlib
 import platform
@@ -52,7 +53,9 @@ def description(found):
     model = next((line.split(":")[1].strip() for line in
                   pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
                   if line.startswith("model name")), "unknown processor")
-    yield f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}"
+    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control")
+    yield (f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, TCP"
+           f" {congestion.read_text(encoding='ascii').strip()}, {time.strftime('%Y-%m-%d')}")
     for proxy in found:
         yield f"{proxy.name}: {proxy.version()}"
 
@@ -67,6 +70,18 @@ class Neighbours:
     def cores(self, ours):
         elapsed = time.monotonic() - self.started
         return max(0.0, (busy_seconds() - self.busy - ours) / elapsed)
+
+
+def wait_for_quiet(cores):
+    """Waits, though not for ever, until other processes keep fewer than `cores` cores busy."""
+    if cores == math.inf:
+        return
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
+        neighbours = Neighbours()
+        time.sleep(QUIET_SPELL_S)
+        if neighbours.cores(0) < cores:
+            return
 
 
 def busy_seconds():
@@ -90,3 +105,10 @@ def children_seconds():
     """CPU time of our own children that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+# How long it must have been quiet before a run.
+QUIET_SPELL_S = 0.2
+
+# Then the run is done all the same; its figure says how noisy it was.
+LONGEST_WAIT_S = 60

@@ -14,13 +14,15 @@ from . import machine
 class Place:
     """A directory with a PKI, and an application behind every proxy."""
 
-    def __init__(self, directory, programs):
+    def __init__(self, directory, programs, quiet_cores):
         self.directory = directory
+        self.quiet_cores = quiet_cores
         self.programs = programs
         self.pki = directory / "pki"
         subprocess.run([programs["load"], "pki", "--dir", self.pki], check=True)
         self.origin = subprocess.Popen(
-            pinned(machine.LOAD_CORE, programs["origin"]), stdout=subprocess.PIPE, text=True)
+            pinned(machine.LOAD_CORE, programs["origin"], "--listen", "127.0.0.1:0"),
+            stdout=subprocess.PIPE, text=True)
         self.origin_address = self.origin.stdout.readline().split()[1]
 
     def stop(self):
@@ -41,6 +43,7 @@ class Place:
                       "--pids", ",".join(map(str, pids))]
             probe = ["probe", *target, "--origin", self.origin_address]
             probed = self.load(load_cores, *probe, *([] if proxy.signed else ["--unsigned"]))
+            machine.wait_for_quiet(self.quiet_cores)
             neighbours = machine.Neighbours()
             ours = [*pids, self.origin.pid]
             before = machine.process_seconds(ours) + machine.children_seconds()

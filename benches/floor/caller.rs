@@ -1,6 +1,6 @@
 //! One connection from Meta: TLS records in, a proven request out, the answer back.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -88,14 +88,20 @@ impl Caller {
         self.flush()
     }
 
-    fn gather(&mut self, count: usize, spare: &mut Vec<Vec<u8>>) -> io::Result<()> {
+    fn gather(&mut self, mut count: usize, spare: &mut Vec<Vec<u8>>) -> io::Result<()> {
         if self.request.capacity() == 0 {
             self.request = spare.pop().unwrap_or_default();
             self.request.clear();
         }
-        let before = self.request.len();
-        self.request.resize(before + count, 0);
-        self.tls.reader().read_exact(&mut self.request[before..])
+        let mut reader = self.tls.reader();
+        while count > 0 {
+            let chunk = reader.fill_buf()?;
+            self.request.extend_from_slice(chunk);
+            let taken = chunk.len();
+            reader.consume(taken);
+            count -= taken;
+        }
+        Ok(())
     }
 
     fn is_whole(&mut self) -> io::Result<bool> {

@@ -42,10 +42,10 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// The application.
-    #[arg(long, required_unless_present = "bench")]
+    #[arg(long)]
     upstream: Option<SocketAddr>,
     /// What `load pki` has made.
-    #[arg(long, required_unless_present = "bench")]
+    #[arg(long)]
     pki: Option<PathBuf>,
     /// Given by `cargo bench`, which has nothing to measure here.
     #[arg(long, hide = true)]
@@ -54,8 +54,8 @@ struct Arguments {
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let (Some(upstream), Some(pki), false) = (arguments.upstream, arguments.pki, arguments.bench)
-    else {
+    // Cargo calls every bench program without arguments when it tests or benches all targets.
+    let (Some(upstream), Some(pki)) = (arguments.upstream, arguments.pki) else {
         println!("floor: a part of benches/compare; nothing to run by itself");
         return Ok(());
     };

@@ -53,8 +53,7 @@ fn serve(address: SocketAddr, answer: &[u8]) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener = TcpListener::bind(address)?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening {}", listener.local_addr()?);
 
     let mut connections: Slab<Connection> = Slab::new();
@@ -74,10 +73,7 @@ fn serve(address: SocketAddr, answer: &[u8]) -> io::Result<()> {
             let Some(connection) = connections.get_mut(key) else {
                 continue; // closed by an earlier event of this batch
             };
-            if connection
-                .advance(answer, &mut scratch, &mut posts)
-                .is_err()
-            {
+            if connection.advance(answer, &mut scratch, &mut posts).is_err() {
                 connections.remove(key);
             }
         }
@@ -98,14 +94,8 @@ fn accept_all(
         socket.set_nodelay(true)?;
         let entry = connections.vacant_entry();
         let both = Interest::READABLE | Interest::WRITABLE;
-        poll.registry()
-            .register(&mut socket, Token(entry.key()), both)?;
-        entry.insert(Connection {
-            socket,
-            head: Vec::new(),
-            body_left: 0,
-            unsent: Vec::new(),
-        });
+        poll.registry().register(&mut socket, Token(entry.key()), both)?;
+        entry.insert(Connection { socket, head: Vec::new(), body_left: 0, unsent: Vec::new() });
     }
 }
 
@@ -162,8 +152,7 @@ impl Connection {
     /// Moves bytes to the head until that is whole; gives back what follows it.
     fn take_head<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
         let before = self.head.len();
-        self.head
-            .extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - before)]);
+        self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - before)]);
         let Some(length) = http1::head_length(&self.head) else {
             return if self.head.len() < HEAD_BYTES {
                 Ok(&[])

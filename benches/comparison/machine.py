@@ -111,4 +111,4 @@ def children_seconds():
 QUIET_SPELL_S = 0.2
 
 # Then the run is done all the same; its figure says how noisy it was.
-LONGEST_WAIT_S = 60
+LONGEST_WAIT_S = 20

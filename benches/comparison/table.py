@@ -2,6 +2,8 @@
 
 import statistics
 
+from . import proxies
+
 # What is aimed at: the first proxy's figure over the second's, at most.
 AIMS = (
     ("1k", "haproxy-hmac", 0.60), ("1k", "nginx-lua", 0.60), ("1k", "haproxy", 0.95),
@@ -25,33 +27,40 @@ def progress(measure, result):
             f" neighbours {result['neighbours']:.2f} cores")
 
 
-def show(description, plan, found, results):
+def show(description, plan, results):
     figures = Figures(plan, results)
+    plan = [measure for measure in plan if figures.has(measure.name)]
+    head = ["", *(measure.title for measure in plan)]
+    found = [name for name in proxies.NAMES if figures.knows(name)]
+    alone = [name for name in found if name != "hubgate-2"]
+
     print("\n".join(description))
     print("\nMedian of the rounds (lowest-highest). CPU of the proxy alone, per request.\n")
-    rows = [[proxy.name, *(figures.cell(proxy.name, measure.name) for measure in plan)]
-            for proxy in found]
-    print(markdown(["", *(measure.title for measure in plan)], rows))
-
-    first = found[0].name
-    others = [proxy.name for proxy in found[1:] if proxy.workers == 1]
-    if others:
-        print(f"\nRatios, {first} over each other: median of the rounds' own ratios (each round)\n")
-        rows = [[name, *(figures.ratio_cell(first, name, measure.name) for measure in plan)]
-                for name in others]
-        print(markdown(["", *(measure.title for measure in plan)], rows))
-    if first == "hubgate":
+    print(markdown(head, [[name, *(figures.cell(name, measure.name) for measure in plan)]
+                          for name in found]))
+    print("\nRatios: median of the rounds' own ratios (each round).\n")
+    rows = [[f"hubgate over {name}",
+             *(figures.ratio_cell("hubgate", name, measure.name) for measure in plan)]
+            for name in alone if "hubgate" in found and name != "hubgate"]
+    rows += [[f"{name} over floor",
+              *(figures.ratio_cell(name, "floor", measure.name) for measure in plan)]
+             for name in alone if "floor" in found and name not in ("floor", "hubgate")]
+    print(markdown(head, rows))
+    if "hubgate" in found:
         show_aims(figures)
+    show_conditions(results)
+
+
+def show_conditions(results):
     rates = sorted({result["rate"] for result in results if "rate" in result})
     if rates:
         print(f"\nLatency at {', '.join(f'{rate:.0f}' for rate in rates)} requests a second.")
-    probes = len(results)
     refused = sum(result["probe"]["ok"] for result in results)
-    noise = statistics.median(result["neighbours"] for result in results)
-    print(f"\n{probes} runs, {sum(result['errors'] for result in results)} errors;"
-          f" checks proven on in {refused} of {probes};"
-          f" other processes kept {noise:.2f} cores busy (median;"
-          f" highest {max(result['neighbours'] for result in results):.2f}).")
+    neighbours = [result["neighbours"] for result in results]
+    print(f"\n{len(results)} runs, {sum(result['errors'] for result in results)} errors;"
+          f" checks proven on in {refused} of {len(results)};"
+          f" other processes kept {statistics.median(neighbours):.2f} cores busy (median;"
+          f" highest {max(neighbours):.2f}).")
 
 
 def show_aims(figures):
@@ -90,6 +99,12 @@ class Figures:
                     key = (result["proxy"], measure.name)
                     rounds = self.by_round.setdefault(key, {})
                     rounds[result["round"]] = measure.value(result)
+
+    def has(self, measure):
+        return any(measured == measure for _, measured in self.by_round)
+
+    def knows(self, proxy):
+        return any(measured == proxy for measured, _ in self.by_round)
 
     def values(self, proxy, measure):
         return list(self.by_round.get((proxy, measure), {}).values())

@@ -32,23 +32,14 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new(socket: TcpStream, tls: &Arc<ServerConfig>) -> Self {
         let tls = ServerConnection::new(Arc::clone(tls)).unwrap();
-        Self {
-            socket,
-            tls,
-            request: Vec::new(),
-            length: None,
-            waiting: false,
-        }
+        Self { socket, tls, request: Vec::new(), length: None, waiting: false }
     }
 
     /// Reads what is there, up to the end of a request. An error closes the connection.
     pub(crate) fn advance(&mut self, secret: &[u8], spare: &mut Vec<Vec<u8>>) -> io::Result<Step> {
         self.flush()?;
         while !self.waiting {
-            let mut reading = Reading {
-                socket: &mut self.socket,
-                emptied: false,
-            };
+            let mut reading = Reading { socket: &mut self.socket, emptied: false };
             match self.tls.read_tls(&mut reading) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -110,8 +101,7 @@ impl Caller {
         {
             let body = http1::content_length(&self.request[..head]);
             self.length = Some(head + body.ok_or(ErrorKind::InvalidData)?);
-            self.request
-                .reserve(head + body.unwrap_or(0) - self.request.len());
+            self.request.reserve(head + body.unwrap_or(0) - self.request.len());
         }
         match self.length {
             Some(length) if self.request.len() > length => Err(ErrorKind::InvalidData.into()),
@@ -158,11 +148,7 @@ fn signature_is_right(request: &[u8], secret: &[u8]) -> bool {
 }
 
 fn decode_hex(digits: &[u8]) -> Option<[u8; 32]> {
-    let digit = |byte: u8| {
-        (byte as char)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = [0; 32];
     if digits.len() != 64 {
         return None;

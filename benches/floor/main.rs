@@ -62,8 +62,7 @@ fn main() -> io::Result<()> {
     let secret = std::fs::read(pki.join("app-secret"))?;
     let poll = Poll::new()?;
     let mut listener = TcpListener::bind(arguments.listen)?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening {}", listener.local_addr()?);
 
     let registry = poll.registry().try_clone()?;
@@ -134,8 +133,7 @@ impl Floor {
             socket.set_nodelay(true)?;
             let entry = self.callers.vacant_entry();
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.registry
-                .register(&mut socket, caller_token(entry.key()), both)?;
+            self.registry.register(&mut socket, caller_token(entry.key()), both)?;
             entry.insert(Caller::new(socket, &self.tls));
         }
     }

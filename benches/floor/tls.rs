@@ -26,12 +26,8 @@ pub(crate) fn server(pki: &Path) -> Arc<ServerConfig> {
     let chain = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
         .build()
         .unwrap();
-    let certificates = rustls_pemfile::certs(&mut open("server.pem"))
-        .map(Result::unwrap)
-        .collect();
-    let key = rustls_pemfile::private_key(&mut open("server.key"))
-        .unwrap()
-        .unwrap();
+    let certificates = rustls_pemfile::certs(&mut open("server.pem")).map(Result::unwrap).collect();
+    let key = rustls_pemfile::private_key(&mut open("server.key")).unwrap().unwrap();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -76,8 +72,7 @@ impl ClientCertVerifier for ChainAndName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain
-            .verify_tls12_signature(message, certificate, signed)
+        self.chain.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -86,8 +81,7 @@ impl ClientCertVerifier for ChainAndName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain
-            .verify_tls13_signature(message, certificate, signed)
+        self.chain.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

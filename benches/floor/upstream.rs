@@ -34,13 +34,7 @@ impl Upstream {
         let mut socket = TcpStream::connect(address)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         socket.set_nodelay(true)?;
-        Ok(Self {
-            socket,
-            caller: None,
-            request: Vec::new(),
-            sent: 0,
-            answer: Vec::new(),
-        })
+        Ok(Self { socket, caller: None, request: Vec::new(), sent: 0, answer: Vec::new() })
     }
 
     pub(crate) fn begin(&mut self, caller: usize, request: Vec<u8>) {

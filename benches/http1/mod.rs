@@ -5,9 +5,7 @@
 
 /// Length of the head with its empty line, or `None` while that has not arrived.
 pub(crate) fn head_length(message: &[u8]) -> Option<usize> {
-    let end = message
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")?;
+    let end = message.windows(4).position(|window| window == b"\r\n\r\n")?;
     Some(end + 4)
 }
 
@@ -16,9 +14,7 @@ pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;
         let value = value.strip_prefix(b":")?;
-        found
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| value.trim_ascii())
+        found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
     })
 }
 

@@ -74,12 +74,7 @@ impl Connection {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let name = ServerName::try_from(HOST).expect("a constant, and a DNS name");
         let tls = ClientConnection::new(Arc::clone(tls), name)?;
-        Ok(Self {
-            socket,
-            tls,
-            given: 0,
-            answer: Vec::new(),
-        })
+        Ok(Self { socket, tls, given: 0, answer: Vec::new() })
     }
 
     /// Makes the connection ready for its next request.
@@ -97,10 +92,7 @@ impl Connection {
         let closed = self.receive(scratch)?;
         // What was to be sent is moot once the answer is there.
         if let Some(answer) = self.parse_answer()? {
-            return Ok(Some(Answer {
-                last: answer.last || closed,
-                ..answer
-            }));
+            return Ok(Some(Answer { last: answer.last || closed, ..answer }));
         }
         if closed {
             return Err(Fault::Hangup);
@@ -141,8 +133,7 @@ impl Connection {
                 let state = self.tls.process_new_packets()?;
                 closed |= state.peer_has_closed();
                 let before = self.answer.len();
-                self.answer
-                    .resize(before + state.plaintext_bytes_to_read(), 0);
+                self.answer.resize(before + state.plaintext_bytes_to_read(), 0);
                 if self.answer.len() > before {
                     self.tls.reader().read_exact(&mut self.answer[before..])?;
                 }
@@ -175,12 +166,8 @@ impl Connection {
             return Ok(None);
         };
         let (head, body) = self.answer.split_at(length);
-        let status = head
-            .get(9..12)
-            .and_then(|digits| str::from_utf8(digits).ok());
-        let status = status
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(Fault::Garbage)?;
+        let status = head.get(9..12).and_then(|digits| str::from_utf8(digits).ok());
+        let status = status.and_then(|digits| digits.parse().ok()).ok_or(Fault::Garbage)?;
         let body_length = http1::content_length(head).ok_or(Fault::Garbage)?;
         if http1::header(head, "transfer-encoding").is_some() || body.len() > body_length {
             return Err(Fault::Garbage);

@@ -10,9 +10,7 @@ pub(crate) struct Charged {
 
 impl Charged {
     pub(crate) fn new(pids: &[u32]) -> Self {
-        Self {
-            pids: pids.to_vec(),
-        }
+        Self { pids: pids.to_vec() }
     }
 
     /// Nanoseconds of CPU so far, user and kernel, of all threads that still live.

@@ -74,10 +74,7 @@ impl Hold<'_> {
             while self.held.len() < wanted && self.held.len() - settled < AT_ONCE {
                 self.open();
             }
-            match self
-                .poll
-                .poll(&mut events, Some(Duration::from_millis(100)))
-            {
+            match self.poll.poll(&mut events, Some(Duration::from_millis(100))) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled.unwrap(),
             }
@@ -85,21 +82,14 @@ impl Hold<'_> {
                 settled += usize::from(self.advance(event.token().0));
             }
         }
-        assert!(
-            settled >= wanted,
-            "{settled} of {wanted} connections stand: {:?}",
-            self.tally
-        );
+        assert!(settled >= wanted, "{settled} of {wanted} connections stand: {:?}", self.tally);
     }
 
     fn open(&mut self) {
         let key = self.held.len();
         let (address, registry) = (self.target.connect, self.poll.registry());
         let connection = Connection::open(address, key, &self.tls, registry, Token(key)).unwrap();
-        self.held.push(Held {
-            connection,
-            answered: false,
-        });
+        self.held.push(Held { connection, answered: false });
     }
 
     /// Carries one on; `true` when it gets its answer or fails.
@@ -120,10 +110,7 @@ impl Hold<'_> {
     /// How many of them the proxy has closed.
     fn lost(&mut self) -> u64 {
         let scratch = &mut self.scratch;
-        self.held
-            .iter_mut()
-            .map(|held| u64::from(held.connection.is_closed(scratch)))
-            .sum()
+        self.held.iter_mut().map(|held| u64::from(held.connection.is_closed(scratch))).sum()
     }
 }
 

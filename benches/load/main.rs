@@ -137,15 +137,8 @@ fn main() {
         Some(Command::Pki { dir }) => return pki::write(&dir),
         Some(Command::Busy(busy)) => busy.closed_loop().run(),
         Some(Command::Paced { busy, rate }) => open_loop::run(&busy.closed_loop(), rate),
-        Some(Command::Hold {
-            target,
-            connections,
-        }) => hold::run(&target, connections),
-        Some(Command::Probe {
-            target,
-            origin,
-            unsigned,
-        }) => probe::run(&target, origin, unsigned),
+        Some(Command::Hold { target, connections }) => hold::run(&target, connections),
+        Some(Command::Probe { target, origin, unsigned }) => probe::run(&target, origin, unsigned),
         None => {
             println!("load: a part of benches/compare; see its --help");
             return;

@@ -39,9 +39,7 @@ pub(crate) fn run(plan: &ClosedLoop, rate: f64) -> Value {
     let answers = run.latencies.len();
     let microseconds = |per_mille: usize| {
         let rank = answers * per_mille / 1000;
-        run.latencies
-            .get(rank)
-            .map(|latency| latency.as_nanos() as f64 / 1e3)
+        run.latencies.get(rank).map(|latency| latency.as_nanos() as f64 / 1e3)
     };
     json!({
         "requests": answers,
@@ -91,14 +89,7 @@ impl<'a> Run<'a> {
             plan,
             poll,
             timer,
-            slots: plan
-                .tls
-                .iter()
-                .map(|_| Slot {
-                    connection: None,
-                    since: None,
-                })
-                .collect(),
+            slots: plan.tls.iter().map(|_| Slot { connection: None, since: None }).collect(),
             idle: Vec::new(),
             due: VecDeque::new(),
             in_flight: 0,
@@ -117,11 +108,7 @@ impl<'a> Run<'a> {
         while self.in_flight > 0 && Instant::now() < end {
             self.step(Some(Duration::from_millis(50)));
         }
-        assert_eq!(
-            self.in_flight, 0,
-            "not every connection was answered: {:?}",
-            self.tally
-        );
+        assert_eq!(self.in_flight, 0, "not every connection was answered: {:?}", self.tally);
     }
 
     fn until(&mut self, end: Instant, schedule: &mut Schedule) {
@@ -160,17 +147,10 @@ impl<'a> Run<'a> {
     /// Wakes the poll after `distance`; epoll's own timeout has only milliseconds.
     fn arm(&self, distance: Duration) {
         let once = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: Timespec {
                 tv_sec: 0,
-                tv_nsec: distance
-                    .as_nanos()
-                    .clamp(1, 999_999_999)
-                    .try_into()
-                    .unwrap(),
+                tv_nsec: distance.as_nanos().clamp(1, 999_999_999).try_into().unwrap(),
             },
         };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).unwrap();
@@ -213,10 +193,7 @@ impl<'a> Run<'a> {
 
     fn finish(&mut self, slot: usize, outcome: Result<Answer, Fault>) {
         let place = &mut self.slots[slot];
-        let since = place
-            .since
-            .take()
-            .expect("only a slot with a request is finished");
+        let since = place.since.take().expect("only a slot with a request is finished");
         match outcome {
             Ok(answer) => {
                 self.latencies.push(since.elapsed());
@@ -244,11 +221,7 @@ struct Schedule {
 
 impl Schedule {
     fn new(rate: f64) -> Self {
-        Self {
-            next: Instant::now(),
-            mean: 1.0 / rate,
-            state: 0x9E37_79B9_7F4A_7C15,
-        }
+        Self { next: Instant::now(), mean: 1.0 / rate, state: 0x9E37_79B9_7F4A_7C15 }
     }
 
     fn advance(&mut self) {

@@ -28,13 +28,8 @@ pub(crate) fn write(dir: &Path) {
     ] {
         let key = rsa();
         let leaf = leaf(&common_name, ExtendedKeyUsagePurpose::ClientAuth);
-        let certificate = leaf
-            .signed_by(&key, &intermediate as &Issuer<'_, KeyPair>)
-            .unwrap();
-        put(
-            &format!("{name}.pem"),
-            &(certificate.pem() + &intermediate.pem()),
-        );
+        let certificate = leaf.signed_by(&key, &intermediate as &Issuer<'_, KeyPair>).unwrap();
+        put(&format!("{name}.pem"), &(certificate.pem() + &intermediate.pem()));
         put(&format!("{name}.key"), &key.serialize_pem());
     }
 
@@ -45,10 +40,7 @@ pub(crate) fn write(dir: &Path) {
     put("server-root.pem", &root.pem());
     put("server.pem", &certificate.pem());
     put("server.key", &key.serialize_pem());
-    put(
-        "server-both.pem",
-        &(certificate.pem() + &key.serialize_pem()),
-    );
+    put("server-both.pem", &(certificate.pem() + &key.serialize_pem()));
 
     put("app-secret", APP_SECRET);
     put("verify-token", "a-verify-token-for-the-bench");
@@ -65,11 +57,7 @@ fn authority(name: &str) -> CertificateParams {
 
 fn leaf(name: &str, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     // The name stands in the SAN too only for the server, whose client (ours) looks there.
-    let names = if name == HOST {
-        vec![HOST.to_owned()]
-    } else {
-        Vec::new()
-    };
+    let names = if name == HOST { vec![HOST.to_owned()] } else { Vec::new() };
     let mut leaf = CertificateParams::new(names).unwrap();
     leaf.distinguished_name = rcgen::DistinguishedName::new();
     leaf.distinguished_name.push(DnType::CommonName, name);

@@ -19,9 +19,7 @@ use crate::tls::{self, Identity, Sessions};
 /// Probes the proxy; `unsigned` says that it is known not to look at signatures.
 pub(crate) fn run(target: &Target, origin: SocketAddr, unsigned: bool) -> Value {
     let right = Request::signed(&target.pki, 1024).into_bytes();
-    let forged = Request::signed(&target.pki, 1024)
-        .with_wrong_signature()
-        .into_bytes();
+    let forged = Request::signed(&target.pki, 1024).with_wrong_signature().into_bytes();
 
     let before = count(origin);
     let let_in = post(target, Identity::Right, &right);
@@ -32,9 +30,7 @@ pub(crate) fn run(target: &Target, origin: SocketAddr, unsigned: bool) -> Value 
 
     // A name is refused in TLS by a proxy that can, and by an answer of 403 by one that cannot.
     let name_refused = wrong_name.starts_with("tls: ") || wrong_name == "403";
-    let signature_refused = wrong_signature
-        .as_deref()
-        .is_none_or(|outcome| outcome == "403");
+    let signature_refused = wrong_signature.as_deref().is_none_or(|outcome| outcome == "403");
     json!({
         "ok": let_in == "200" && passed == 1 && name_refused && signature_refused && leaked == 0,
         "right": let_in,
@@ -64,18 +60,15 @@ fn post(target: &Target, identity: Identity, request: &[u8]) -> String {
 }
 
 fn status(answer: &[u8]) -> String {
-    answer.get(9..12).map_or_else(
-        || "nothing".to_owned(),
-        |digits| String::from_utf8_lossy(digits).into_owned(),
-    )
+    answer
+        .get(9..12)
+        .map_or_else(|| "nothing".to_owned(), |digits| String::from_utf8_lossy(digits).into_owned())
 }
 
 /// How many requests the application has seen.
 fn count(origin: SocketAddr) -> u64 {
     let mut socket = connect(origin);
-    socket
-        .write_all(b"GET /count HTTP/1.1\r\nHost: origin\r\n\r\n")
-        .unwrap();
+    socket.write_all(b"GET /count HTTP/1.1\r\nHost: origin\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     let mut part = [0; 1024];
     loop {
@@ -93,8 +86,6 @@ fn count(origin: SocketAddr) -> u64 {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     socket
 }

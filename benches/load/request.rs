@@ -26,10 +26,7 @@ impl Request {
         let secret = fs::read(pki.join("app-secret")).unwrap();
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
         mac.update(&body);
-        Self {
-            body,
-            signature: mac.finalize().into_bytes().into(),
-        }
+        Self { body, signature: mac.finalize().into_bytes().into() }
     }
 
     /// The same with one bit of the signature turned.

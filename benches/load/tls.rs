@@ -38,12 +38,9 @@ pub(crate) fn client(pki: &Path, identity: Identity, sessions: Sessions) -> Arc<
         Identity::WrongName => "wrong-name",
     };
     let open = |file: String| BufReader::new(File::open(pki.join(file)).unwrap());
-    let chain = rustls_pemfile::certs(&mut open(format!("{name}.pem")))
-        .map(Result::unwrap)
-        .collect();
-    let key = rustls_pemfile::private_key(&mut open(format!("{name}.key")))
-        .unwrap()
-        .unwrap();
+    let chain =
+        rustls_pemfile::certs(&mut open(format!("{name}.pem"))).map(Result::unwrap).collect();
+    let key = rustls_pemfile::private_key(&mut open(format!("{name}.key"))).unwrap().unwrap();
     let mut roots = RootCertStore::empty();
     for root in rustls_pemfile::certs(&mut open("server-root.pem".to_owned())) {
         roots.add(root.unwrap()).unwrap();

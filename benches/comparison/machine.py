@@ -1,7 +1,6 @@
 """The machine: what it has, what is built on it, and what else is running."""
 
 import json
-import math
 import os
 import pathlib
 import platform
@@ -61,26 +60,28 @@ def description(found):
 
 
 class Neighbours:
-    """How many cores processes other than ours kept busy meanwhile: noise in every figure."""
+    """How many cores processes other than ours keep busy from now on: noise in every figure."""
 
-    def __init__(self):
+    def __init__(self, ours=()):
+        self.ours = ours
         self.started = time.monotonic()
-        self.busy = busy_seconds()
+        self.busy = self.others_seconds()
 
-    def cores(self, ours):
+    def cores(self):
         elapsed = time.monotonic() - self.started
-        return max(0.0, (busy_seconds() - self.busy - ours) / elapsed)
+        return max(0.0, (self.others_seconds() - self.busy) / elapsed)
+
+    def others_seconds(self):
+        return busy_seconds() - process_seconds(self.ours) - children_seconds()
 
 
 def wait_for_quiet(cores):
     """Waits, though not for ever, until other processes keep fewer than `cores` cores busy."""
-    if cores == math.inf:
-        return
     deadline = time.monotonic() + LONGEST_WAIT_S
     while time.monotonic() < deadline:
         neighbours = Neighbours()
         time.sleep(QUIET_SPELL_S)
-        if neighbours.cores(0) < cores:
+        if neighbours.cores() < cores:
             return
 
 
@@ -111,4 +112,4 @@ def children_seconds():
 QUIET_SPELL_S = 0.2
 
 # Then the run is done all the same; its figure says how noisy it was.
-LONGEST_WAIT_S = 20
+LONGEST_WAIT_S = 10

@@ -18,6 +18,8 @@ class Measure:
     figure: str
     unit: float = 1.0
     body_bytes: int = 1024
+    # Whether other processes disturb it; memory they do not.
+    noisy: bool = True
     # Shown from the same run as this other measure.
     same_run_as: str = None
 
@@ -31,7 +33,7 @@ class Measure:
 
 def plan(options):
     """The measures asked for, in the order of the table."""
-    time = ("--seconds", options.seconds, "--warmup", 0.3 if options.quick else 1.0)
+    time = ("--seconds", options.seconds, "--warmup", min(1.0, 0.3 * options.seconds))
     idle = 1_000 if options.quick else 10_000
     cost = "cpu_us_per_request"
 
@@ -44,7 +46,8 @@ def plan(options):
         Measure("1m", "1 MiB us", busy(1048576), cost, body_bytes=1048576),
         Measure("full", "full handshake us", busy(1024, "--reuse", "full-handshake"), cost),
         Measure("resumed", "resumed us", busy(1024, "--reuse", "resumed-handshake"), cost),
-        Measure("idle", "idle KB", ("hold", "--connections", idle), "bytes_per_connection", 1e3),
+        Measure("idle", "idle KB", ("hold", "--connections", idle), "bytes_per_connection", 1e3,
+                noisy=False),
         Measure("p50", "p50 us", ("paced", "--rate", "{rate}", *time), "p50_us"),
         Measure("p99", "p99 us", (), "p99_us", same_run_as="p50"),
     ]

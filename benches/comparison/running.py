@@ -43,14 +43,27 @@ class Place:
                       "--pids", ",".join(map(str, pids))]
             probe = ["probe", *target, "--origin", self.origin_address]
             probed = self.load(load_cores, *probe, *([] if proxy.signed else ["--unsigned"]))
-            machine.wait_for_quiet(self.quiet_cores)
-            neighbours = machine.Neighbours()
             ours = [*pids, self.origin.pid]
-            before = machine.process_seconds(ours) + machine.children_seconds()
             mode, *arguments = [str(part).format(rate=rate) for part in measure.arguments]
-            result = self.load(load_cores, mode, *target, *arguments)
-            after = machine.process_seconds(ours) + machine.children_seconds()
-            return result | {"probe": probed, "neighbours": neighbours.cores(after - before)}
+
+            def attempt():
+                neighbours = machine.Neighbours(ours)
+                result = self.load(load_cores, mode, *target, *arguments)
+                return result | {"probe": probed, "neighbours": neighbours.cores()}
+
+            return self.undisturbed(attempt) if measure.noisy else attempt()
+
+    def undisturbed(self, attempt):
+        """The first run that other processes leave alone; the least disturbed if none is."""
+        if self.quiet_cores is None:
+            return attempt()
+        attempts = []
+        for _ in range(ATTEMPTS):
+            machine.wait_for_quiet(self.quiet_cores)
+            attempts.append(attempt())
+            if attempts[-1]["neighbours"] <= self.quiet_cores or attempts[-1]["errors"]:
+                return attempts[-1]
+        return min(attempts, key=lambda result: result["neighbours"])
 
     def load(self, cores, *arguments):
         """Calls the load generator and reads its one line."""
@@ -121,6 +134,9 @@ def free_ports(count):
 
 # A run of ten thousand slow handshakes ends well before.
 LONGEST_RUN_S = 300
+
+# Runs of one measure on a machine that does not become quiet.
+ATTEMPTS = 4
 
 # From the stop signal to the kill.
 PATIENCE_S = 3

@@ -32,6 +32,11 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::n
         .collect()
 }
 
+/// Whether `address` could be bound now. Listens to nothing, so no caller can land here.
+pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
+    socket(address, false).map(drop)
+}
+
 fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of the process before us may still be in TIME_WAIT.

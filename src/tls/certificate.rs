@@ -56,6 +56,19 @@ impl CertificateFacts {
     }
 }
 
+/// A moment of a certificate as RFC 3339 has it, in UTC and without fractions.
+pub fn utc(moment: SystemTime) -> String {
+    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let time = i64::try_from(seconds).ok().and_then(|seconds| {
+        let time = ASN1Time::from_timestamp(seconds).ok()?;
+        Some(time.to_datetime())
+    });
+    // Beyond the year 9999, where certificates cannot point either.
+    let Some(time) = time else { return "never".to_owned() };
+    let (hour, minute, second) = time.to_hms();
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", time.date())
+}
+
 /// SHA-256 of a certificate, in the form that openssl and browsers show.
 pub fn fingerprint(der: &[u8]) -> String {
     let mut text = String::with_capacity(95);
@@ -134,6 +147,14 @@ mod tests {
         let cut = readable(&"x".repeat(10_000));
         assert_eq!(cut.len(), READABLE_MAX_CHARS + 3);
         assert!(cut.ends_with("..."));
+    }
+
+    #[test]
+    fn a_moment_is_shown_in_utc() {
+        let seconds = Duration::from_secs(1_952_035_199);
+        assert_eq!(utc(UNIX_EPOCH), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(UNIX_EPOCH + seconds), "2031-11-09T23:59:59Z");
+        assert_eq!(utc(UNIX_EPOCH + 1_000 * seconds), "never");
     }
 
     #[test]

@@ -124,6 +124,13 @@ pub enum MaterialError {
     },
 }
 
+impl Anchor {
+    /// Whether its own key usage and purposes, where stated, let it vouch for callers.
+    pub fn may_vouch_for_clients(&self) -> bool {
+        self.may_vouch_for_clients
+    }
+}
+
 /// Reads the server's chain and key and proves that they fit.
 pub fn read_server_identity(
     certificate: &Path,

@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod client_auth;
+pub mod known_anchors;
 pub mod material;
 pub(crate) mod server_config;
 mod subject;

@@ -1,0 +1,159 @@
+//! Whom callers are believed by.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::{Problems, days_until};
+use crate::config::{self, Config};
+use crate::generation::is_certificate_mandatory;
+use crate::tls::certificate::utc;
+use crate::tls::known_anchors::{KnownAnchor, Recognition};
+use crate::tls::material::{self, read_anchors};
+
+/// `[client_certificate]` and what its files hold.
+#[derive(Debug, Serialize)]
+pub(super) struct ClientCertificate {
+    /// Every webhook asks for one, so a handshake without one ends there.
+    #[serde(rename = "mandatory")]
+    pub(super) is_mandatory: bool,
+    pub(super) common_names: Vec<String>,
+    pub(super) verify_depth: usize,
+    /// Those that could be read.
+    pub(super) anchors: Vec<Anchor>,
+}
+
+/// One trust anchor.
+#[derive(Debug, Serialize)]
+pub(super) struct Anchor {
+    pub(super) label: String,
+    pub(super) path: PathBuf,
+    pub(super) subject: String,
+    pub(super) sha256: String,
+    pub(super) not_before: String,
+    pub(super) not_after: String,
+    pub(super) days_left: i64,
+    pub(super) state: State,
+    /// Name of the CA, if its fingerprint is known.
+    pub(super) known: Option<&'static str>,
+    #[serde(skip)]
+    recognition: Recognition,
+}
+
+/// Whether an anchor vouches for anybody now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// It does.
+    Valid,
+    /// No longer.
+    Expired,
+    /// Not before its time.
+    NotYetValid,
+    /// Its own key usage or purpose forbids it.
+    NotForClients,
+}
+
+impl Anchor {
+    fn new(anchor: &material::Anchor, now: SystemTime) -> Self {
+        let facts = &anchor.facts;
+        let state = match anchor.may_vouch_for_clients() {
+            false => State::NotForClients,
+            true if now > facts.not_after => State::Expired,
+            true if now < facts.not_before => State::NotYetValid,
+            true => State::Valid,
+        };
+        let recognition = KnownAnchor::recognize(facts);
+        Self {
+            label: anchor.label.to_string(),
+            path: anchor.path.clone(),
+            subject: facts.subject.clone(),
+            sha256: facts.sha256.clone(),
+            not_before: utc(facts.not_before),
+            not_after: utc(facts.not_after),
+            days_left: days_until(facts.not_after, now),
+            state,
+            known: match recognition {
+                Recognition::Known(known) => Some(known.name()),
+                Recognition::Namesake(_) | Recognition::Unknown => None,
+            },
+            recognition,
+        }
+    }
+
+    /// What there is to say about who it is.
+    pub(super) fn identity(&self) -> String {
+        match self.recognition {
+            Recognition::Known(known) => format!("{}, {}", known.name(), known.era()),
+            Recognition::Namesake(known) => format!("no: called as {}, but not it", known.name()),
+            Recognition::Unknown => "no: compare its fingerprint with the CA's own page".to_owned(),
+        }
+    }
+}
+
+pub(super) fn inspect(
+    config: &Config,
+    now: SystemTime,
+    problems: &mut Problems,
+) -> Option<ClientCertificate> {
+    let settings = config.client_certificate.as_ref()?;
+    // What cannot be read is among the errors already.
+    let read = |file: &config::TrustAnchor| read_anchors(&file.label, &file.path).ok();
+    let anchors = settings.trust_anchors.iter().filter_map(read).flatten();
+    let anchors: Vec<_> = anchors.map(|anchor| Anchor::new(&anchor, now)).collect();
+    for anchor in &anchors {
+        judge(anchor, problems);
+    }
+    judge_together(&anchors, problems);
+    Some(ClientCertificate {
+        is_mandatory: is_certificate_mandatory(config),
+        common_names: settings.common_names.clone(),
+        verify_depth: settings.verify_depth,
+        anchors,
+    })
+}
+
+fn judge(anchor: &Anchor, problems: &mut Problems) {
+    let Anchor { label, not_before, not_after, days_left, .. } = anchor;
+    match anchor.state {
+        State::Expired => problems.warn(format!(
+            "anchor `{label}` expired on {not_after} and vouches for nobody; install its successor"
+        )),
+        State::NotYetValid => problems.warn(format!(
+            "anchor `{label}` is not valid before {not_before} and vouches for nobody until then"
+        )),
+        State::NotForClients => problems.warn(format!(
+            "anchor `{label}` may not vouch for clients, after its own key usage or purpose, so it \
+             vouches for nobody"
+        )),
+        State::Valid if *days_left < SUCCESSION_DAYS => problems.warn(format!(
+            "anchor `{label}` expires in {days_left} days, on {not_after}; add its successor"
+        )),
+        State::Valid => {}
+    }
+    if let Recognition::Namesake(known) = anchor.recognition {
+        problems.warn(format!(
+            "anchor `{label}` has the subject of {} and another fingerprint: do not trust it \
+             before you have compared it with the CA's own page",
+            known.name()
+        ));
+    }
+}
+
+/// A change of CA takes a while to be announced, downloaded and compared.
+const SUCCESSION_DAYS: i64 = 60;
+
+fn judge_together(anchors: &[Anchor], problems: &mut Problems) {
+    if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != State::Valid) {
+        problems.error("no trust anchor is valid now, so no caller can be believed");
+    }
+    let digicert = Recognition::Known(KnownAnchor::DigicertHighAssuranceEvRoot);
+    if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.recognition == digicert) {
+        problems.warn(
+            "DigiCert's root is the only trust anchor, but Meta's certificate under it ended in \
+             April 2026: every event will be refused with `unknown_anchor`; add Meta's own CA \
+             (certs/README.md says where to get it) to client_certificate.trust_anchors",
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! Where hubgate will listen, and whether the address can be had now.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+use super::Problems;
+use crate::config::Config;
+use crate::listener;
+
+/// One address.
+#[derive(Debug, Serialize)]
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+    pub(super) purpose: Purpose,
+    pub(super) state: State,
+}
+
+/// Who connects there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Purpose {
+    /// Meta, and everybody else.
+    Callers,
+    /// The operator.
+    Admin,
+}
+
+/// What came of trying to bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// Nobody has it.
+    Free,
+    /// Somebody listens there, perhaps a hubgate.
+    InUse,
+    /// Not with the rights of whoever runs this check.
+    Denied,
+    /// Not at all.
+    Unusable,
+}
+
+pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening> {
+    let callers = config.server.listen.iter().map(|address| (*address, Purpose::Callers));
+    let admin = config.admin.iter().map(|admin| (admin.listen, Purpose::Admin));
+    let mut seen: Vec<Listening> = Vec::new();
+    for (address, purpose) in callers.chain(admin) {
+        if let Some(other) = seen.iter().find(|other| overlap(other.address, address)) {
+            problems.error(format!(
+                "`{address}` and `{}` cannot both be listened on: one covers the other",
+                other.address
+            ));
+        }
+        let state = state(address, problems);
+        seen.push(Listening { address, purpose, state });
+    }
+    seen
+}
+
+fn state(address: SocketAddr, problems: &mut Problems) -> State {
+    let Err(error) = listener::probe(address) else { return State::Free };
+    if error.kind() == io::ErrorKind::AddrInUse {
+        problems.warn(format!(
+            "`{address}` is in use: right if that is the hubgate to be reloaded or replaced, else \
+             another program has it"
+        ));
+        return State::InUse;
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        problems.warn(format!(
+            "`{address}` cannot be bound by whoever runs this check; ports below 1024 need a \
+             privilege (CAP_NET_BIND_SERVICE)"
+        ));
+        return State::Denied;
+    }
+    problems.error(format!("cannot listen on `{address}`: {error}"));
+    State::Unusable
+}
+
+/// A wildcard covers the port on every address of its family; `[::]` takes IPv4, too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: SocketAddr, narrow: SocketAddr| match wide.ip() {
+        IpAddr::V6(ip) => ip.is_unspecified(),
+        IpAddr::V4(ip) => ip.is_unspecified() && narrow.is_ipv4(),
+    };
+    one.port() != 0 && one.port() == other.port() && (covers(one, other) || covers(other, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_overlaps_with_what_it_covers_and_nothing_else() {
+        let overlap = |one: &str, other: &str| {
+            overlap(one.parse().expect("an address"), other.parse().expect("an address"))
+        };
+        for (one, other) in [
+            ("[::]:1", "127.0.0.1:1"),
+            ("127.0.0.1:1", "[::]:1"),
+            ("[::]:1", "0.0.0.0:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+        ] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("[::]:1", "127.0.0.1:2"),
+            ("[::]:0", "127.0.0.1:0"),
+            ("0.0.0.0:1", "[::1]:1"),
+            ("127.0.0.1:1", "127.0.0.2:1"),
+        ] {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
+    }
+}

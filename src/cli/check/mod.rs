@@ -1,0 +1,153 @@
+//! `hubgate check`: looks at a configuration and at everything that it names, and says all that is
+//! wrong at once.
+//!
+//! Each file here looks at one thing, with the code that `hubgate run` uses, and returns its facts;
+//! what it thinks of them goes into [`Problems`]. [`text`] shows all of it to people. Nothing is
+//! changed, nothing is listened to, no upstream is sent a byte.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::generation::Generation;
+use crate::telemetry::metrics::Metrics;
+
+mod anchors;
+mod listening;
+mod server_chain;
+mod text;
+mod upstreams;
+mod webhooks;
+
+/// Check a configuration and everything that it names.
+///
+/// Looks at the addresses to listen on, the server's certificate, the trust anchors, the upstreams
+/// and the secrets. Exits with 0 if there are no errors, else with 1; warnings do not count. An
+/// address in use and an upstream that does not answer are warnings: a hubgate may be running, an
+/// application may not run yet. Changes nothing and never shows a secret.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The configuration file; `config.toml` in the source tree is its commented reference.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/hubgate/config.toml")]
+    config: PathBuf,
+    /// Print one JSON object in place of text.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hubgate check --config /etc/hubgate/config.toml
+  hubgate check --json | jq '.client_certificate.anchors[] | {label, state, known}'
+
+Secrets given as `credential` are read from $CREDENTIALS_DIRECTORY, which systemd sets for the
+service alone; by hand, set it to a directory that holds files of these names.";
+
+/// All that was found. A part is not there if the configuration is not even readable.
+#[derive(Debug, Serialize)]
+struct Report {
+    config: PathBuf,
+    ok: bool,
+    #[serde(flatten)]
+    problems: Problems,
+    #[serde(flatten)]
+    facts: Option<Facts>,
+}
+
+/// What a configuration comes to.
+#[derive(Debug, Serialize)]
+struct Facts {
+    listen: Vec<listening::Listening>,
+    server: server_chain::ServerChain,
+    client_certificate: Option<anchors::ClientCertificate>,
+    upstreams: Vec<upstreams::Upstream>,
+    webhooks: Vec<webhooks::Webhook>,
+}
+
+/// What is wrong, and what is worth a look.
+#[derive(Debug, Default, Serialize)]
+struct Problems {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Problems {
+    fn error(&mut self, sentence: impl Into<String>) {
+        self.errors.push(sentence.into());
+    }
+
+    fn warn(&mut self, sentence: impl Into<String>) {
+        self.warnings.push(sentence.into());
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let report = inspect(&arguments.config)?;
+    let (to_stdout, to_stderr) = if arguments.json {
+        let mut json = serde_json::to_string_pretty(&report).context("cannot write the report")?;
+        json.push('\n');
+        (json, String::new())
+    } else {
+        text::show(&report)
+    };
+    // Not `print!`, which panics when the other end of a pipe has seen enough.
+    let told = std::io::stdout().write_all(to_stdout.as_bytes());
+    let told = told.and_then(|()| std::io::stderr().write_all(to_stderr.as_bytes()));
+    told.context("cannot write the report")?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn inspect(path: &Path) -> anyhow::Result<Report> {
+    let mut problems = Problems::default();
+    let facts = match Config::load(path) {
+        Ok(config) => Some(inspect_config(&config, &mut problems)?),
+        Err(errors) => {
+            problems.errors.extend(errors.iter().map(|error| with_causes(error)));
+            None
+        }
+    };
+    Ok(Report { config: path.to_owned(), ok: problems.errors.is_empty(), problems, facts })
+}
+
+fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Facts> {
+    // What `hubgate run` would refuse to start with, in its own words.
+    if let Err(refused) = Generation::build(1, config.clone(), &Metrics::new()) {
+        problems.errors.extend(refused.0.iter().map(|error| with_causes(error)));
+    }
+    let now = SystemTime::now();
+    let facts = Facts {
+        listen: listening::inspect(config, problems),
+        server: server_chain::inspect(config, now, problems),
+        client_certificate: anchors::inspect(config, now, problems),
+        upstreams: upstreams::inspect(config, problems)?,
+        webhooks: webhooks::inspect(config),
+    };
+    problems.warnings.extend(config.warnings().iter().map(ToString::to_string));
+    Ok(facts)
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence += &format!(": {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Whole days from `now` to `then`; negative once it is past.
+fn days_until(then: SystemTime, now: SystemTime) -> i64 {
+    const DAY_SECONDS: u64 = 24 * 60 * 60;
+    let days = |seconds: u64| i64::try_from(seconds / DAY_SECONDS).unwrap_or(i64::MAX);
+    match then.duration_since(now) {
+        Ok(ahead) => days(ahead.as_secs()),
+        Err(behind) => -days(behind.duration().as_secs()),
+    }
+}

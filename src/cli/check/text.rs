@@ -1,0 +1,266 @@
+//! The report for people: a section for each thing, keys in a column, problems at the end.
+
+use std::fmt::Write as _;
+
+use super::anchors::ClientCertificate;
+use super::listening::{Listening, Purpose, State};
+use super::server_chain::ServerChain;
+use super::upstreams::Upstream;
+use super::webhooks::{Secret, Source, Webhook, mode};
+use super::{Facts, Report};
+
+/// What goes to standard output, and what to standard error: the errors.
+pub(super) fn show(report: &Report) -> (String, String) {
+    let mut page = Page { text: String::new(), paint: Paint::for_terminal(&std::io::stdout()) };
+    page.line(&format!("configuration {}", report.config.display()));
+    if let Some(facts) = &report.facts {
+        facts_of(&mut page, facts);
+    }
+    let warnings = &report.problems.warnings;
+    if !warnings.is_empty() {
+        page.line("");
+    }
+    for warning in warnings {
+        let word = page.paint.warning("warning:");
+        page.line(&format!("{word} {warning}"));
+    }
+    let (errors, ending) = (&report.problems.errors, count(warnings.len(), "warning"));
+    if errors.is_empty() {
+        let word = page.paint.good("ok:");
+        page.line(&format!("\n{word} no errors, {ending}"));
+    }
+    (page.text, errors_of(errors, &ending))
+}
+
+fn errors_of(errors: &[String], ending: &str) -> String {
+    let mut page = Page { text: String::new(), paint: Paint::for_terminal(&std::io::stderr()) };
+    for error in errors {
+        let word = page.paint.error("error:");
+        page.line(&format!("{word} {error}"));
+    }
+    if !errors.is_empty() {
+        let word = page.paint.error("refused:");
+        page.line(&format!("\n{word} {}, {ending}", count(errors.len(), "error")));
+    }
+    page.text
+}
+
+fn facts_of(page: &mut Page, facts: &Facts) {
+    listen(page, &facts.listen);
+    server(page, &facts.server);
+    match &facts.client_certificate {
+        Some(section) => client_certificate(page, section),
+        None => {
+            page.section("client certificate");
+            page.row("demanded", "by no webhook");
+        }
+    }
+    upstreams(page, &facts.upstreams);
+    for webhook in &facts.webhooks {
+        route(page, webhook);
+    }
+}
+
+fn listen(page: &mut Page, addresses: &[Listening]) {
+    page.section("listen");
+    let row = |Listening { address, purpose, state }: &Listening| {
+        let purpose = match purpose {
+            Purpose::Callers => "for callers",
+            Purpose::Admin => "for the operator",
+        };
+        let state = match state {
+            State::Free if address.port() == 0 => "any free port",
+            State::Free => "free",
+            State::InUse => "in use",
+            State::Denied => "not with these rights",
+            State::Unusable => "not usable",
+        };
+        (address.to_string(), format!("{purpose}, {state}"))
+    };
+    page.rows(&addresses.iter().map(row).collect::<Vec<_>>());
+}
+
+fn server(page: &mut Page, server: &ServerChain) {
+    page.section("server certificate");
+    page.row("file", &server.certificate.display().to_string());
+    let matches = match server.key_matches {
+        Some(true) => "belongs to the certificate",
+        Some(false) => "does not belong to the certificate",
+        None => "not compared with the certificate",
+    };
+    let mode = mode(&server.private_key).map_or_else(String::new, |mode| format!(", mode {mode}"));
+    page.row("key", &format!("{}, {matches}{mode}", server.private_key.display()));
+    for (index, certificate) in server.chain.iter().enumerate() {
+        page.heading(&format!("certificate {}", index + 1));
+        page.row("subject", &certificate.subject);
+        page.row("issuer", &certificate.issuer);
+        if !certificate.names.is_empty() {
+            page.row("names", &certificate.names.join(", "));
+        }
+        page.row("expires", &expiry(&certificate.not_after, certificate.days_left));
+        page.row("sha256", &certificate.sha256);
+    }
+}
+
+fn client_certificate(page: &mut Page, section: &ClientCertificate) {
+    page.section("client certificate");
+    let demanded = match section.is_mandatory {
+        true => "by every webhook, so in every handshake",
+        false => "by some requests; a handshake may go without",
+    };
+    page.row("demanded", demanded);
+    page.row("common names", &section.common_names.join(", "));
+    page.row("verify depth", &section.verify_depth.to_string());
+    for anchor in &section.anchors {
+        page.heading(&format!("anchor {}", anchor.label));
+        page.row("file", &anchor.path.display().to_string());
+        page.row("subject", &anchor.subject);
+        page.row("expires", &expiry(&anchor.not_after, anchor.days_left));
+        page.row("sha256", &anchor.sha256);
+        page.row("known", &anchor.identity());
+    }
+}
+
+fn upstreams(page: &mut Page, upstreams: &[Upstream]) {
+    page.section("upstreams");
+    let row = |upstream: &Upstream| {
+        let state = match upstream.is_reachable {
+            true => "accepts connections",
+            false => "does not accept connections",
+        };
+        (upstream.name.clone(), format!("{}, {state}", upstream.url))
+    };
+    page.rows(&upstreams.iter().map(row).collect::<Vec<_>>());
+}
+
+fn route(page: &mut Page, webhook: &Webhook) {
+    page.section(&format!("webhook {}", webhook.name));
+    page.row("path", &webhook.path);
+    page.row("host", webhook.host.as_deref().unwrap_or("any"));
+    page.row("upstream", &webhook.upstream);
+    for secret in &webhook.app_secrets {
+        page.row("app secret", &source(secret));
+    }
+    for token in &webhook.verify_tokens {
+        page.row("verify token", &source(token));
+    }
+    let with = |demand: &str| match demand {
+        "required" => "client certificate and ",
+        _ => "",
+    };
+    page.row("events need", &format!("{}signature", with(webhook.client_certificate)));
+    let verification = match webhook.verification {
+        "off" => "refused".to_owned(),
+        who => {
+            let by = if who == "answer" { "hubgate" } else { "the application" };
+            let with = with(webhook.verification_client_certificate);
+            format!("answered by {by}; needs {with}token")
+        }
+    };
+    page.row("verification", &verification);
+}
+
+fn source(secret: &Secret) -> String {
+    let mode = |mode: &Option<String>| {
+        mode.as_ref().map_or_else(String::new, |mode| format!(", mode {mode}"))
+    };
+    let label = &secret.label;
+    match &secret.source {
+        Source::File { path, mode: bits } => {
+            format!("{label}: file {}{}", path.display(), mode(bits))
+        }
+        Source::Credential { name, mode: bits } => {
+            format!("{label}: credential {name}{}", mode(bits))
+        }
+        Source::Environment { name } => format!("{label}: variable {name}"),
+        Source::Made => label.clone(),
+    }
+}
+
+fn expiry(not_after: &str, days_left: i64) -> String {
+    match days_left {
+        0 => format!("{not_after}, today"),
+        days if days > 0 => format!("{not_after}, in {}", count(days.unsigned_abs(), "day")),
+        days => format!("{not_after}, {} ago", count(days.unsigned_abs(), "day")),
+    }
+}
+
+fn count<N: TryInto<u64>>(number: N, noun: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// Lines, with keys in a column.
+struct Page {
+    text: String,
+    paint: Paint,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        let _infallible = writeln!(self.text, "{line}");
+    }
+
+    fn section(&mut self, title: &str) {
+        let title = self.paint.title(title);
+        self.line(&format!("\n{title}"));
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.line(&format!("  {title}"));
+    }
+
+    fn row(&mut self, key: &str, value: &str) {
+        self.line(&format!("    {key:<KEY_WIDTH$}  {value}"));
+    }
+
+    /// Rows whose keys are somebody's names, however long.
+    fn rows(&mut self, rows: &[(String, String)]) {
+        let longest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+        let width = longest.max(KEY_WIDTH);
+        for (key, value) in rows {
+            self.line(&format!("    {key:<width$}  {value}"));
+        }
+    }
+}
+
+/// The longest key that is not somebody's name or address.
+const KEY_WIDTH: usize = 14;
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+struct Paint {
+    is_on: bool,
+}
+
+impl Paint {
+    /// <https://no-color.org>: set and not empty means none.
+    fn for_terminal(stream: &impl std::io::IsTerminal) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { is_on: stream.is_terminal() && !no_color }
+    }
+
+    fn title(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn warning(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn error(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// ECMA-48 "select graphic rendition".
+    fn with(self, code: &str, text: &str) -> String {
+        if self.is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}

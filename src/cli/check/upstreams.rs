@@ -1,0 +1,79 @@
+//! Where proven requests go, and whether anybody accepts connections there.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Problems;
+use crate::config::{self, Config, UpstreamAddress};
+use crate::worker;
+
+/// One upstream.
+#[derive(Debug, Serialize)]
+pub(super) struct Upstream {
+    pub(super) name: String,
+    pub(super) url: String,
+    /// Whether a connection was accepted within the upstream's connect timeout.
+    #[serde(rename = "reachable")]
+    pub(super) is_reachable: bool,
+    /// Why not.
+    pub(super) problem: Option<String>,
+}
+
+/// Connects to all of them at once, so that many dead ones take no longer than one.
+pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Result<Vec<Upstream>> {
+    let runtime = worker::runtime().context("cannot start the runtime for connections")?;
+    let outcomes = runtime.block_on(async {
+        let connect = |upstream: &config::Upstream| {
+            tokio::spawn(connect(upstream.address.clone(), upstream.connect_timeout))
+        };
+        let attempts: Vec<_> = config.upstreams.iter().map(connect).collect();
+        let mut outcomes = Vec::with_capacity(attempts.len());
+        for attempt in attempts {
+            outcomes.push(attempt.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked))));
+        }
+        outcomes
+    });
+    // A name server that does not answer must not keep the report back.
+    runtime.shutdown_background();
+    let upstreams = config.upstreams.iter().zip(outcomes).map(|(upstream, outcome)| {
+        let problem = outcome.err().map(|error| error.to_string());
+        if let Some(problem) = &problem {
+            problems.warn(format!(
+                "upstream `{}` cannot be connected to: {problem}; until it can, events get 502",
+                upstream.name
+            ));
+        }
+        let (name, url) = (upstream.name.clone(), url(&upstream.address));
+        Upstream { name, url, is_reachable: problem.is_none(), problem }
+    });
+    Ok(upstreams.collect())
+}
+
+async fn connect(address: UpstreamAddress, limit: Duration) -> io::Result<()> {
+    let connected = async {
+        match address {
+            UpstreamAddress::Http { host, port } | UpstreamAddress::Https { host, port, .. } => {
+                TcpStream::connect((host, port)).await.map(drop)
+            }
+            UpstreamAddress::Unix { path } => UnixStream::connect(path).await.map(drop),
+        }
+    };
+    let late = |_elapsed| io::Error::new(io::ErrorKind::TimedOut, "connect_timeout_ms is over");
+    tokio::time::timeout(limit, connected).await.map_err(late)?
+}
+
+fn url(address: &UpstreamAddress) -> String {
+    let authority = |host: &str, port: &u16| match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    match address {
+        UpstreamAddress::Http { host, port } => format!("http://{}", authority(host, port)),
+        UpstreamAddress::Https { host, port, .. } => format!("https://{}", authority(host, port)),
+        UpstreamAddress::Unix { path } => format!("unix:{}", path.display()),
+    }
+}

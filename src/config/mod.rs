@@ -1,12 +1,12 @@
 //! The configuration, checked: every value here is usable as it stands.
 //!
 //! In: the path of a TOML file. Out: a [`Config`], or every fault of the file at once.
-//! [`document`] knows TOML and lines, [`file`] is the form as written, and each section has a file
-//! with its form as meant; rules that join two keys live in the conversion (`check`), once, and
-//! nothing validates later. A fault is recorded in [`findings`] and the check goes on, so that the
-//! operator sees all of them at once. Secrets are read here, because an empty or
-//! unreadable one is a fault of the configuration; certificates are only known to be readable
-//! (what they hold is for [`crate::tls::material`]).
+//! [`document`] knows TOML and lines, [`mod@file`] is the form as written, and each section has a
+//! file with its form as meant; rules that join two keys live in the conversion (`check`), once,
+//! and nothing validates later. A fault is recorded in [`findings`] and the check goes on, so that
+//! the operator sees all of them at once. Secrets are read here, because an empty or unreadable one
+//! is a fault of the configuration; certificates are only known to be readable (what they hold is
+//! for [`crate::tls::material`]).
 
 use std::collections::BTreeSet;
 use std::fs;

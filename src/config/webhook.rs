@@ -19,7 +19,7 @@ pub struct Webhook {
     pub path: String,
     /// Only requests for this host (lower case, no port), or any.
     pub host: Option<String>,
-    /// Index into [`Config::upstreams`].
+    /// Index into [`super::Config::upstreams`].
     pub upstream: usize,
     /// Secrets, any of which may have signed; at least one, labels unique.
     pub app_secrets: Vec<Secret>,

@@ -1,24 +1,130 @@
 //! hubgate: a reverse proxy that lets in only what Meta really sent.
-// The map is written when the rooms stand; see the bottom of this change.
+//!
+//! It stands in front of an application that Meta's webhooks call. It ends TLS, proves the client
+//! certificate (chain and exact name), answers verification requests, proves each event's
+//! signature, and hands what is proven to the application. `README.md` is for whoever runs it; this
+//! page is the map for whoever works on it.
+//!
+//! # The road
+//!
+//! ```text
+//! socket -> TLS handshake: chain, name -> HTTP -> route
+//!    GET   verification request  -> token -> challenge                         -> answer
+//!    POST  event notification    -> body under limits -> signature -> upstream -> answer
+//!    any   a site's request      -> streamed to the upstream and back          -> answer
+//! ```
+//!
+//! Data flows down the road, imports point up it. A station takes a value and returns a value or a
+//! refusal; it does not log, and what it counts is handed to it. Two conductors ([`connection`] and
+//! [`exchange`]) call the stations in order and record what happened, once.
+//!
+//! # The rooms, in reading order
+//!
+//! | room | job |
+//! | --- | --- |
+//! | `main.rs`, [`cli`] | arguments in, exit code out; one file a command; the only place that prints |
+//! | [`app`] | start-up and shutdown order; knows every room |
+//! | **vocabulary** | |
+//! | [`refusal`] | the closed lists of what strangers are refused for: label, status, loudness, hint |
+//! | [`lifecycle`] | starting, serving, draining, and swaps of the generation; one owner, many watchers |
+//! | [`config`] | the file as written, then as checked; secrets; every fault with its line |
+//! | **the road** | |
+//! | [`listener`] | sockets, and accepting from them under permits |
+//! | [`tls`] | PEM files, what callers are shown, and the proof of who calls |
+//! | [`mod@http`] | one connection served under its limits in bytes and time; our own answers |
+//! | [`path`], [`route`] | one way to write a path; host and path to a webhook or a site |
+//! | [`webhook`] | the proofs of the two things that Meta sends: token and signature |
+//! | [`upstream`] | headers to the application, pooled connections to it, deadlines |
+//! | **conductors** | |
+//! | [`connection`] | one connection: handshake, then HTTP |
+//! | [`exchange`] | one request: route, then `webhook.rs` (proofs, upstream) or `site.rs` (passed through, `tunnel.rs` once upgraded) |
+//! | **beside the road** | |
+//! | [`worker`] | one core's thread, sockets and pools; what all workers share |
+//! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
+//! | [`reload`] | another generation in force, or the old one kept |
+//! | [`telemetry`] | log lines, metrics, the record of each request |
+//! | [`admin`] | the operator's window on a loopback address |
+//! | [`signals`] | stop and reload |
+//! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
+//!
+//! # Invariants
+//!
+//! 1. A webhook's upstream gets a body only out of a `VerifiedBody`, which only
+//!    `webhook::signature` makes, or, where the operator wrote `signature = "report"`, out of a
+//!    `ReportedBody`, which takes a proven client; a verification request goes there without a body.
+//!    A site never carries a path that an application could read as a webhook's.
+//! 2. A check fails closed: without a secret, a token or an anchor, or with an unreadable file, the
+//!    configuration is refused. Nothing means "accept all".
+//! 3. A client's subject has exactly one common name, and it equals a configured one byte for byte.
+//! 4. Whoever calls is proven by this process under the current trust, also on a resumed session:
+//!    a new generation has new ticket keys, and the chain out of a ticket is proven again.
+//! 5. Everything has a limit, each with a default and its reason in `config.toml`; what goes beyond
+//!    is refused with a label of its own, or waits where the limit says so.
+//! 6. A proven event whose delivery has begun is finished, also if the caller hangs up.
+//! 7. The bytes that were signed are the bytes that the application gets. Nothing is parsed to be
+//!    verified.
+//! 8. Every header that the application may trust is set here and removed from what came in.
+//! 9. A configuration or certificate that cannot be used leaves the old generation in force, and
+//!    says so in log and metrics.
+//! 10. No globals but the log's subscriber, which the command line sets; secrets are in no log,
+//!     error, metric or `Debug`.
+//! 11. What strangers can cause at will is never louder than INFO.
+//!
+//! # Threads
+//!
+//! A worker is a thread with a runtime of its own, its own listening socket on each address
+//! (`SO_REUSEPORT`), its own connections and its own pool to each upstream, so that nothing on the
+//! road crosses cores. Workers share the current generation (one atomic load), counters, permits
+//! and the budget for bodies. Admin and signals have runtimes beside them.
+//!
+//! # Where do I find ..
+//!
+//! | what | where |
+//! | --- | --- |
+//! | a key of the configuration | `config.toml` for people, `config/file.rs` as written, its section's file as checked |
+//! | the status, label and hint of a refusal | [`refusal`] |
+//! | the rule for names | `tls/subject.rs` |
+//! | what is checked of a chain beyond webpki | [`tls::client_auth`] |
+//! | the CAs that `check` recognises | [`tls::known_anchors`] |
+//! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
+//! | the comparison of signatures | `webhook/signature.rs` |
+//! | which headers pass, and which are set | `upstream/headers.rs` |
+//! | what is tried again, and what is not | `upstream/client.rs` |
+//! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
+//! | a metric's name | `telemetry/metrics.rs` |
+//! | a field of the access record | `telemetry/access.rs` |
+//! | what a reload changes, and what needs a restart | [`reload`] |
+//! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
+//! | a certificate that is wrong on purpose | [`rehearsal::pki`] |
+//! | how the proxy behaves | `tests/proxy/`, over real sockets |
+//! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |
 
-pub mod admin;
 pub mod app;
 pub mod cli;
+
+// Vocabulary.
 pub mod config;
-mod connection;
-mod exchange;
-pub mod generation;
-mod http;
 pub mod lifecycle;
+pub mod refusal;
+
+// The road.
+mod http;
 mod listener;
 mod path;
-pub mod refusal;
-pub mod rehearsal;
-pub mod reload;
 mod route;
-mod signals;
-pub mod telemetry;
 pub mod tls;
 mod upstream;
 mod webhook;
+
+// Conductors.
+mod connection;
+mod exchange;
+
+// Beside the road.
+pub mod admin;
+pub mod generation;
+pub mod rehearsal;
+pub mod reload;
+mod signals;
+pub mod telemetry;
 mod worker;

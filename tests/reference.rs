@@ -6,11 +6,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use hubgate::app;
 use hubgate::config::{Config, ConfigErrors, known_keys};
+use hubgate::refusal::{Hangup, Refusal};
+use hubgate::rehearsal::props::Props;
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 
 const REFERENCE: &str = include_str!("../config.toml");
+const README: &str = include_str!("../README.md");
 
 #[test]
 fn every_default_in_config_toml_is_the_default_of_the_code() {
@@ -64,6 +68,99 @@ fn config_toml_has_every_key_that_the_code_knows_and_no_other() {
     let known: BTreeSet<_> = known_keys().into_iter().filter(|key| !is_of_a_token(key)).collect();
     written.retain(|key| !is_of_a_token(key));
     assert_eq!(written, known);
+}
+
+#[test]
+fn the_readme_says_of_every_refusal_what_to_do() {
+    assert_in_readme(&table(
+        ["label", "what to do"],
+        Hangup::ALL.map(|hangup| [code(hangup.label()), hangup.hint().to_owned()]),
+    ));
+    assert_in_readme(&table(
+        ["label", "status", "what to do"],
+        Refusal::ALL.map(|refusal| {
+            let status = refusal.status().as_u16().to_string();
+            [code(refusal.label()), status, refusal.hint().to_owned()]
+        }),
+    ));
+}
+
+#[test]
+fn the_readme_has_every_metric_that_the_program_has() {
+    let rendered = rendered_metrics();
+    let mut rows = Vec::new();
+    for line in rendered.lines() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = format!("# TYPE {name} ");
+        let kind = rendered.lines().find_map(|line| line.strip_prefix(&kind)).expect("has a type");
+        let (shown, sample) = match kind {
+            "counter" => (format!("{name}_total"), format!("{name}_total")),
+            "histogram" => (name.to_owned(), format!("{name}_sum")),
+            _ => (name.to_owned(), name.to_owned()),
+        };
+        let help = help.trim_end_matches('.').to_owned();
+        rows.push([code(&shown), kind.to_owned(), labels_of(&rendered, &sample), help]);
+    }
+    assert!(rows.len() > 15, "{rendered}");
+    assert_in_readme(&table(["metric", "type", "labels", "what it says"], rows));
+}
+
+/// The labels of a metric's first sample; a histogram's sum has none for the buckets.
+fn labels_of(rendered: &str, sample: &str) -> String {
+    let rest = rendered.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix('{'));
+    let labels = rest.and_then(|rest| rest.rsplit_once('}')).map_or("", |(labels, _)| labels);
+    let names = labels.split(',').filter_map(|label| label.split_once('='));
+    names.map(|(name, _)| code(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The metrics of a proxy that was started and reloaded, so that no family is without a series.
+fn rendered_metrics() -> String {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let name = "localhost".try_into().expect("a name");
+    Props::new(&[name]).write(directory.path(), false).expect("can be written");
+    let path = directory.path().join("config.toml");
+    let text = r#"
+        server = { listen = ["127.0.0.1:0"], certificate = "server.pem", private_key = "server.key" }
+        client_certificate = { trust_anchors = ["meta-ca.pem"] }
+        upstream = [{ name = "app", url = "http://127.0.0.1:9" }]
+        admin = { enabled = false }
+        [[webhook]]
+        path = "/webhooks"
+        upstream = "app"
+        app_secrets = { file = "app-secret" }
+        verify_token = { file = "verify-token" }
+        "#;
+    fs::write(&path, text).expect("can be written");
+    let proxy = app::start(Config::load(&path).expect("loads")).expect("starts");
+    proxy.reload_from(&path).expect("loads again");
+    let rendered = proxy.metrics();
+    proxy.stop();
+    rendered
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+/// A table as Markdown has it.
+fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let line = |cells: &[String]| {
+        // An empty cell has one blank, not two.
+        let cells = cells
+            .iter()
+            .map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") });
+        format!("|{}|\n", cells.collect::<Vec<_>>().join("|"))
+    };
+    let rows = rows.into_iter().map(|row| line(&row)).collect::<String>();
+    line(&head.map(str::to_owned)) + &line(&head.map(|_| "---".to_owned())) + &rows
+}
+
+/// The table to be put there is in the message.
+fn assert_in_readme(table: &str) {
+    assert!(README.contains(table), "README.md should have:\n\n{table}");
 }
 
 fn is_of_a_token(key: &str) -> bool {

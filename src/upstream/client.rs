@@ -417,13 +417,21 @@ fn refusal(error: &hyper::Error) -> Refusal {
         Some(StreamError::Broken(_)) => return Refusal::BodyBroken,
         None => {}
     }
-    if error.is_parse() || error.is_parse_too_large() {
+    if error.is_parse() || error.is_parse_too_large() || is_bad_chunk(error) {
         Refusal::UpstreamMalformed
     } else if error.is_timeout() {
         Refusal::UpstreamTimeout
     } else {
         Refusal::UpstreamBroken
     }
+}
+
+/// hyper reports chunks that are none as an I/O error.
+fn is_bad_chunk(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    source.is_some_and(|source: &std::io::Error| {
+        matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData)
+    })
 }
 
 #[cfg(test)]

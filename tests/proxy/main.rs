@@ -9,9 +9,12 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+mod backends;
 mod bodies;
+mod caller_gone;
 mod client_chains;
 mod client_names;
+mod drain;
 mod harness;
 mod identity_headers;
 mod mixed_demands;

@@ -6,6 +6,8 @@ pub mod application;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod raw;
 #[allow(dead_code, reason = "not every topic needs all of it")]
+pub mod backend;
+#[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod world;
 
 pub use self::world::{Plan, World};

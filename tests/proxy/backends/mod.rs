@@ -1,0 +1,7 @@
+//! What becomes of an event when the application behind us is not well, or not nearby.
+
+mod answers;
+mod failing;
+mod limits;
+mod pool;
+mod ways;

@@ -139,12 +139,15 @@ impl Pool {
         let turn = self.next_turn();
         let mut last = Refusal::UpstreamUnreachable;
         let order = balance::order(&self.target.servers, turn);
-        for index in order.into_iter().cycle().skip(attempt).take(self.attempts()) {
+        let indexes = order.into_iter().cycle().skip(attempt).take(self.attempts());
+        for (tries_before, index) in indexes.enumerate() {
+            if tries_before > 0 {
+                self.target.metrics.retries.inc();
+            }
             match self.begin_on(index, request).await {
                 Ok(begun) => return Ok(begun),
                 Err(Failed::Sent(refusal)) => return Err(refusal),
                 Err(Failed::Untouched(back, refusal)) => {
-                    self.target.metrics.retries.inc();
                     request = *back;
                     last = refusal;
                 }

@@ -11,7 +11,7 @@ use super::Problems;
 use crate::config::{self, Config, UpstreamAddress};
 use crate::worker;
 
-/// One upstream.
+/// One server of an upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct Upstream {
     pub(super) name: String,
@@ -27,10 +27,10 @@ pub(super) struct Upstream {
 pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Result<Vec<Upstream>> {
     let runtime = worker::runtime().context("cannot start the runtime for connections")?;
     let outcomes = runtime.block_on(async {
-        let connect = |upstream: &config::Upstream| {
-            tokio::spawn(connect(upstream.address.clone(), upstream.connect_timeout))
+        let connect = |(upstream, server): (&config::Upstream, &UpstreamAddress)| {
+            tokio::spawn(connect(server.clone(), upstream.connect_timeout))
         };
-        let attempts: Vec<_> = config.upstreams.iter().map(connect).collect();
+        let attempts: Vec<_> = servers(config).map(connect).collect();
         let mut outcomes = Vec::with_capacity(attempts.len());
         for attempt in attempts {
             outcomes.push(attempt.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked))));
@@ -39,18 +39,24 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Resul
     });
     // A name server that does not answer must not keep the report back.
     runtime.shutdown_background();
-    let upstreams = config.upstreams.iter().zip(outcomes).map(|(upstream, outcome)| {
+    let upstreams = servers(config).zip(outcomes).map(|((upstream, server), outcome)| {
         let problem = outcome.err().map(|error| error.to_string());
         if let Some(problem) = &problem {
             problems.warn(format!(
-                "upstream `{}` cannot be connected to: {problem}; until it can, events get 502",
-                upstream.name
+                "upstream `{}` cannot be connected to: {problem} ({}); until it can, events get \
+                 502, unless another server takes them",
+                upstream.name,
+                url(server)
             ));
         }
-        let (name, url) = (upstream.name.clone(), url(&upstream.address));
+        let (name, url) = (upstream.name.clone(), url(server));
         Upstream { name, url, is_reachable: problem.is_none(), problem }
     });
     Ok(upstreams.collect())
+}
+
+fn servers(config: &Config) -> impl Iterator<Item = (&config::Upstream, &UpstreamAddress)> {
+    config.upstreams.iter().flat_map(|upstream| upstream.servers.iter().map(move |s| (upstream, s)))
 }
 
 async fn connect(address: UpstreamAddress, limit: Duration) -> io::Result<()> {

@@ -4,9 +4,9 @@
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod application;
 #[allow(dead_code, reason = "not every topic needs all of it")]
-pub mod raw;
-#[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod backend;
+#[allow(dead_code, reason = "not every topic needs all of it")]
+pub mod raw;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod world;
 

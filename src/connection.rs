@@ -121,7 +121,11 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     });
     let io = CallerIo::new(tls, Arc::clone(&pace));
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
-    serve(io, is_h2, pace, &limits, answer, caller.must_go(worker)).await;
+    let draining = caller.must_go(Rc::clone(&worker));
+    if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
+        worker.local().generation.routes.unmatched.refused(refusal);
+        log::no_request(peer, refusal);
+    }
 }
 
 async fn handshake(

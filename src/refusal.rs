@@ -55,6 +55,11 @@ pub enum Hangup {
 /// Why a request was refused, with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
+    /// The bytes are no HTTP request.
+    RequestMalformed,
+    /// The head of a request did not arrive in time; the connection is dropped without the answer,
+    /// for nobody reads one before the request is out.
+    HeaderTimeout,
     /// No route has this host and path.
     NoRoute,
     /// The route does not take this method.
@@ -201,7 +206,9 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
+        Self::RequestMalformed,
+        Self::HeaderTimeout,
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::VerificationOff,
@@ -233,7 +240,8 @@ impl Refusal {
         match self {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed | Self::VerificationOff => StatusCode::METHOD_NOT_ALLOWED,
-            Self::HostInvalid
+            Self::RequestMalformed
+            | Self::HostInvalid
             | Self::PathInvalid
             | Self::UpgradeNotAllowed
             | Self::VerificationMalformed
@@ -247,7 +255,7 @@ impl Refusal {
             | Self::SignatureMalformed
             | Self::SignatureMismatch => StatusCode::FORBIDDEN,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests | Self::BodyMemoryExhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamUnreachable | Self::UpstreamBroken | Self::UpstreamMalformed => {
                 StatusCode::BAD_GATEWAY
@@ -264,6 +272,8 @@ impl Refusal {
     /// Metric label and log field; stable.
     pub fn label(self) -> &'static str {
         match self {
+            Self::RequestMalformed => "request_malformed",
+            Self::HeaderTimeout => "header_timeout",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::VerificationOff => "verification_off",
@@ -294,7 +304,9 @@ impl Refusal {
     /// Strangers' doing is INFO at most; a fault of ours or of the backend is WARN.
     pub fn loudness(self) -> Loudness {
         match self {
-            Self::NoRoute
+            Self::RequestMalformed
+            | Self::HeaderTimeout
+            | Self::NoRoute
             | Self::MethodNotAllowed
             | Self::VerificationOff
             | Self::UpgradeNotAllowed
@@ -324,6 +336,8 @@ impl Refusal {
     /// What the operator does about it.
     pub fn hint(self) -> &'static str {
         match self {
+            Self::RequestMalformed => "a caller that does not speak HTTP, or bends it; not Meta",
+            Self::HeaderTimeout => "a request's headers came too slowly: not Meta",
             Self::NoRoute => {
                 "no [[webhook]] has this host and path; compare with the callback URL in the dashboard"
             }

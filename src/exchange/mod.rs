@@ -90,6 +90,10 @@ async fn conduct(
     connected.pace.set_body_unread(!request.body().is_end_stream());
     let routes = &local.generation.routes;
     record.metrics = Some(Arc::clone(&routes.unmatched));
+    // hyper counts them over HTTP/1 alone.
+    if request.headers().len() > local.generation.config.limits.header_max_count.get() {
+        return Err(Refusal::HeadersTooLarge);
+    }
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }

@@ -19,9 +19,13 @@ use super::caller_io::CallerIo;
 use super::pace::{Pace, Phase};
 use super::respond::Answer;
 use crate::config::Limits;
+use crate::refusal::Refusal;
 
 /// Serves one connection; `answer` is called for each request, `draining` ends when no further
 /// request should be taken.
+///
+/// Returns why the connection ended, if that was before the head of a request was whole and right:
+/// then hyper has answered as far as it can be answered, and `answer` was not called.
 pub(crate) async fn serve<F, A, D>(
     io: CallerIo,
     is_h2: bool,
@@ -29,7 +33,8 @@ pub(crate) async fn serve<F, A, D>(
     limits: &Limits,
     answer: F,
     draining: D,
-) where
+) -> Option<Refusal>
+where
     F: Fn(Request<Incoming>) -> A,
     A: Future<Output = Answer> + 'static,
     D: Future<Output = ()>,
@@ -42,11 +47,11 @@ pub(crate) async fn serve<F, A, D>(
     let io = TokioIo::new(io);
     if is_h2 {
         let connection = h2_builder(limits).serve_connection(io, service);
-        drive(pin!(connection), http2::Connection::graceful_shutdown, &pace, draining).await;
+        drive(pin!(connection), http2::Connection::graceful_shutdown, &pace, draining).await
     } else {
         let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        drive(pin!(connection), end, &pace, draining).await;
+        drive(pin!(connection), end, &pace, draining).await
     }
 }
 
@@ -78,12 +83,12 @@ const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
 /// too long; drops it when a phase outlasts its limit otherwise.
-async fn drive<C: Future>(
+async fn drive<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     end_gracefully: impl Fn(Pin<&mut C>),
     pace: &Pace,
     draining: impl Future<Output = ()>,
-) {
+) -> Option<Refusal> {
     let mut draining = pin!(draining);
     let mut is_ending = false;
     let mut armed = Instant::now() + FAR;
@@ -93,9 +98,8 @@ async fn drive<C: Future>(
             is_ending = true;
             end_gracefully(connection.as_mut());
         }
-        // An error here is the caller's, and hyper has answered it as far as it can be answered.
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended.err().and_then(|error| refusal(&error)));
         }
         if !is_ending && pace.is_exhausted() {
             is_ending = true;
@@ -117,19 +121,30 @@ async fn drive<C: Future>(
                 timer.as_mut().reset(armed);
                 continue;
             }
-            if is_ending || pace.phase() != Phase::Waiting {
-                return Poll::Ready(());
+            match pace.phase() {
+                Phase::Heading => return Poll::Ready(Some(Refusal::HeaderTimeout)),
+                Phase::Waiting if !is_ending => {}
+                Phase::Waiting | Phase::Busy | Phase::Lingering => return Poll::Ready(None),
             }
             // Idle for too long: say goodbye properly, and give that a moment.
             is_ending = true;
             end_gracefully(connection.as_mut());
             pace.linger();
             if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
         }
     })
-    .await;
+    .await
+}
+
+/// What was wrong with the head of a request; `None` for a caller that went away.
+fn refusal(error: &hyper::Error) -> Option<Refusal> {
+    if error.is_parse_too_large() {
+        Some(Refusal::HeadersTooLarge)
+    } else {
+        error.is_parse().then_some(Refusal::RequestMalformed)
+    }
 }
 
 /// Later than any deadline, near enough for the timer wheel.

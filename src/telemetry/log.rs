@@ -6,7 +6,7 @@ use tracing::{debug, info};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::refusal::Loudness;
+use crate::refusal::{Loudness, Refusal};
 use crate::tls::client_auth::Disbelief;
 
 /// Sends this process's log to standard error, in the configured form.
@@ -57,4 +57,15 @@ pub(crate) fn hangup(peer: std::net::SocketAddr, disbelief: &Disbelief) {
         Loudness::Noise => line!(debug),
         Loudness::Notice | Loudness::Fault => line!(info),
     }
+}
+
+/// Logs why a caller's bytes became no request; there is no access record of what never was one.
+pub(crate) fn no_request(peer: std::net::SocketAddr, refusal: Refusal) {
+    info!(
+        target: "access",
+        client = %peer,
+        refusal = refusal.label(),
+        hint = refusal.hint(),
+        "connection ended without a request"
+    );
 }

@@ -1,0 +1,70 @@
+//! No free descriptors: accepting pauses, and goes on when there are some again.
+
+use std::process::Command;
+
+use hubgate::rehearsal::sender::Sender;
+use tokio::net::TcpStream;
+
+use crate::backend::{Backend, PATIENCE};
+use crate::harness::{Admin, Place, Process, Settings, event};
+
+#[tokio::test]
+async fn accept_errors_back_off_and_recover() {
+    let backend = Backend::good_at("127.0.0.1:0".parse().unwrap()).await;
+    let place = Place::new();
+    place.configure(&Settings {
+        // Callers that say nothing hold their descriptors for as long as the test likes.
+        limits: "handshake_timeout_ms = 3600000".into(),
+        upstream_url: backend.url(),
+        ..Settings::default()
+    });
+    let process = Process::start(with_few_descriptors(&place));
+    process.until_written("serving").await;
+    // Before they run out: this one serves on.
+    let mut admin = Admin::connect(&process).await;
+    assert_eq!(admin.metric(ERRORS).await, 0.0);
+
+    let mut silent = Vec::new();
+    for _ in 0..DESCRIPTORS {
+        silent.push(TcpStream::connect(process.address()).await.unwrap());
+    }
+    let errors = until(&mut admin, ERRORS, |errors| errors >= 5.0).await;
+
+    // A loop without a pause would have failed many thousand times by now.
+    assert!(errors < 50.0, "{errors} errors");
+    let told = process.log().iter().filter(|line| line["target"] == "hubgate::listener").count();
+    assert!(told >= 1, "{}", process.stderr());
+    assert!(told <= 3, "not once for each error: {}", process.stderr());
+
+    silent.clear();
+    let answer = Sender::new(place.meta(&process)).unwrap().send(event("1")).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(backend.bodies(), ["1"]);
+    until(&mut admin, "hubgate_connections_open", |open| open == 0.0).await;
+}
+
+/// As many as it needs to start, and some more for callers.
+const DESCRIPTORS: usize = 64;
+
+const ERRORS: &str = "hubgate_accept_errors_total";
+
+fn with_few_descriptors(place: &Place) -> Command {
+    let direct = place.command();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\""));
+    command.arg(direct.get_program()).args(direct.get_args());
+    command
+}
+
+/// Waits until the series is as wished, and returns its value.
+async fn until(admin: &mut Admin, series: &str, is_reached: impl Fn(f64) -> bool) -> f64 {
+    let reached = async {
+        loop {
+            let value = admin.metric(series).await;
+            if is_reached(value) {
+                return value;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap()
+}

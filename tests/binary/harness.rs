@@ -1,0 +1,353 @@
+//! A directory with all that a configuration names, and processes of the executable.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate::rehearsal::sender::{Message, Options};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::backend::PATIENCE;
+
+/// 32 hex digits that are easily found where they should not be.
+pub const APP_SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e700";
+pub const VERIFY_TOKEN: &str = "token~that+nobody may/see";
+pub const PATH: &str = "/webhooks";
+
+/// Lines for the sections of a configuration; everything has a default.
+#[derive(Default)]
+pub struct Settings {
+    pub server: String,
+    pub limits: String,
+    /// In place of `http://` and an address that nobody listens on.
+    pub upstream_url: String,
+    pub upstream: String,
+    pub webhook: String,
+    pub log: String,
+}
+
+/// The surroundings of a process.
+pub struct Place {
+    pub dir: TempDir,
+    pub meta_ca: Authority,
+    pub server_ca: Authority,
+}
+
+/// A process of the executable; killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// What a process wrote so far.
+#[derive(Clone, Default)]
+struct Output(Arc<Written>);
+
+#[derive(Default)]
+struct Written {
+    text: Mutex<String>,
+    changed: Notify,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let place = Self {
+            dir: tempfile::tempdir().unwrap(),
+            meta_ca: Authority::root(Ca::meta()),
+            server_ca: Authority::root(Ca::named("a root that browsers know")),
+        };
+        let server = place.server_ca.issue(Leaf::loopback_server());
+        place.write("server.pem", &server.chain_pem());
+        place.write("server.key", &server.key_pem());
+        place.write("meta.pem", &place.meta_ca.certificate_pem());
+        place.write("app-secret", APP_SECRET);
+        place.write("verify-token", VERIFY_TOKEN);
+        place
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// Writes `config.toml`.
+    pub fn configure(&self, settings: &Settings) {
+        let Settings { server, limits, upstream_url, upstream, webhook, log } = settings;
+        let url = if upstream_url.is_empty() { "http://127.0.0.1:9" } else { upstream_url };
+        let listen = default_line(server, "listen", r#"listen = ["127.0.0.1:0"]"#);
+        let secrets =
+            default_line(webhook, "app_secrets", r#"app_secrets = [{ file = "app-secret" }]"#);
+        let token =
+            default_line(webhook, "verify_token", r#"verify_token = { file = "verify-token" }"#);
+        self.write(
+            "config.toml",
+            &format!(
+                r#"
+[server]
+certificate = "server.pem"
+private_key = "server.key"
+workers = 1
+{listen}
+{server}
+[client_certificate]
+trust_anchors = ["meta.pem"]
+[limits]
+{limits}
+[admin]
+listen = "127.0.0.1:0"
+[[upstream]]
+name = "app"
+url = "{url}"
+{upstream}
+[[webhook]]
+path = "{PATH}"
+upstream = "app"
+{secrets}
+{token}
+{webhook}
+[log]
+{log}
+"#
+            ),
+        );
+    }
+
+    /// `hubgate run` with the configuration.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
+        command.env_remove("NO_COLOR");
+        command.arg("run").arg("--config").arg(self.dir.path().join("config.toml"));
+        command
+    }
+
+    /// A process that serves with this configuration.
+    pub async fn run(&self, settings: &Settings) -> Process {
+        self.configure(settings);
+        let process = Process::start(self.command());
+        process.until_written("serving").await;
+        process
+    }
+
+    /// Meta, to the webhook of a process.
+    pub fn meta(&self, process: &Process) -> Options {
+        self.stranger(process).identity(self.meta_ca.issue(Leaf::meta()))
+    }
+
+    /// A caller without a certificate, to the webhook of a process.
+    pub fn stranger(&self, process: &Process) -> Options {
+        Options::to_local(process.address(), PATH).unwrap().trusting(&self.server_ca)
+    }
+}
+
+/// The default line, unless there is one for this key.
+fn default_line<'a>(lines: &str, key: &str, default: &'a str) -> &'a str {
+    let is_there = lines.lines().any(|line| line.split('=').next().unwrap_or("").trim() == key);
+    if is_there { "" } else { default }
+}
+
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines()
+}
+
+impl Process {
+    /// Starts it with both outputs read as they come.
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = Output::read_from(child.stdout.take().unwrap());
+        let stderr = Output::read_from(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    /// Starts it with a terminal as its standard error.
+    pub fn start_on_terminal(mut command: Command) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let end = File::options().read(true).write(true).open(path).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(end);
+        let mut child = command.spawn().unwrap();
+        let stdout = Output::read_from(child.stdout.take().unwrap());
+        Self { child, stdout, stderr: Output::read_from(File::from(terminal)) }
+    }
+
+    /// Where callers connect, as its log says.
+    pub fn address(&self) -> SocketAddr {
+        format!("127.0.0.1:{}", self.port_after("addresses")).parse().unwrap()
+    }
+
+    /// Where the operator looks, as its log says.
+    pub fn admin_address(&self) -> SocketAddr {
+        format!("127.0.0.1:{}", self.port_after("admin")).parse().unwrap()
+    }
+
+    fn port_after(&self, key: &str) -> u16 {
+        let stderr = self.stderr();
+        let line = stderr.lines().find(|line| line.contains("serving")).unwrap();
+        let rest = &line[line.find(key).unwrap()..];
+        let end = rest.find(|c: char| c == ')' || c == ']').unwrap();
+        // The first bracket that closes may be that of `[::]`.
+        let end = if rest[end..].starts_with("]:") {
+            end + 1 + rest[end + 1..].find([')', ']']).unwrap()
+        } else {
+            end
+        };
+        rest[..end].rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Its log so far, a JSON object a line.
+    pub fn log(&self) -> Vec<Value> {
+        whole_lines(&self.stderr())
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    }
+
+    /// Waits until standard error has a whole line with this text.
+    pub async fn until_written(&self, text: &str) {
+        self.stderr
+            .until(|written| whole_lines(written).any(|line| line.contains(text)), text)
+            .await;
+    }
+
+    /// Waits until the log has this many access records, and returns them.
+    pub async fn until_records(&self, count: usize) -> Vec<Value> {
+        let is_record = |line: &&str| line.contains(r#""target":"access""#);
+        let is_reached = |written: &str| whole_lines(written).filter(is_record).count() >= count;
+        self.stderr.until(is_reached, "access records").await;
+        self.log().into_iter().filter(|line| line["target"] == "access").collect()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its current metrics, over a connection of their own.
+    pub async fn metrics(&self) -> String {
+        Admin::connect(self).await.get("/metrics").await
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let status = tokio::time::timeout(PATIENCE, ended).await;
+        let status = status.unwrap_or_else(|_| panic!("still runs: {}", self.stderr()));
+        // Whatever it wrote last is read before anybody looks.
+        for output in [&self.stdout, &self.stderr] {
+            output.until(|written| written.ends_with(END), "end of output").await;
+        }
+        status
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _has_ended_already = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+impl Output {
+    fn read_from(mut pipe: impl Read + Send + 'static) -> Self {
+        let output = Self::default();
+        let writer = output.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let length = pipe.read(&mut buffer).unwrap_or(0);
+                let read = String::from_utf8_lossy(&buffer[..length]);
+                writer.0.text.lock().unwrap().push_str(if length == 0 { END } else { &read });
+                writer.0.changed.notify_waiters();
+                if length == 0 {
+                    return;
+                }
+            }
+        });
+        output
+    }
+
+    fn text(&self) -> String {
+        let text = self.0.text.lock().unwrap();
+        text.strip_suffix(END).unwrap_or(&text).to_owned()
+    }
+
+    async fn until(&self, is_reached: impl Fn(&str) -> bool, what: &str) {
+        let reached = async {
+            loop {
+                let changed = self.0.changed.notified();
+                if is_reached(&self.0.text.lock().unwrap()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok(), "never came: {what}; only:\n{}", self.text());
+    }
+}
+
+/// Put behind an output that is closed; no process writes it.
+const END: &str = "\u{4}end of output";
+
+/// A kept connection to the operator's window of a process.
+pub struct Admin(TcpStream);
+
+impl Admin {
+    pub async fn connect(process: &Process) -> Self {
+        Self(TcpStream::connect(process.admin_address()).await.unwrap())
+    }
+
+    /// The body of the answer.
+    pub async fn get(&mut self, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.0.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        loop {
+            assert!(self.0.read_buf(&mut answer).await.unwrap() > 0, "closed");
+            let text = String::from_utf8_lossy(&answer);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() == length.unwrap().parse::<usize>().unwrap() {
+                return body.to_owned();
+            }
+        }
+    }
+
+    /// The value of one series.
+    pub async fn metric(&mut self, series: &str) -> f64 {
+        let text = self.get("/metrics").await;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no series `{series}` in:\n{text}")).parse().unwrap()
+    }
+}
+
+/// A signed event.
+pub fn event(body: impl Into<bytes::Bytes>) -> Message {
+    Message::event(APP_SECRET, body)
+}

@@ -1,0 +1,21 @@
+//! The real executable: exit codes, signals, what it writes, what it does at its limits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test stops at the first thing that is not as it says"
+)]
+
+#[allow(dead_code, reason = "shared with the tests of the proxy, which need all of it")]
+#[path = "../proxy/harness/backend.rs"]
+mod backend;
+mod descriptors;
+mod harness;
+mod records;
+mod secrecy;
+mod signals;
+mod starting;
+mod terminal;

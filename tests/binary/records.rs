@@ -1,0 +1,208 @@
+//! The log in its JSON form: one record a request, with all that an operator asks for.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate::rehearsal::sender::{Message, Sender};
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::backend::{Backend, OK};
+use crate::harness::{PATH, Place, Settings, VERIFY_TOKEN, event};
+
+#[tokio::test]
+async fn a_delivered_event_leaves_one_record_with_every_field() {
+    let (told, mut heads) = mpsc::unbounded_channel();
+    let backend = Backend::scripted(move |mut hop| {
+        let told = told.clone();
+        async move {
+            told.send(hop.head().await.unwrap()).unwrap();
+            hop.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await;
+            hop.until_closed().await;
+        }
+    })
+    .await;
+    let place = Place::new();
+    let settings = Settings { upstream_url: backend.url(), ..Settings::default() };
+    let process = place.run(&settings).await;
+
+    let answer = Sender::new(place.meta(&process)).unwrap().send(event("12345")).await.unwrap();
+    assert_eq!(answer.status, 200);
+
+    let record = only(process.until_records(1).await);
+    let mut keys: Vec<_> = record.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "anchor",
+            "bytes",
+            "client",
+            "duration_ms",
+            "level",
+            "method",
+            "outcome",
+            "request_id",
+            "route",
+            "secret",
+            "status",
+            "target",
+            "timestamp",
+            "upstream_ms",
+        ]
+    );
+    for (key, value) in [
+        ("anchor", "meta"),
+        ("level", "INFO"),
+        ("method", "POST"),
+        ("outcome", "delivered"),
+        ("route", PATH),
+        ("secret", "app-secret"),
+    ] {
+        assert_eq!(record[key], value, "{record}");
+    }
+    assert_eq!((&record["status"], &record["bytes"]), (&Value::from(200), &Value::from(5)));
+    assert!(record["upstream_ms"].as_f64().unwrap() > 0.0, "{record}");
+    assert!(record["duration_ms"].as_f64() >= record["upstream_ms"].as_f64(), "{record}");
+    assert!(record["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{record}");
+    // The application can be asked about the same request.
+    let id = format!("x-request-id: {}\r\n", record["request_id"].as_str().unwrap());
+    let head = heads.recv().await.unwrap();
+    assert!(head.contains(&id), "`{id}` is not in {head}");
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_and_only_faults_of_our_side_are_warnings() {
+    let place = Place::new();
+    let process = place.run(&Settings::default()).await;
+    let meta = Sender::new(place.meta(&process)).unwrap();
+    let unsigned = Message::unsigned_event("1");
+    for (message, status, refusal, level) in [
+        (event("1").body("2"), 403, "signature_mismatch", "INFO"),
+        (unsigned.clone(), 403, "signature_missing", "INFO"),
+        (unsigned.target_path("/elsewhere"), 404, "no_route", "INFO"),
+        (Message::verification("wrong", "1"), 403, "verify_token_mismatch", "INFO"),
+        // Nobody listens there.
+        (event("1"), 502, "upstream_unreachable", "WARN"),
+    ] {
+        let before = process.log().iter().filter(|line| line["target"] == "access").count();
+        assert_eq!(meta.send(message).await.unwrap().status, status);
+        let record = process.until_records(before + 1).await.pop().unwrap();
+        assert_eq!(record["outcome"], "refused", "{record}");
+        assert_eq!(record["refusal"], refusal, "{record}");
+        assert_eq!(record["level"], level, "{record}");
+        assert_eq!(record["status"], status, "{record}");
+        assert!(!record["hint"].as_str().unwrap().is_empty(), "{record}");
+        assert_eq!(record["route"].is_null(), refusal == "no_route", "{record}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_while_the_backend_works_is_recorded_as_gone() {
+    let release: &'static Semaphore = Box::leak(Box::new(Semaphore::new(0)));
+    let backend = Backend::scripted(move |mut hop| async move {
+        hop.head().await;
+        release.acquire().await.unwrap().forget();
+        hop.write(OK).await;
+        hop.until_closed().await;
+    })
+    .await;
+    let place = Place::new();
+    let settings = Settings { upstream_url: backend.url(), ..Settings::default() };
+    let process = place.run(&settings).await;
+    let sender = Sender::new(place.meta(&process)).unwrap();
+    let request = tokio::spawn(async move { sender.send(event("1")).await });
+    let mut admin = crate::harness::Admin::connect(&process).await;
+    while admin.metric("hubgate_upstream_connects_total{upstream=\"app\"}").await < 1.0 {}
+
+    request.abort();
+
+    let record = only(process.until_records(1).await);
+    assert_eq!(record["outcome"], "caller_gone", "{record}");
+    assert_eq!(record["secret"], "app-secret", "it was proven: {record}");
+    assert!(record["status"].is_null(), "{record}");
+    release.add_permits(1);
+    while admin.metric("hubgate_requests_in_flight").await > 0.0 {}
+    assert_eq!(process.until_records(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_certificate_is_shown_with_what_to_do_and_cannot_forge_a_line() {
+    let place = Place::new();
+    let name = "evil\n{\"level\":\"ERROR\"}\u{1b}[31m";
+    let stranger = Authority::root(Ca::named("unheard of")).issue(Leaf::named(name));
+    for format in ["json", "text"] {
+        let log = format!("format = \"{format}\"");
+        let process = place.run(&Settings { log, ..Settings::default() }).await;
+        let caller = place.stranger(&process).identity(stranger.clone());
+        Sender::new(caller).unwrap().send(event("1")).await.expect_err("must not connect");
+        process.until_written("connection refused").await;
+
+        let stderr = process.stderr();
+        let line = stderr.lines().find(|line| line.contains("connection refused")).unwrap();
+        for part in ["unknown_anchor", "evil", "unheard of", "client_certificate.trust_anchors"] {
+            assert!(line.contains(part), "`{part}` is not in {line}");
+        }
+        assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+        assert!(!stderr.lines().any(|line| line.starts_with("{\"level\"")), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn without_access_records_requests_leave_no_line() {
+    let place = Place::new();
+    let log = "access = false".into();
+    let process = place.run(&Settings { log, ..Settings::default() }).await;
+    let message = Message::verification(VERIFY_TOKEN, "1158201444");
+    let sender = Sender::new(place.meta(&process)).unwrap();
+    assert_eq!(sender.send(message).await.unwrap().status, 200);
+
+    process.signal(rustix::process::Signal::HUP);
+    process.until_written("reloaded").await;
+    assert!(process.log().iter().all(|line| line["target"] != "access"), "{}", process.stderr());
+}
+
+#[tokio::test]
+async fn a_socket_for_all_addresses_takes_ipv4_too_and_calls_it_so() {
+    let (told, mut heads) = mpsc::unbounded_channel();
+    let backend = Backend::scripted(move |mut hop| {
+        let told = told.clone();
+        async move {
+            while let Some(head) = hop.head().await {
+                told.send(head).unwrap();
+                hop.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                    .await;
+            }
+        }
+    })
+    .await;
+    let place = Place::new();
+    let settings = Settings {
+        server: "listen = [\"[::]:0\"]".into(),
+        upstream_url: backend.url(),
+        ..Settings::default()
+    };
+    let process = place.run(&settings).await;
+    let port = process.address().port();
+
+    for (number, (to, from)) in [
+        (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "127.0.0.1"),
+        (SocketAddr::from((Ipv6Addr::LOCALHOST, port)), "::1"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sender = Sender::new(place.meta(&process).address(to)).unwrap();
+        assert_eq!(sender.send(event("")).await.unwrap().status, 200);
+        let record = process.until_records(number + 1).await.pop().unwrap();
+        let client: SocketAddr = record["client"].as_str().unwrap().parse().unwrap();
+        assert_eq!(client.ip().to_string(), from);
+        let head = heads.recv().await.unwrap();
+        assert!(head.contains(&format!("x-forwarded-for: {from}\r\n")), "{head}");
+    }
+}
+
+fn only(records: Vec<Value>) -> Value {
+    assert_eq!(records.len(), 1, "{records:?}");
+    records.into_iter().next().unwrap()
+}

@@ -1,0 +1,155 @@
+//! SIGTERM, SIGINT and SIGHUP.
+
+use std::sync::Arc;
+
+use hubgate::rehearsal::sender::{Answer, Message, SendError, Sender};
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::backend::{Backend, OK, PATIENCE};
+use crate::harness::{Place, Process, Settings, VERIFY_TOKEN, event};
+
+#[tokio::test]
+async fn a_stop_signal_answers_what_is_in_flight_and_ends_with_success() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (backend, release) = held().await;
+        let place = Place::new();
+        let mut process = place.run(&slow(&backend)).await;
+        let address = process.address();
+        let requests: Vec<_> = (0..10).map(|_| send_event(&place, &process)).collect();
+        backend.until_seen(10).await;
+
+        process.signal(signal);
+        process.until_written("draining").await;
+        let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+        tokio::time::timeout(PATIENCE, refused).await.unwrap();
+        release.add_permits(10);
+
+        for request in requests {
+            assert_eq!(request.await.unwrap().unwrap().status, 200);
+        }
+        assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+        assert_eq!(backend.seen().len(), 10);
+        assert_eq!(process.until_records(10).await.len(), 10);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_process_ends_at_once_however_long_it_may_drain() {
+    let place = Place::new();
+    let server = "drain_timeout_ms = 3600000".into();
+    let mut process = place.run(&Settings { server, ..Settings::default() }).await;
+    let connection = Sender::new(place.meta(&process)).unwrap().connect().await.unwrap();
+
+    process.signal(Signal::TERM);
+
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+    connection.request(event("1")).await.expect_err("must be closed");
+}
+
+#[tokio::test]
+async fn a_second_stop_signal_ends_at_once_with_failure() {
+    let (backend, _release) = held().await;
+    let place = Place::new();
+    let mut process = place.run(&slow(&backend)).await;
+    let request = send_event(&place, &process);
+    backend.until_seen(1).await;
+
+    process.signal(Signal::TERM);
+    process.until_written("draining").await;
+    process.signal(Signal::TERM);
+
+    assert_eq!(process.ended().await.code(), Some(1), "{}", process.stderr());
+    assert!(process.stderr().contains("second signal"), "{}", process.stderr());
+    request.await.unwrap().expect_err("must be cut off");
+}
+
+#[tokio::test]
+async fn a_hangup_puts_a_good_configuration_in_force() {
+    let place = Place::new();
+    let process = place.run(&Settings::default()).await;
+    let sender = Sender::new(place.meta(&process)).unwrap();
+    assert_eq!(sender.send(verification("another token")).await.unwrap().status, 403);
+
+    place.write("verify-token", "another token");
+    process.signal(Signal::HUP);
+    process.until_written("reloaded").await;
+
+    assert_eq!(sender.send(verification("another token")).await.unwrap().status, 200);
+    assert_eq!(sender.send(verification(VERIFY_TOKEN)).await.unwrap().status, 403);
+}
+
+#[tokio::test]
+async fn a_hangup_leaves_the_old_configuration_in_force_if_the_new_one_is_broken() {
+    let place = Place::new();
+    let process = place.run(&Settings::default()).await;
+    let sender = Sender::new(place.meta(&process)).unwrap();
+
+    place.write("verify-token", "");
+    process.signal(Signal::HUP);
+    process.until_written("stays in force").await;
+
+    assert_eq!(sender.send(verification(VERIFY_TOKEN)).await.unwrap().status, 200);
+    let told = process.log().into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert!(told.to_string().contains("verify_token"), "{told}");
+    let metrics = process.metrics().await;
+    assert!(metrics.contains("hubgate_reloads_total{outcome=\"failed\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("hubgate_generation 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_hangup_while_draining_is_ignored() {
+    let (backend, release) = held().await;
+    let place = Place::new();
+    let mut process = place.run(&slow(&backend)).await;
+    let request = send_event(&place, &process);
+    backend.until_seen(1).await;
+
+    process.signal(Signal::TERM);
+    process.until_written("draining").await;
+    for _ in 0..3 {
+        process.signal(Signal::HUP);
+    }
+    release.add_permits(1);
+
+    assert_eq!(request.await.unwrap().unwrap().status, 200);
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+    assert!(!process.stderr().contains("reloaded"), "{}", process.stderr());
+}
+
+fn verification(token: &str) -> Message {
+    Message::verification(token, "1158201444")
+}
+
+fn slow(backend: &Backend) -> Settings {
+    Settings {
+        server: "drain_timeout_ms = 3600000".into(),
+        upstream_url: backend.url(),
+        upstream: "timeout_ms = 3600000".into(),
+        ..Settings::default()
+    }
+}
+
+fn send_event(place: &Place, process: &Process) -> JoinHandle<Result<Answer, SendError>> {
+    let options = place.meta(process);
+    tokio::spawn(async move { Sender::new(options)?.send(event("1")).await })
+}
+
+/// A backend that reads each event at once and answers one for each permit.
+async fn held() -> (Backend, Arc<Semaphore>) {
+    let release = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&release);
+    let backend = Backend::scripted(move |mut hop| {
+        let permits = Arc::clone(&permits);
+        async move {
+            while hop.request().await.is_some() {
+                permits.acquire().await.unwrap().forget();
+                hop.write(OK).await;
+            }
+        }
+    })
+    .await;
+    (backend, release)
+}

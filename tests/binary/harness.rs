@@ -197,7 +197,7 @@ impl Process {
         let stderr = self.stderr();
         let line = stderr.lines().find(|line| line.contains("serving")).unwrap();
         let rest = &line[line.find(key).unwrap()..];
-        let end = rest.find(|c: char| c == ')' || c == ']').unwrap();
+        let end = rest.find([')', ']']).unwrap();
         // The first bracket that closes may be that of `[::]`.
         let end = if rest[end..].starts_with("]:") {
             end + 1 + rest[end + 1..].find([')', ']']).unwrap()

@@ -381,6 +381,27 @@ fn secrets_open_to_everybody_and_of_the_wrong_shape_are_warnings() {
 }
 
 #[test]
+fn sites_and_what_is_only_reported_are_shown() {
+    let setup = Setup::new();
+    setup.edit("path = \"/webhooks\"", "path = \"/webhooks\"\nsignature = \"report\"");
+    setup.edit("[admin]", "[[site]]\nupstream = \"app\"\nmethods = [\"GET\"]\n[admin]");
+
+    let report = setup.report();
+    assert_sentences(&report["errors"], &[]);
+    assert_eq!(report["webhooks"][0]["signature"], "report");
+    assert_eq!(report["sites"][0]["prefix"], true);
+    assert_eq!(report["client_certificate"]["mandatory"], false);
+    let shown = setup.check(&[]).stdout;
+    for part in [
+        "client certificate and (a wrong signature is reported and let through)\n",
+        "\nsite /\n    path            / and everything below it\n",
+        "methods         GET\n",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
+    }
+}
+
+#[test]
 fn without_any_demand_for_a_certificate_there_is_none_to_check() {
     let setup = Setup::new();
     setup.edit("[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n", "");

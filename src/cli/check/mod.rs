@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Metrics;
 mod anchors;
 mod listening;
 mod server_chain;
+mod sites;
 mod text;
 mod upstreams;
 mod webhooks;
@@ -68,6 +69,7 @@ struct Facts {
     client_certificate: Option<anchors::ClientCertificate>,
     upstreams: Vec<upstreams::Upstream>,
     webhooks: Vec<webhooks::Webhook>,
+    sites: Vec<sites::Site>,
 }
 
 /// What is wrong, and what is worth a look.
@@ -127,9 +129,15 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
         client_certificate: anchors::inspect(config, now, problems),
         upstreams: upstreams::inspect(config, problems)?,
         webhooks: webhooks::inspect(config),
+        sites: sites::inspect(config),
     };
     problems.warnings.extend(config.warnings().iter().map(ToString::to_string));
     Ok(facts)
+}
+
+/// A route's index exists: the configuration saw to that.
+fn upstream_name(config: &Config, index: usize) -> String {
+    config.upstreams.get(index).map(|upstream| upstream.name.clone()).unwrap_or_default()
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::anchors::ClientCertificate;
 use super::listening::{Listening, Purpose, State};
 use super::server_chain::ServerChain;
+use super::sites::Site;
 use super::upstreams::Upstream;
 use super::webhooks::{Secret, Source, Webhook, mode};
 use super::{Facts, Report};
@@ -57,7 +58,10 @@ fn facts_of(page: &mut Page, facts: &Facts) {
     }
     upstreams(page, &facts.upstreams);
     for webhook in &facts.webhooks {
-        route(page, webhook);
+        webhook_route(page, webhook);
+    }
+    for site in &facts.sites {
+        site_route(page, site);
     }
 }
 
@@ -133,7 +137,7 @@ fn upstreams(page: &mut Page, upstreams: &[Upstream]) {
     page.rows(&upstreams.iter().map(row).collect::<Vec<_>>());
 }
 
-fn route(page: &mut Page, webhook: &Webhook) {
+fn webhook_route(page: &mut Page, webhook: &Webhook) {
     page.section(&format!("webhook {}", webhook.name));
     page.row("path", &webhook.path);
     page.row("host", webhook.host.as_deref().unwrap_or("any"));
@@ -148,7 +152,11 @@ fn route(page: &mut Page, webhook: &Webhook) {
         "required" => "client certificate and ",
         _ => "",
     };
-    page.row("events need", &format!("{}signature", with(webhook.client_certificate)));
+    let signature = match webhook.signature {
+        "report" => "(a wrong signature is reported and let through)",
+        _ => "signature",
+    };
+    page.row("events need", &format!("{}{signature}", with(webhook.client_certificate)));
     let verification = match webhook.verification {
         "off" => "refused".to_owned(),
         who => {
@@ -158,6 +166,18 @@ fn route(page: &mut Page, webhook: &Webhook) {
         }
     };
     page.row("verification", &verification);
+}
+
+fn site_route(page: &mut Page, site: &Site) {
+    page.section(&format!("site {}", site.name));
+    let below = if site.is_prefix { " and everything below it" } else { "" };
+    page.row("path", &format!("{}{below}", site.path));
+    page.row("host", site.host.as_deref().unwrap_or("any"));
+    page.row("upstream", &site.upstream);
+    if !site.methods.is_empty() {
+        page.row("methods", &site.methods.join(", "));
+    }
+    page.row("needs", "nothing: passed through without proof");
 }
 
 fn source(secret: &Secret) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Demand, SecretSource, Verification};
+use crate::config::{self, Config, Demand, Enforcement, SecretSource, Verification};
 
 /// One route.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,7 @@ pub(super) struct Webhook {
     pub(super) upstream: String,
     pub(super) app_secrets: Vec<Secret>,
     pub(super) verify_tokens: Vec<Secret>,
+    pub(super) signature: &'static str,
     pub(super) verification: &'static str,
     pub(super) client_certificate: &'static str,
     pub(super) verification_client_certificate: &'static str,
@@ -45,23 +46,24 @@ pub(super) enum Source {
 }
 
 pub(super) fn inspect(config: &Config) -> Vec<Webhook> {
-    let webhooks = config.webhooks.iter().map(|webhook| {
-        let upstream = config.upstreams.get(webhook.upstream);
-        Webhook {
-            name: webhook.name.clone(),
-            path: webhook.path.clone(),
-            host: webhook.host.clone(),
-            upstream: upstream.map(|upstream| upstream.name.clone()).unwrap_or_default(),
-            app_secrets: webhook.app_secrets.iter().map(Secret::new).collect(),
-            verify_tokens: webhook.verify_tokens.iter().map(Secret::new).collect(),
-            verification: match webhook.verification {
-                Verification::Answer => "answer",
-                Verification::Forward => "forward",
-                Verification::Off => "off",
-            },
-            client_certificate: word(webhook.client_certificate),
-            verification_client_certificate: word(webhook.verification_client_certificate),
-        }
+    let webhooks = config.webhooks.iter().map(|webhook| Webhook {
+        name: webhook.name.clone(),
+        path: webhook.path.clone(),
+        host: webhook.host.clone(),
+        upstream: super::upstream_name(config, webhook.upstream),
+        app_secrets: webhook.app_secrets.iter().map(Secret::new).collect(),
+        verify_tokens: webhook.verify_tokens.iter().map(Secret::new).collect(),
+        signature: match webhook.signature {
+            Enforcement::Enforce => "enforce",
+            Enforcement::Report => "report",
+        },
+        verification: match webhook.verification {
+            Verification::Answer => "answer",
+            Verification::Forward => "forward",
+            Verification::Off => "off",
+        },
+        client_certificate: word(webhook.client_certificate),
+        verification_client_certificate: word(webhook.verification_client_certificate),
     });
     webhooks.collect()
 }

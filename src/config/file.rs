@@ -17,6 +17,7 @@ pub(super) struct File {
     /// `Some(None)`: not there.
     pub(super) client_certificate: Option<Option<ClientCertificate>>,
     pub(super) limits: Option<Limits>,
+    pub(super) reload: Option<Reload>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) webhooks: Vec<Webhook>,
     pub(super) sites: Vec<Site>,
@@ -33,6 +34,7 @@ impl File {
                 None => Some(None),
             },
             limits: table.section("limits", Limits::read),
+            reload: table.section("reload", Reload::read),
             upstreams: entries(table.required("upstream"), Upstream::read),
             webhooks: entries(table.required("webhook"), Webhook::read),
             sites: entries(table.optional("site"), Site::read),
@@ -46,8 +48,8 @@ impl File {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) listen: Vec<Written<String>>,
-    pub(super) certificate: Option<Written<String>>,
-    pub(super) private_key: Option<Written<String>>,
+    pub(super) certificate: Option<PemFile>,
+    pub(super) private_key: Option<PemFile>,
     pub(super) workers: Written<i64>,
     pub(super) drain_timeout_ms: Written<i64>,
 }
@@ -58,11 +60,28 @@ impl Server {
         let everywhere = Written { value: "[::]:8443".to_owned(), at };
         Self {
             listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
-            certificate: table.required("certificate").and_then(Item::text),
-            private_key: table.required("private_key").and_then(Item::text),
+            certificate: table.required("certificate").and_then(PemFile::read),
+            private_key: table.required("private_key").and_then(PemFile::read),
             workers: table.number_or("workers", 0),
             drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
         }
+    }
+}
+
+/// Certificate or key as written: a path, or the name of a credential.
+#[derive(Debug)]
+pub(super) enum PemFile {
+    Path(Written<String>),
+    Credential(Written<String>),
+}
+
+impl PemFile {
+    fn read(item: Item<'_, '_>) -> Option<Self> {
+        if item.is_text() {
+            return item.text().map(Self::Path);
+        }
+        let name = item.table(|table| table.required("credential").and_then(Item::text))?;
+        name.map(Self::Credential)
     }
 }
 
@@ -143,6 +162,22 @@ impl Limits {
             requests_in_flight: table.number_or("requests_in_flight", 4_096),
             h2_concurrent_streams: table.number_or("h2_concurrent_streams", 100),
             h2_pending_resets: table.number_or("h2_pending_resets", 20),
+        }
+    }
+}
+
+/// `[reload]` as written.
+#[derive(Debug)]
+pub(super) struct Reload {
+    pub(super) watch: bool,
+    pub(super) watch_interval_ms: Written<i64>,
+}
+
+impl Reload {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            watch: table.flag_or("watch", false),
+            watch_interval_ms: table.number_or("watch_interval_ms", 5_000),
         }
     }
 }

@@ -19,6 +19,7 @@ pub use self::client_certificate::{ClientCertificate, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::reload::Reload;
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
 pub use self::server::Server;
@@ -32,6 +33,7 @@ mod client_certificate;
 mod document;
 mod error;
 mod file;
+mod files;
 mod findings;
 #[cfg(test)]
 mod fixture;
@@ -40,6 +42,7 @@ mod log;
 mod names;
 mod numbers;
 mod paths;
+mod reload;
 mod route;
 mod secret;
 mod secret_source;
@@ -59,6 +62,8 @@ pub struct Config {
     pub client_certificate: Option<ClientCertificate>,
     /// What one caller, and all of them together, may use.
     pub limits: Limits,
+    /// When a new generation is made without being asked for.
+    pub reload: Reload,
     /// The applications behind us; names are unique.
     pub upstreams: Vec<Upstream>,
     /// The routes that Meta calls; no two match the same request.
@@ -100,7 +105,8 @@ impl Config {
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let server = written.server.as_ref().map(|server| Server::check(server, findings));
+        let server = written.server.as_ref();
+        let server = server.map(|server| Server::check(server, environment, findings));
         let client_certificate = match &written.client_certificate {
             Some(Some(section)) => ClientCertificate::check(section, findings).map(Some),
             Some(None) => {
@@ -112,6 +118,7 @@ impl Config {
             None => None,
         };
         let limits = written.limits.as_ref().map(|limits| Limits::check(limits, findings));
+        let reload = written.reload.as_ref().map(|reload| Reload::check(reload, findings));
         let mut upstreams = Vec::new();
         for upstream in &written.upstreams {
             upstreams.extend(Upstream::check(upstream, findings));
@@ -145,6 +152,7 @@ impl Config {
             server: server?,
             client_certificate: client_certificate?,
             limits: limits?,
+            reload: reload?,
             upstreams,
             webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
             sites: sites.into_iter().map(|(site, _)| site).collect(),
@@ -158,7 +166,8 @@ impl Config {
 pub fn known_keys() -> BTreeSet<String> {
     let mut findings = Findings::new(Path::new(""), "");
     // One of everything that has keys of its own and is read only if it is there.
-    let text = "client_certificate = { trust_anchors = [{}] }\nupstream = [{}]\n\
+    let text = "server = { certificate = {}, private_key = {} }\n\
+                client_certificate = { trust_anchors = [{}] }\nupstream = [{}]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()

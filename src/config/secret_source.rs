@@ -72,13 +72,18 @@ pub(super) fn from_environment(name: &str, environment: Environment<'_>) -> Resu
 }
 
 pub(super) fn from_credential(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
+    let path = credential_path(name, environment)?;
+    let bytes = read(&path)?;
+    Ok((SecretSource::Credential { name: name.to_owned(), path }, trimmed(bytes)?))
+}
+
+/// Where a credential is; whether it is there is another question.
+pub(super) fn credential_path(name: &str, environment: Environment<'_>) -> Result<PathBuf, Fault> {
     if name.is_empty() || name == "." || name == ".." || name.contains('/') {
         return Err(Fault::CredentialName);
     }
     let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Fault::CredentialsMissing)?;
-    let path = Path::new(&directory).join(name);
-    let bytes = read(&path)?;
-    Ok((SecretSource::Credential { name: name.to_owned(), path }, trimmed(bytes)?))
+    Ok(Path::new(&directory).join(name))
 }
 
 /// At most one byte more than is accepted, so that a wrong path costs no memory.

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
+use super::secret_source::{self, Environment};
 use super::{file, numbers, paths};
 
 /// `[server]`, checked.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Addresses to bind; at least one.
+    /// Addresses to bind, unless a socket for them was inherited; may be empty if `inherit`.
     pub listen: Vec<SocketAddr>,
+    /// Whether every inherited socket is served, whatever its address.
+    pub inherit: bool,
     /// PEM file with the server's leaf first and its intermediates after it.
     pub certificate: PathBuf,
     /// PEM file with the leaf's private key; may be the same file.
@@ -26,26 +29,52 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn check(written: &file::Server, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn check(
+        written: &file::Server,
+        environment: Environment<'_>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let (inherited, addresses): (Vec<_>, Vec<_>) =
+            written.listen.iter().partition(|text| text.value == INHERITED);
+        findings.must_differ(inherited.iter().map(|text| (&text.value, &text.at)));
         let mut listen = Vec::new();
-        for text in &written.listen {
+        for text in addresses {
             listen.extend(address(text, findings).map(|address| (address, &text.at)));
         }
         // Port 0 asks for any free port, so it may be asked for twice.
         let fixed = listen.iter().filter(|(address, _)| address.port() != 0);
         findings.must_differ(fixed.map(|(address, at)| (*address, *at)));
         let certificate = written.certificate.as_ref();
-        let certificate = certificate.and_then(|path| paths::readable(path, findings));
+        let certificate = certificate.and_then(|file| pem_file(file, environment, findings));
         let private_key = written.private_key.as_ref();
-        let private_key = private_key.and_then(|path| paths::readable(path, findings));
+        let private_key = private_key.and_then(|file| pem_file(file, environment, findings));
         Some(Self {
             listen: listen.into_iter().map(|(address, _)| address).collect(),
+            inherit: !inherited.is_empty(),
             workers: workers(&written.workers, findings),
             drain_timeout: numbers::milliseconds(&written.drain_timeout_ms, findings),
             certificate: certificate?,
             private_key: private_key?,
         })
     }
+}
+
+/// Stands among the addresses for the sockets that the service manager hands over.
+const INHERITED: &str = "systemd";
+
+/// The path of a file that is there and can be read, wherever its name was written.
+fn pem_file(
+    written: &file::PemFile,
+    environment: Environment<'_>,
+    findings: &mut Findings,
+) -> Option<PathBuf> {
+    let name = match written {
+        file::PemFile::Path(path) => return paths::readable(path, findings),
+        file::PemFile::Credential(name) => name,
+    };
+    let path = secret_source::credential_path(&name.value, environment)
+        .and_then(|path| paths::open(&path).map(|_readable| path));
+    path.map_err(|fault| findings.fault(&name.at, fault)).ok()
 }
 
 /// An address to bind.
@@ -70,7 +99,7 @@ const MAXIMUM_WORKERS: u64 = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use crate::config::fixture::{faults, load};
+    use crate::config::fixture::{Fixture, faults, load};
 
     /// With `rest` from line 4 on.
     fn server(rest: &str) -> String {
@@ -105,6 +134,52 @@ mod tests {
                  `127.0.0.1:9180`",
                 "7: `server.listen[2]`: must differ from `server.listen[0]`, but is the same",
                 "8: `server.listen[3]`: must be a text in quotes, but is a whole number",
+            ]
+        );
+    }
+
+    #[test]
+    fn inherited_sockets_may_stand_among_addresses_or_alone() {
+        let alone = load(&server(r#"listen = ["systemd"]"#)).server;
+        assert!(alone.inherit && alone.listen.is_empty());
+        let both = load(&server(r#"listen = ["127.0.0.1:1", "systemd"]"#)).server;
+        assert!(both.inherit && both.listen.len() == 1);
+        assert!(!load("").server.inherit);
+
+        assert_eq!(
+            faults(&server(r#"listen = ["systemd", "systemd"]"#)),
+            ["4: `server.listen[1]`: must differ from `server.listen[0]`, but is the same"]
+        );
+    }
+
+    #[test]
+    fn certificate_and_key_may_be_credentials() {
+        let text = |chain: &str, key: &str| {
+            format!(
+                "[server]\ncertificate = {{ credential = \"{chain}\" }}\n\
+                 private_key = {{ credential = \"{key}\" }}"
+            )
+        };
+        let fixture = Fixture::new();
+
+        let server = fixture.load(&text("token", "token")).expect("has no fault").server;
+
+        assert_eq!(server.private_key, fixture.path("credentials/token"));
+        assert_eq!(server.certificate, server.private_key);
+        assert_eq!(
+            fixture.faults(&text("absent", "../secret")),
+            [
+                "2: `server.certificate.credential`: names `credentials/absent`, which cannot be \
+                 read: No such file or directory (os error 2)",
+                "3: `server.private_key.credential`: must be the plain name of a credential, \
+                 without `/`",
+            ]
+        );
+        assert_eq!(
+            faults("[server]\ncertificate = \"chain.pem\"\nprivate_key = { file = \"key.pem\" }"),
+            [
+                "3: `server.private_key.credential`: is missing",
+                "3: `server.private_key.file`: is not a known key",
             ]
         );
     }

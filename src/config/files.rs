@@ -1,0 +1,47 @@
+//! The files that a configuration is made of, besides itself.
+
+use std::path::PathBuf;
+
+use super::{Config, UpstreamAddress};
+
+impl Config {
+    /// Every file that this configuration names, each once: a change of one may change what is in
+    /// force.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let anchors = self.client_certificate.iter().flat_map(|section| &section.trust_anchors);
+        let secrets = self
+            .webhooks
+            .iter()
+            .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
+        let mut files = vec![self.server.certificate.clone(), self.server.private_key.clone()];
+        files.extend(anchors.map(|anchor| anchor.path.clone()));
+        files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));
+        files.extend(self.upstreams.iter().filter_map(|upstream| match &upstream.address {
+            UpstreamAddress::Https { ca, .. } => ca.clone(),
+            UpstreamAddress::Http { .. } | UpstreamAddress::Unix { .. } => None,
+        }));
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::fixture::Fixture;
+
+    #[test]
+    fn every_file_is_named_once() {
+        let fixture = Fixture::new();
+        let text = "[[upstream]]\nname = \"app\"\nurl = \"https://a\"\nca = \"ca.pem\"\n\
+                    [[webhook]]\npath = \"/\"\nupstream = \"app\"\n\
+                    app_secrets = [{ file = \"secret\" }, { env = \"APP_SECRET\" }]\n\
+                    verify_token = [{ file = \"secret\" }, { credential = \"token\" }]";
+
+        let files = fixture.load(text).expect("has no fault").files();
+
+        let expected =
+            ["ca.pem", "chain.pem", "credentials/token", "key.pem", "meta.pem", "secret"];
+        assert_eq!(files, expected.map(|name| fixture.path(name)));
+    }
+}

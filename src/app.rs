@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::listener;
+use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{self, Command, Shared};
 
@@ -24,13 +25,8 @@ pub enum StartError {
     #[error("the configuration names what cannot be used")]
     Build(#[from] BuildErrors),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The operating system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A thread or its runtime cannot be made.
     #[error("cannot start a worker")]
     Worker(#[source] io::Error),
@@ -44,6 +40,7 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     listening: Mutex<Vec<Listening>>,
+    sockets: Sockets,
 }
 
 /// An address that is accepted from.
@@ -57,13 +54,19 @@ pub(crate) struct Listening {
 
 /// Builds everything, binds every socket, and only then starts to serve.
 pub fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Sockets::default())
+}
+
+/// As [`start`], with sockets that another process bound, or beside one that listens.
+pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartError> {
     let metrics = Arc::new(Metrics::new());
     let generation = Generation::build(1, config, &metrics)?;
     metrics.generation.set(1);
     let (config, worker_count) = (&generation.config, generation.config.server.workers.get());
-    let sockets = bind_all(&config.server.listen, worker_count)?;
+    let addresses = sockets.addresses(&config.server.listen, config.server.inherit)?;
+    let bound = open_all(&sockets, &addresses, worker_count)?;
     let admin_socket = match &config.admin {
-        Some(admin) => Some(bind_admin(admin.listen)?),
+        Some(admin) => bind_admin(&sockets, admin.listen)?,
         None => None,
     };
     let (lifecycle, watcher) = Lifecycle::new();
@@ -75,6 +78,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         threads: Vec::new(),
         workers: Vec::new(),
         listening: Mutex::default(),
+        sockets,
     };
     for index in 0..worker_count {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
@@ -90,7 +94,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
         running.spawn("admin".to_owned(), move || admin::run(&runtime, socket, &shared))?;
     }
-    running.listen(sockets);
+    running.listen(bound);
     running.lifecycle.advance(Phase::Serving);
     let (addresses, admin) = (running.addresses(), running.admin_address);
     info!(?addresses, ?admin, workers = worker_count, "serving");
@@ -106,6 +110,22 @@ impl Running {
     /// Where the operator looks; port 0 is resolved.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// The number of the generation in force.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load().number
+    }
+
+    /// The files that the configuration in force names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.shared.generation.load().config.files()
+    }
+
+    /// How often to look whether one of them has changed, if that is wanted.
+    pub fn watch_interval(&self) -> Option<Duration> {
+        let reload = &self.shared.generation.load().config.reload;
+        reload.watch.then_some(reload.watch_interval)
     }
 
     /// The metrics of this proxy in the OpenMetrics text format.
@@ -135,18 +155,16 @@ impl Running {
     }
 
     /// Puts a built generation in force. Whatever could fail has been done.
-    pub(crate) fn swap(&self, generation: Generation, opened: Vec<Bound>, closed: &[Listening]) {
+    pub(crate) fn swap(&self, generation: Generation, opened: Vec<Bound>, order: &[SocketAddr]) {
         self.shared.permits.resize(generation.config.limits.connections.get());
         self.shared.metrics.generation.set(generation.number);
-        let order = generation.config.server.listen.clone();
         self.shared.generation.store(Arc::new(generation));
         self.lifecycle.swapped();
         self.listen(opened);
-        for listening in closed {
-            self.tell_workers(|| Command::Close(listening.configured));
-        }
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        listening.retain(|listening| !closed.contains(listening));
+        for closed in listening.extract_if(.., |one| !order.contains(&one.configured)) {
+            self.tell_workers(|| Command::Close(closed.configured));
+        }
         listening.sort_by_key(|listening| order.iter().position(|a| *a == listening.configured));
     }
 
@@ -154,8 +172,13 @@ impl Running {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn worker_count(&self) -> usize {
-        self.workers.len()
+    /// What listening sockets are made with.
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    pub(crate) fn workers(&self) -> &[mpsc::UnboundedSender<Command>] {
+        &self.workers
     }
 
     fn listen(&self, sockets: Vec<Bound>) {
@@ -197,31 +220,29 @@ const END_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 /// One address with a socket for each worker.
 pub(crate) struct Bound {
     listening: Listening,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<ListeningSocket>,
 }
 
-/// Binds every address, or none.
-pub(crate) fn bind_all(
+/// Opens every address, or none.
+pub(crate) fn open_all(
+    sockets: &Sockets,
     addresses: &[SocketAddr],
     worker_count: usize,
-) -> Result<Vec<Bound>, StartError> {
-    let bind = |&configured| {
-        let failed = |source| StartError::Bind { address: configured, source };
-        let sockets = listener::bind(configured, worker_count).map_err(failed)?;
-        let first = sockets.first().map_or(Ok(configured), std::net::TcpListener::local_addr);
-        let listening = Listening { configured, bound: first.map_err(failed)? };
-        Ok(Bound { listening, sockets })
+) -> Result<Vec<Bound>, ListenError> {
+    let open = |&configured| {
+        let Opened { bound, sockets } = sockets.open(configured, worker_count)?;
+        Ok(Bound { listening: Listening { configured, bound }, sockets })
     };
-    addresses.iter().map(bind).collect()
+    addresses.iter().map(open).collect()
 }
 
-fn bind_admin(address: SocketAddr) -> Result<(SocketAddr, std::net::TcpListener), StartError> {
-    let bind = || {
-        let socket = std::net::TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        Ok((socket.local_addr()?, socket))
-    };
-    bind().map_err(|source| StartError::Bind { address, source })
+/// With `SO_REUSEPORT`, too, so that a process beside this one can take over.
+fn bind_admin(
+    sockets: &Sockets,
+    address: SocketAddr,
+) -> Result<Option<(SocketAddr, std::net::TcpListener)>, ListenError> {
+    let Opened { bound, sockets } = sockets.open(address, 1)?;
+    Ok(sockets.into_iter().next().map(|socket| (bound, socket.listener)))
 }
 
 fn random_u64() -> io::Result<u64> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracing::{error, info, warn};
 
-use crate::app::{Running, StartError, bind_all};
+use crate::app::{Running, StartError, open_all};
 use crate::config::{Config, ConfigErrors};
 use crate::generation::Generation;
 
@@ -47,16 +47,16 @@ impl Running {
             warn!(key, "takes effect at the next restart");
         }
         let listening = self.listening();
-        let wanted = &config.server.listen;
+        let server = &config.server;
+        let wanted = self.sockets().addresses(&server.listen, server.inherit);
+        let wanted = wanted.map_err(StartError::from)?;
         let is_new = |address: &&SocketAddr| listening.iter().all(|l| l.configured != **address);
         let new: Vec<_> = wanted.iter().filter(is_new).copied().collect();
-        let closed: Vec<_> =
-            listening.iter().filter(|l| !wanted.contains(&l.configured)).copied().collect();
         let metrics = &self.shared.metrics;
         let generation =
             Generation::build(before.number + 1, config, metrics).map_err(StartError::from)?;
-        let opened = bind_all(&new, self.worker_count())?;
-        self.swap(generation, opened, &closed);
+        let opened = open_all(self.sockets(), &new, self.workers().len());
+        self.swap(generation, opened.map_err(StartError::from)?, &wanted);
         Ok(())
     }
 }

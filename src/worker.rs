@@ -20,7 +20,7 @@ use crate::connection;
 use crate::generation::Generation;
 use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
-use crate::listener::{self, Permits};
+use crate::listener::{self, ListeningSocket, Permits};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::server_config::WorkerTls;
@@ -42,9 +42,11 @@ pub(crate) struct Admitted(Arc<Shared>);
 /// What a worker can be told while it runs.
 pub(crate) enum Command {
     /// Accept from this socket, too.
-    Listen(SocketAddr, std::net::TcpListener),
+    Listen(SocketAddr, ListeningSocket),
     /// Accept no more from the socket that was configured as this address.
     Close(SocketAddr),
+    /// Answer once every accept loop has.
+    Answer(oneshot::Sender<()>),
 }
 
 /// One worker's own things.
@@ -204,26 +206,52 @@ pub(crate) fn run(
 
 async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
     // An accept loop ends when its sender is dropped.
-    let mut listening: HashMap<SocketAddr, oneshot::Sender<()>> = HashMap::new();
+    let mut listening: HashMap<SocketAddr, mpsc::UnboundedSender<Question>> = HashMap::new();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Listen(address, listener) => {
-                let (open, closed) = oneshot::channel();
-                tokio::task::spawn_local(accept_loop(listener, Rc::clone(worker), closed));
+            Command::Listen(address, socket) => {
+                let (open, questions) = mpsc::unbounded_channel();
+                tokio::task::spawn_local(accept_loop(socket, Rc::clone(worker), questions));
                 listening.insert(address, open);
             }
             Command::Close(address) => drop(listening.remove(&address)),
+            Command::Answer(answer) => {
+                let loops = listening.values().cloned().collect();
+                tokio::task::spawn_local(answer_for(loops, answer));
+            }
         }
     }
 }
 
+/// Asked of an accept loop; it answers if it still runs.
+type Question = oneshot::Sender<()>;
+
+/// A loop that is gone does not answer, and then nor does the worker.
+async fn answer_for(loops: Vec<mpsc::UnboundedSender<Question>>, answer: oneshot::Sender<()>) {
+    for accept_loop in loops {
+        let (question, answered) = oneshot::channel();
+        if accept_loop.send(question).is_err() || answered.await.is_err() {
+            return;
+        }
+    }
+    let _asker_left = answer.send(());
+}
+
+/// Returns when the socket is to be closed.
+async fn answer_until_closed(mut questions: mpsc::UnboundedReceiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        let _asker_left = question.send(());
+    }
+}
+
 async fn accept_loop(
-    listener: std::net::TcpListener,
+    socket: ListeningSocket,
     worker: Rc<Worker>,
-    closed: oneshot::Receiver<()>,
+    questions: mpsc::UnboundedReceiver<Question>,
 ) {
     // Before the first await: draining waits for this loop to take what is queued.
     let _busy = Busy::new(&worker);
+    let ListeningSocket { listener, is_inherited } = socket;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return error!(%error, "cannot serve a listening socket"),
@@ -232,8 +260,12 @@ async fn accept_loop(
     tokio::select! {
         biased;
         () = watcher.draining() => {}
-        _dropped = closed => {}
+        () = answer_until_closed(questions) => {}
         () = accept_all(&listener, &worker) => {}
+    }
+    if is_inherited {
+        // It stays open in other hands: what is queued is for the process that comes after this.
+        return;
     }
     // The kernel resets what is queued on a closing socket: take it first, to answer it.
     let _nothing_queued = tokio::time::timeout(QUEUE_TIMEOUT, accept_all(&listener, &worker)).await;

@@ -1,7 +1,6 @@
 //! Sockets to listen on, and accepting from them without spinning or running over.
 //!
-//! Each worker has a socket of its own on each address (`SO_REUSEPORT`), so that no connection
-//! crosses cores. A connection is accepted only once there is a permit for it; until then it waits
+//! [`sockets`] says where they come from. A connection is accepted only once there is a permit for it; until then it waits
 //! in the kernel's queue.
 
 use std::io;
@@ -9,50 +8,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use crate::telemetry::metrics::Metrics;
 
-/// Binds `address` once for each worker. Port 0 is resolved by the first, taken by the others.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    // Without SO_REUSEPORT first: with it, a second hubgate on the same port would bind happily
-    // and take half of the connections.
-    let probe = socket(address, false)?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    (0..workers)
-        .map(|_| {
-            let listener = socket(address, true)?;
-            listener.listen(BACKLOG)?;
-            Ok(listener.into())
-        })
-        .collect()
-}
+pub use self::sockets::{ListenError, Sockets};
+pub(crate) use self::sockets::{ListeningSocket, Opened, probe};
 
-/// Whether `address` could be bound now. Listens to nothing, so no caller can land here.
-pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
-    socket(address, false).map(drop)
-}
-
-fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Connections of the process before us may still be in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(is_shared)?;
-    if address.is_ipv6() {
-        // `[::]` takes IPv4 too, whatever the system's default is.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-/// What the kernel may queue while all workers are busy; it cuts this to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+mod sockets;
 
 /// The places for connections, shared by all workers.
 #[derive(Debug)]

@@ -44,7 +44,8 @@
 //! | [`reload`] | another generation in force, or the old one kept |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address |
-//! | [`signals`] | stop and reload |
+//! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
+//! | [`systemd`], [`self_check`] | what the service manager is told and hands over; whether every worker answers |
 //! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
 //!
 //! # Invariants
@@ -109,7 +110,7 @@ pub mod refusal;
 
 // The road.
 mod http;
-mod listener;
+pub mod listener;
 mod path;
 mod route;
 pub mod tls;
@@ -125,6 +126,9 @@ pub mod admin;
 pub mod generation;
 pub mod rehearsal;
 pub mod reload;
+mod self_check;
 mod signals;
+mod systemd;
 pub mod telemetry;
+mod watch;
 mod worker;

@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 mod certs;
 mod check;
 mod demo;
+mod record;
+mod reload;
 mod run;
 mod send;
 
@@ -23,6 +25,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Reload(reload::Arguments),
     Check(check::Arguments),
     Demo(demo::Arguments),
     Send(Box<send::Arguments>),
@@ -33,6 +36,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),

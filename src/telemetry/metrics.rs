@@ -33,6 +33,7 @@ pub struct Metrics {
     handshake_refusals: Vec<Counter>,
     reloads: Family<OutcomeLabels, Counter>,
     pub(crate) generation: Level,
+    pub(crate) self_check_failures: Counter,
     anchor_uses: Family<AnchorLabels, Counter>,
     upstream_connects: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
@@ -158,6 +159,11 @@ impl Metrics {
             body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
             reloads: register(r, "reloads", "Attempts to change the generation, by outcome"),
             generation: register(r, "generation", "Number of the generation in force"),
+            self_check_failures: register(
+                r,
+                "self_check_failures",
+                "Times that a worker did not answer in time, so that the watchdog was not fed",
+            ),
             anchor_uses: register(r, "anchor_uses", "Handshakes that a trust anchor vouched for"),
             upstream_connects: register(
                 r,

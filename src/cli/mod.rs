@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod certs;
 mod check;
 mod demo;
+mod generate;
 mod record;
 mod reload;
 mod run;
@@ -30,6 +31,7 @@ enum Command {
     Demo(demo::Arguments),
     Send(Box<send::Arguments>),
     Certs(certs::Arguments),
+    Generate(generate::Arguments),
 }
 
 /// Runs the command that the arguments name; errors go to standard error with their causes.
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments, &Arguments::command()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("hubgate: {error}");

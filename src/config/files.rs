@@ -16,7 +16,8 @@ impl Config {
         let mut files = vec![self.server.certificate.clone(), self.server.private_key.clone()];
         files.extend(anchors.map(|anchor| anchor.path.clone()));
         files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));
-        files.extend(self.upstreams.iter().filter_map(|upstream| match &upstream.address {
+        let servers = self.upstreams.iter().flat_map(|upstream| &upstream.servers);
+        files.extend(servers.filter_map(|server| match server {
             UpstreamAddress::Https { ca, .. } => ca.clone(),
             UpstreamAddress::Http { .. } | UpstreamAddress::Unix { .. } => None,
         }));

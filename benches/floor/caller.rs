@@ -27,17 +27,20 @@ pub(crate) struct Caller {
     length: Option<usize>,
     /// A request is with the upstream; what comes meanwhile stays in the socket.
     waiting: bool,
+    /// Something came meanwhile, and epoll will not tell of it again.
+    missed: bool,
 }
 
 impl Caller {
     pub(crate) fn new(socket: TcpStream, tls: &Arc<ServerConfig>) -> Self {
         let tls = ServerConnection::new(Arc::clone(tls)).unwrap();
-        Self { socket, tls, request: Vec::new(), length: None, waiting: false }
+        Self { socket, tls, request: Vec::new(), length: None, waiting: false, missed: false }
     }
 
     /// Reads what is there, up to the end of a request. An error closes the connection.
     pub(crate) fn advance(&mut self, secret: &[u8], spare: &mut Vec<Vec<u8>>) -> io::Result<Step> {
         self.flush()?;
+        self.missed = self.waiting;
         while !self.waiting {
             let mut reading = Reading { socket: &mut self.socket, emptied: false };
             match self.tls.read_tls(&mut reading) {
@@ -70,6 +73,11 @@ impl Caller {
             }
         }
         Ok(Step::Waits)
+    }
+
+    /// Whether to advance at once after an answer.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.missed
     }
 
     /// Sends the upstream's answer and makes ready for the next request.

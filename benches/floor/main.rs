@@ -171,15 +171,9 @@ impl Floor {
         match upstream.advance() {
             Ok(None) => {}
             Ok(Some(answered)) => {
-                if let Some(caller) = self.callers.get_mut(answered.caller)
-                    && caller.answer(&answered.answer).is_err()
-                {
-                    self.callers.remove(answered.caller);
-                }
                 self.spare_buffers.push(answered.request);
                 self.idle_upstreams.push(key);
-                // More may have come from the caller meanwhile, and epoll has told so already.
-                self.advance_caller(answered.caller);
+                self.answer(answered.caller, &answered.answer);
             }
             Err(_) => {
                 let caller = self.upstreams.remove(key).caller();
@@ -188,6 +182,17 @@ impl Floor {
                     self.callers.try_remove(caller);
                 }
             }
+        }
+    }
+
+    fn answer(&mut self, key: usize, answer: &[u8]) {
+        let Some(caller) = self.callers.get_mut(key) else {
+            return; // gone while the upstream worked
+        };
+        if caller.answer(answer).is_err() {
+            self.callers.remove(key);
+        } else if caller.has_missed() {
+            self.advance_caller(key);
         }
     }
 }

@@ -91,6 +91,7 @@ impl RouteTable {
     pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Route, Refusal> {
         let exact = fitting(&self.exact, path, host);
         match exact.or_else(|| self.find_prefix(host, path)) {
+            Some(Route::Site(site)) if site.settings.excepts(path) => Err(Refusal::NoRoute),
             Some(Route::Site(_)) if self.webhook_shadows.contains(&shadow(path)) => {
                 Err(Refusal::NoRoute)
             }

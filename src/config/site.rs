@@ -23,6 +23,8 @@ pub struct Site {
     pub host: Option<String>,
     /// Only these methods; empty: any but CONNECT and TRACE.
     pub methods: Vec<Method>,
+    /// What begins like one of these, byte for byte, it does not carry.
+    pub except: Vec<String>,
     /// Index into [`super::Config::upstreams`].
     pub upstream: usize,
     /// Largest request body; one byte more ends the request with 413.
@@ -46,6 +48,8 @@ impl Site {
         let upstream = name.and_then(|name| route::upstream(name, upstreams, findings));
         let methods = written.methods.iter().map(|method| checked_method(method, findings));
         let methods: Vec<_> = methods.collect();
+        let except = written.except.iter().map(|path| route::path(path, findings));
+        let except: Vec<_> = except.collect();
         let body_max_bytes = numbers::size(&written.body_max_bytes, 1..=MAXIMUM_BODY, findings);
         let timeout = numbers::milliseconds(&written.timeout_ms, findings);
         let idle_timeout = numbers::milliseconds(&written.idle_timeout_ms, findings);
@@ -57,6 +61,7 @@ impl Site {
             is_prefix: written.is_prefix,
             host,
             methods: methods.into_iter().collect::<Option<_>>()?,
+            except: except.into_iter().collect::<Option<_>>()?,
             upstream: upstream?,
             body_max_bytes,
             timeout,
@@ -66,6 +71,15 @@ impl Site {
 }
 
 impl Site {
+    /// Whether it does not carry this path, although the path is below its own.
+    pub(crate) fn excepts(&self, path: &str) -> bool {
+        // Applications take `/admin` for `/admin/`.
+        let is_start = |start: &String| {
+            path.starts_with(start.as_str()) || start.strip_suffix('/') == Some(path)
+        };
+        self.except.iter().any(is_start)
+    }
+
     pub(super) fn place<'a>(&'a self, written: &'a file::Site) -> Place<'a> {
         Place {
             host: &self.host,
@@ -123,6 +137,30 @@ mod tests {
                 ["3: `site[0].methods[0]`: must be a method in upper case, neither CONNECT nor \
                   TRACE"]
             );
+        }
+    }
+
+    #[test]
+    fn exceptions_are_paths() {
+        let config = load(&site("except = [\"/admin\"]"));
+        assert_eq!(config.sites.first().map(|site| site.except.len()), Some(1));
+
+        assert_eq!(
+            faults(&site("except = [\"admin\"]")),
+            ["3: `site[0].except[0]`: must start with `/`"]
+        );
+    }
+
+    #[test]
+    fn an_exception_is_what_begins_like_it_and_itself_without_its_slash() {
+        let config = load(&site("except = [\"/admin\", \"/reports/\"]"));
+        let [site] = config.sites.as_slice() else { unreachable!("{config:?}") };
+
+        for path in ["/admin", "/admin/x", "/admin.php", "/reports/", "/reports/x", "/reports"] {
+            assert!(site.excepts(path), "{path}");
+        }
+        for path in ["/", "/adm", "/x/admin", "/reports2", "/report"] {
+            assert!(!site.excepts(path), "{path}");
         }
     }
 

@@ -46,6 +46,7 @@
 //! | [`admin`] | the operator's window on a loopback address |
 //! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
 //! | [`systemd`], [`self_check`] | what the service manager is told and hands over; whether every worker answers |
+//! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
 //! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
 //!
 //! # Invariants
@@ -96,6 +97,7 @@
 //! | a field of the access record | `telemetry/access.rs` |
 //! | what a reload changes, and what needs a restart | [`reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
+//! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |
 //! | a certificate that is wrong on purpose | [`rehearsal::pki`] |
 //! | how the proxy behaves | `tests/proxy/`, over real sockets |
 //! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |
@@ -124,6 +126,7 @@ mod exchange;
 // Beside the road.
 pub mod admin;
 pub mod generation;
+pub mod nginx;
 pub mod rehearsal;
 pub mod reload;
 mod self_check;

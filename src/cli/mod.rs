@@ -10,6 +10,7 @@ mod certs;
 mod check;
 mod demo;
 mod generate;
+mod import_nginx;
 mod record;
 mod reload;
 mod run;
@@ -32,6 +33,7 @@ enum Command {
     Send(Box<send::Arguments>),
     Certs(certs::Arguments),
     Generate(generate::Arguments),
+    ImportNginx(import_nginx::Arguments),
 }
 
 /// Runs the command that the arguments name; errors go to standard error with their causes.
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments, &Arguments::command()),
+        Command::ImportNginx(arguments) => import_nginx::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("hubgate: {error}");

@@ -1,0 +1,136 @@
+//! `proxy_set_header`: what the application is told about the caller.
+
+use super::ledger::{Anchor, Ledger, Outcome};
+use super::parse::Directive;
+use super::scope::Scope;
+use super::value::{variable, variables};
+
+/// Whether nginx sends the upstream's own name as `Host`, which it does unless told otherwise.
+pub(super) fn sends_own_host(scope: &Scope<'_>) -> bool {
+    let headers = scope.all("proxy_set_header");
+    let host = headers.iter().find(|header| is_named(header, "host"));
+    match host.and_then(|header| header.arguments.get(1)).map(String::as_str) {
+        None | Some("$proxy_host") => true,
+        Some(_) => false,
+    }
+}
+
+/// What of the client certificate goes into which header: keys of `identity_header_names`.
+pub(super) fn identity(scope: &Scope<'_>) -> Vec<(&'static str, String)> {
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    for header in scope.all("proxy_set_header") {
+        let Some(role) = role(header) else { continue };
+        if found.iter().all(|(known, _)| *known != role) {
+            found.push((role, header.argument().to_owned()));
+        }
+    }
+    found
+}
+
+/// Settles every `proxy_set_header` in force.
+pub(super) fn settle(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
+    let identity = identity(scope);
+    for header in scope.all("proxy_set_header") {
+        let value = header.arguments.get(1).map_or("", String::as_str);
+        let (outcome, note) = match role(header) {
+            Some(role) => of_identity(role, header, value, &identity),
+            None => of_other(header, value),
+        };
+        ledger.settle(header, anchor, outcome, note);
+    }
+}
+
+fn of_identity(
+    role: &'static str,
+    header: &Directive,
+    value: &str,
+    identity: &[(&'static str, String)],
+) -> (Outcome, String) {
+    if !identity.contains(&(role, header.argument().to_owned())) {
+        let note = format!(
+            "`identity_header_names` has one name for `{role}`; let the application read that one"
+        );
+        return (Outcome::Missing, note);
+    }
+    let note = match value {
+        "$ssl_client_cert" | "$ssl_client_raw_cert" => {
+            "as `identity_header_names.certificate`, encoded as `$ssl_client_escaped_cert` is, \
+             for a header has one line"
+        }
+        "$ssl_client_s_dn_legacy" | "$ssl_client_i_dn_legacy" => {
+            "in the form of RFC 2253 (`CN=..,O=..`), not in that with slashes: see that the \
+             application reads it"
+        }
+        _ => return (Outcome::Carried, format!("identity_header_names.{role}")),
+    };
+    (Outcome::Uncertain, note.to_owned())
+}
+
+fn of_other(header: &Directive, value: &str) -> (Outcome, String) {
+    let name = header.argument().to_ascii_lowercase();
+    let (outcome, note) = match (name.as_str(), value) {
+        ("host", "$host" | "$http_host" | "$host:$server_port") => {
+            (Outcome::Carried, "the caller's `Host` is kept: host_header = \"preserve\"")
+        }
+        ("host", "$proxy_host") => (Outcome::Carried, "host_header = \"upstream\""),
+        ("host", _) => (
+            Outcome::Missing,
+            "`Host` is the caller's or the upstream's own name (`host_header`); let the \
+             application take one of these",
+        ),
+        ("x-forwarded-for", _) => (
+            Outcome::Stricter,
+            "always set; what the caller itself claims is dropped, unless it comes from \
+             `server.trusted_proxies`",
+        ),
+        ("x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port", _) => {
+            (Outcome::Carried, "always set, to what is true")
+        }
+        ("x-request-id", _) => (Outcome::Carried, "always set, also in the logs"),
+        ("connection" | "upgrade", _) => {
+            (Outcome::Carried, "connections are kept, and sites pass WebSockets on, by themselves")
+        }
+        ("x-real-ip", _) => (
+            Outcome::Missing,
+            "never sent: let the application read the last address of `X-Forwarded-For`",
+        ),
+        ("forwarded", _) => (
+            Outcome::Missing,
+            "add \"forwarded\" to `identity_headers` if the application reads it",
+        ),
+        _ if variables(value).any(|name| name.starts_with("ssl_")) => (
+            Outcome::Missing,
+            "this is not told to applications; what a caller sends under this name passes, so let \
+             the application stop reading it",
+        ),
+        (_, "") => (
+            Outcome::Missing,
+            "what a caller sends under this name now passes: let the application ignore it",
+        ),
+        _ => (
+            Outcome::Missing,
+            "hubgate adds no headers of one's own, and what a caller sends under this name \
+             passes: let the application not rely on it",
+        ),
+    };
+    (outcome, note.to_owned())
+}
+
+/// Which part of the client certificate a header carries.
+fn role(header: &Directive) -> Option<&'static str> {
+    match variable(header.arguments.get(1)?)? {
+        "ssl_client_verify" => Some("verify"),
+        "ssl_client_s_dn" | "ssl_client_s_dn_legacy" => Some("subject"),
+        "ssl_client_i_dn" | "ssl_client_i_dn_legacy" => Some("issuer"),
+        "ssl_client_serial" => Some("serial"),
+        "ssl_client_fingerprint" => Some("fingerprint"),
+        "ssl_client_cert" | "ssl_client_raw_cert" | "ssl_client_escaped_cert" => {
+            Some("certificate")
+        }
+        _ => None,
+    }
+}
+
+fn is_named(header: &Directive, name: &str) -> bool {
+    header.argument().eq_ignore_ascii_case(name)
+}

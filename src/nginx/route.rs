@@ -1,0 +1,477 @@
+//! Which route each location becomes: webhook, site, closed, or none.
+//!
+//! What would let in more than nginx does is never written: a location with a restriction that
+//! hubgate does not know is closed, and so is a site that a regular expression cuts pieces out of.
+
+use std::collections::BTreeSet;
+
+use super::block::Block;
+use super::condition::refuses;
+use super::draft::{Kind, Route, Site};
+use super::ledger::{Anchor, Ledger, Outcome};
+use super::location::{self, Location, Pattern};
+use super::parse::Directive;
+use super::pool::{Pools, Target};
+use super::proof::{Checks, Proofs};
+use super::redirect::ACME_PATH;
+use super::restriction::{methods, restrictions};
+use super::scope::Scope;
+use super::{headers, known, value};
+
+/// The routes of one server block.
+pub(super) struct Planner<'p, 'a> {
+    pub(super) block: &'p Block<'a>,
+    /// What `host` is written; none: any.
+    pub(super) hosts: Vec<Option<String>>,
+    pub(super) proofs: &'p Proofs<'a>,
+    /// Callback paths that the operator has named.
+    pub(super) callbacks: &'p [String],
+    pub(super) pools: &'p mut Pools<'a>,
+    pub(super) ledger: &'p mut Ledger,
+    pub(super) routes: &'p mut Vec<Route>,
+    /// The location that is being looked at.
+    pub(super) origin: usize,
+}
+
+/// What was learned about names on the way.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// For each webhook that names some.
+    pub(super) allowed: Vec<BTreeSet<String>>,
+}
+
+/// Requests of a regular expression that must not fall to a site.
+struct Hazard {
+    start: String,
+    reason: String,
+}
+
+impl<'a> Planner<'_, 'a> {
+    /// Turns every location into routes.
+    pub(super) fn plan(&mut self) -> Names {
+        let locations = location::find(&self.block.scope);
+        let first = self.routes.len();
+        let mut names = Names::default();
+        let mut hazards = Vec::new();
+        for place in &locations {
+            if matches!(place.pattern, Pattern::Named(_)) {
+                continue;
+            }
+            self.origin = place.directive.id;
+            let checks = self.proofs.checks(&place.scope);
+            let is_checked = self.block.is_strict() || !checks.conditions.is_empty();
+            let anchor = Anchor::Route(self.routes.len());
+            self.settle_checks(&checks, anchor);
+            if !checks.names.is_empty() {
+                names.allowed.push(checks.names.clone());
+            }
+            match place.path().filter(|path| is_good_path(path)) {
+                Some(path) => self.plan_path(path, place, &locations, is_checked),
+                None => hazards.extend(self.plan_regex(place, is_checked)),
+            }
+        }
+        self.close_hazards(first, &hazards);
+        self.except_closed(first);
+        names
+    }
+
+    fn plan_path(
+        &mut self,
+        path: &str,
+        place: &Location<'a>,
+        locations: &[Location<'a>],
+        is_checked: bool,
+    ) {
+        let anchor = Anchor::Route(self.routes.len());
+        let is_taken = |callback: &&String| {
+            location::choose(locations, callback)
+                .is_some_and(|chosen| chosen.directive.id == place.directive.id)
+        };
+        let mut callbacks: Vec<String> = self.callbacks.iter().filter(is_taken).cloned().collect();
+        if self.callbacks.is_empty() && is_checked {
+            callbacks.push(path.to_owned());
+        }
+        let mut reasons = Vec::new();
+        let target = self.target(place, locations, &mut reasons);
+        if !callbacks.is_empty() {
+            match &target {
+                Some((target, scope)) => {
+                    self.webhooks(&callbacks, place, target, scope, anchor);
+                    reasons = vec!["what nginx let in here needed a client certificate".to_owned()];
+                }
+                None => self.settle_nothing(place, anchor, &reasons),
+            }
+            if place.is_exact() && target.is_some() {
+                return;
+            }
+            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+        }
+        if is_checked {
+            let reason = "no callback path that was named leads here, and nginx demands a client \
+                          certificate";
+            self.ledger.settle(place.directive, anchor, Outcome::Stricter, reason);
+            let reasons = vec![reason.to_owned()];
+            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+        }
+        self.site(path, place, locations, target, reasons);
+    }
+
+    fn site(
+        &mut self,
+        path: &str,
+        place: &Location<'a>,
+        locations: &[Location<'a>],
+        target: Option<(Target<'a>, Scope<'a>)>,
+        mut reasons: Vec<String>,
+    ) {
+        let anchor = Anchor::Route(self.routes.len());
+        if target.is_some() {
+            reasons.extend(restrictions(place, self.proofs));
+        }
+        let own = location::choose(locations, path);
+        if own.is_some_and(|chosen| chosen.directive.id != place.directive.id) {
+            reasons.push("a regular expression comes before it in nginx".to_owned());
+        }
+        if target.as_ref().is_some_and(|(target, _)| target.is_rewritten) {
+            reasons
+                .push("`proxy_pass` changes the path, and hubgate sends on what came".to_owned());
+        }
+        let (Some((target, scope)), true) = (&target, reasons.is_empty()) else {
+            self.settle_nothing(place, anchor, &reasons);
+            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+        };
+        let upstream = self.pools.enter(target, scope, None, self.ledger);
+        let body_max_bytes = self.site_body(place, anchor);
+        let read = scope.argument("proxy_read_timeout").and_then(value::milliseconds);
+        let read = read.filter(|time| (1..=86_400_000).contains(time));
+        self.settle_times(scope, anchor, "timeout_ms and idle_timeout_ms");
+        self.ledger.settle(target.directive, anchor, Outcome::Carried, "");
+        let methods = methods(&place.scope, anchor, self.ledger);
+        let note = match (place.is_exact(), path.ends_with('/')) {
+            (true, _) | (false, true) => "".to_owned(),
+            (false, false) => {
+                format!(
+                    "by whole segments: nginx takes `{path}x` for it, too, and hubgate does not"
+                )
+            }
+        };
+        self.ledger.settle(place.directive, anchor, Outcome::Carried, note);
+        if !headers::identity(scope).is_empty() {
+            let note = "the application looks at the client certificate here; if this is where \
+                        Meta calls, import again with `--webhook-path`";
+            self.ledger.settle(place.directive, anchor, Outcome::Uncertain, note);
+        }
+        let site = Site {
+            upstream,
+            methods,
+            except: Vec::new(),
+            body_max_bytes,
+            timeout_ms: read,
+            idle_timeout_ms: read,
+        };
+        self.push(Kind::Site(site), path, place.is_exact());
+    }
+
+    fn webhooks(
+        &mut self,
+        paths: &[String],
+        place: &Location<'a>,
+        target: &Target<'a>,
+        scope: &Scope<'a>,
+        anchor: Anchor,
+    ) {
+        let read = scope.argument("proxy_read_timeout").and_then(value::milliseconds);
+        let timeout_ms = read.filter(|time| (1..WEBHOOK_TIMEOUT_MS).contains(time));
+        let upstream = self.pools.enter(target, scope, timeout_ms, self.ledger);
+        self.settle_times(
+            scope,
+            anchor,
+            "timeout_ms of the upstream, 4 s at most, since Messenger \
+                          wants an answer in 5",
+        );
+        let (outcome, note) = match target.is_rewritten {
+            true => (
+                Outcome::Uncertain,
+                "hubgate sends the path on as it came: let the application answer there",
+            ),
+            false => (Outcome::Carried, ""),
+        };
+        self.ledger.settle(target.directive, anchor, outcome, note);
+        let body_max_bytes = self.webhook_body(place, anchor);
+        for path in paths {
+            self.push(Kind::Webhook { upstream, body_max_bytes }, path, true);
+        }
+        let note = match (place.is_exact(), self.callbacks.is_empty(), place.path()) {
+            (true, ..) => "",
+            (false, true, Some("/")) => {
+                "the callback path is not in this file: write the one of the app's dashboard into \
+                 `path`, or import again with `--webhook-path`"
+            }
+            (false, true, _) => {
+                "this path and no other: if the callback path is below it, import again with \
+                 `--webhook-path`"
+            }
+            (false, false, _) => "the callback paths that were named, and nothing else of it",
+        };
+        let is_open = self.callbacks.is_empty() && !place.is_exact();
+        let outcome = if is_open { Outcome::Uncertain } else { Outcome::Stricter };
+        self.ledger.settle(place.directive, anchor, outcome, note);
+        for other in place.scope.own().iter().filter(|other| known::is_restriction(&other.name)) {
+            let note = "a webhook lets in what is proven, wherever it comes from";
+            self.ledger.settle(other, anchor, Outcome::Uncertain, note);
+        }
+    }
+
+    /// A location by regular expression: no route, but perhaps a reason to close some.
+    fn plan_regex(&mut self, place: &Location<'a>, is_checked: bool) -> Option<Hazard> {
+        let anchor = Anchor::Route(self.routes.len());
+        let known_start = match &place.pattern {
+            Pattern::Regex(start) => Some(start.as_str()),
+            Pattern::Exact(_)
+            | Pattern::Prefix(_)
+            | Pattern::ExactRegex(_)
+            | Pattern::PrefixRegex(_)
+            | Pattern::Named(_) => place.path(),
+        };
+        let start = known_start.unwrap_or_default().to_owned();
+        let what = format!("the location at {}", place.directive.place);
+        let reason = if is_checked {
+            Some(format!("{what} demands a client certificate for some of its paths"))
+        } else if refuses(place.scope.own()) || !restrictions(place, self.proofs).is_empty() {
+            Some(format!("{what} keeps callers from some of its paths"))
+        } else {
+            None
+        };
+        let note = "paths cannot be given by regular expression: write a route for each, with a \
+                    fixed path";
+        self.ledger.settle(place.directive, anchor, Outcome::Missing, note);
+        for inner in place.scope.own() {
+            let note = "its location is not carried over";
+            self.settle_below(inner, anchor, Outcome::LeftAlone, note);
+        }
+        self.push(Kind::Nothing, &start, false);
+        reason.map(|reason| Hazard { start, reason })
+    }
+
+    /// Where the requests of a location go, with the directives in force there.
+    fn target(
+        &self,
+        place: &Location<'a>,
+        locations: &[Location<'a>],
+        reasons: &mut Vec<String>,
+    ) -> Option<(Target<'a>, Scope<'a>)> {
+        let asked = place.scope.own().iter().filter(|inner| self.proofs.are_asked_by(inner));
+        let mut scopes: Vec<Scope<'a>> = asked.map(|block| place.scope.inside(block)).collect();
+        scopes.push(place.scope.clone());
+        // `try_files .. @name` ends in the location of that name.
+        let fallback = place.scope.own().iter().find(|inner| inner.name == "try_files");
+        let name = fallback.and_then(|line| line.arguments.last());
+        let named = name.and_then(|name| {
+            let is_it = |other: &&Location<'_>| other.pattern == Pattern::Named(name.clone());
+            locations.iter().find(is_it)
+        });
+        scopes.extend(named.map(|named| named.scope.clone()));
+        for scope in scopes {
+            let pass = scope.own().iter().find(|inner| inner.name == "proxy_pass");
+            let Some(pass) = pass else { continue };
+            match self.pools.target(pass, place) {
+                Ok(target) => return Some((target, scope)),
+                Err(reason) => {
+                    reasons.push(reason.to_owned());
+                    return None;
+                }
+            }
+        }
+        reasons.push("it leads to no application over HTTP".to_owned());
+        None
+    }
+
+    /// Adds a route for each host; two for the same requests are one.
+    fn push(&mut self, kind: Kind, path: &str, is_exact: bool) {
+        for host in self.hosts.clone() {
+            let route = Route {
+                kind: kind.clone(),
+                host,
+                path: path.to_owned(),
+                is_exact,
+                origin: self.origin,
+            };
+            let is_taken = self.routes.iter().any(|other| {
+                !matches!(other.kind, Kind::Nothing)
+                    && (&other.host, &other.path, other.is_exact)
+                        == (&route.host, &route.path, route.is_exact)
+            });
+            let kind = match is_taken {
+                true => Kind::Nothing,
+                false => kind.clone(),
+            };
+            self.routes.push(Route { kind, ..route });
+        }
+    }
+
+    fn close_hazards(&mut self, first: usize, hazards: &[Hazard]) {
+        for route in self.routes.iter_mut().skip(first).filter(|route| route.is_site()) {
+            let overlaps = |hazard: &&Hazard| match route.is_exact {
+                true => route.path.starts_with(&hazard.start),
+                false => {
+                    route.path.starts_with(&hazard.start) || hazard.start.starts_with(&route.path)
+                }
+            };
+            let reasons: Vec<String> =
+                hazards.iter().filter(overlaps).map(|hazard| hazard.reason.clone()).collect();
+            if !reasons.is_empty() {
+                self.ledger.worsen(route.origin, Outcome::Missing, &reasons.join("; "));
+                route.kind = Kind::Closed { reasons };
+            }
+        }
+    }
+
+    /// What is closed must not fall to a wider site, and neither must what nginx counts to a site
+    /// with fewer methods.
+    fn except_closed(&mut self, first: usize) {
+        let is_narrow = |route: &Route| match &route.kind {
+            Kind::Closed { .. } => true,
+            Kind::Site(site) => !site.methods.is_empty() && !route.is_exact,
+            Kind::Webhook { .. } | Kind::Nothing => false,
+        };
+        let narrow: Vec<Route> =
+            self.routes.iter().skip(first).filter(|route| is_narrow(route)).cloned().collect();
+        for route in self.routes.iter_mut().skip(first) {
+            let is_below = |other: &&Route| route.covers(other) && route.path != other.path;
+            // One path cannot be taken out of a site that begins with it.
+            let is_root = |other: &&Route| {
+                other.is_exact
+                    && other.path == route.path
+                    && route.covers(other)
+                    && !other.is_site()
+            };
+            if route.is_site() && narrow.iter().any(|other| is_root(&other)) {
+                let reason = "its first path is another location, which is not carried over";
+                self.ledger.worsen(route.origin, Outcome::Missing, reason);
+                route.kind = Kind::Closed { reasons: vec![reason.to_owned()] };
+                continue;
+            }
+            let starts: Vec<String> =
+                narrow.iter().filter(is_below).map(|other| other.path.clone()).collect();
+            let Kind::Site(site) = &mut route.kind else { continue };
+            for start in starts {
+                if !site.except.contains(&start) {
+                    site.except.push(start);
+                }
+            }
+        }
+    }
+
+    fn settle_checks(&mut self, checks: &Checks<'a>, anchor: Anchor) {
+        let note = "the exact common name in `client_certificate.common_names`, and the signature";
+        for directive in &checks.conditions {
+            self.settle_below(directive, anchor, Outcome::Stricter, note);
+        }
+        for map in &checks.maps {
+            self.settle_below(map, Anchor::ClientCertificate, Outcome::Stricter, note);
+        }
+        for directive in &checks.unclear {
+            let note = "no name could be read from this: see that `common_names` has the right one";
+            self.ledger.settle(directive, anchor, Outcome::Uncertain, note);
+        }
+    }
+
+    fn settle_nothing(&mut self, place: &Location<'a>, anchor: Anchor, reasons: &[String]) {
+        let own = place.scope.own();
+        // `deny all` after an `allow` is for the others.
+        let is_refused = refuses(own) && own.iter().all(|line| line.name != "allow");
+        let is_acme = place.path().is_some_and(|path| path.trim_end_matches('/') == ACME_PATH);
+        let (outcome, note) = if is_refused {
+            (Outcome::Carried, "nobody gets there, as before".to_owned())
+        } else if is_acme {
+            (Outcome::Carried, "see [redirect]: ACME asks over plain HTTP first".to_owned())
+        } else {
+            (Outcome::Missing, reasons.join("; "))
+        };
+        self.ledger.settle(place.directive, anchor, outcome, note.as_str());
+        for inner in own.iter().filter(|inner| !matches!(&*inner.name, "location" | "include")) {
+            let (outcome, note) = match known::fate(&inner.name) {
+                _ if is_refused || is_acme => (Outcome::Carried, "as its location"),
+                Some((outcome, note)) => (outcome, note),
+                None => (Outcome::LeftAlone, "its location is not carried over"),
+            };
+            self.settle_below(inner, anchor, outcome, note);
+        }
+    }
+
+    /// Settles a directive and everything in its block, as far as nobody else does.
+    fn settle_below(
+        &mut self,
+        directive: &Directive,
+        anchor: Anchor,
+        outcome: Outcome,
+        note: &str,
+    ) {
+        if !self.ledger.is_settled(directive) {
+            self.ledger.settle(directive, anchor, outcome, note);
+        }
+        for inner in directive.children().iter().filter(|inner| inner.name != "proxy_pass") {
+            self.settle_below(inner, anchor, outcome, note);
+        }
+    }
+
+    fn settle_times(&mut self, scope: &Scope<'_>, anchor: Anchor, note: &str) {
+        for name in ["proxy_read_timeout", "proxy_send_timeout"] {
+            if let Some(directive) = scope.find(name) {
+                self.ledger.settle(directive, anchor, Outcome::Carried, note);
+            }
+        }
+    }
+
+    fn site_body(&mut self, place: &Location<'_>, anchor: Anchor) -> u64 {
+        let Some(directive) = place.scope.find("client_max_body_size") else {
+            return NGINX_BODY_BYTES;
+        };
+        let (bytes, note) = match value::bytes(directive.argument()) {
+            Some(0) => (SITE_BODY_BYTES, "no body is unlimited; 1 TiB comes near"),
+            Some(bytes) => (bytes.min(SITE_BODY_BYTES), "body_max_bytes"),
+            None => (NGINX_BODY_BYTES, "not a size; nginx's default is written"),
+        };
+        self.ledger.settle(directive, anchor, Outcome::Carried, note);
+        bytes
+    }
+
+    fn webhook_body(&mut self, place: &Location<'_>, anchor: Anchor) -> Option<u64> {
+        let directive = place.scope.find("client_max_body_size")?;
+        let bytes = value::bytes(directive.argument());
+        let (bytes, outcome, note) = match bytes {
+            Some(bytes @ LARGEST_EVENT_BYTES..=WEBHOOK_BODY_BYTES) => {
+                (Some(bytes), Outcome::Carried, "body_max_bytes")
+            }
+            Some(1..LARGEST_EVENT_BYTES) => (
+                None,
+                Outcome::Carried,
+                "raised to 4 MiB on the webhook: Meta sends up to 3 MB, which were lost before",
+            ),
+            _ => {
+                (None, Outcome::Stricter, "4 MiB: Meta sends up to 3 MB, and a body is held whole")
+            }
+        };
+        self.ledger.settle(directive, anchor, outcome, note);
+        bytes
+    }
+}
+
+/// Whether hubgate takes this as the path of a route.
+fn is_good_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"<>".contains(&byte))
+        && !path.contains("//")
+        && path.split('/').all(|segment| segment != "." && segment != "..")
+}
+
+/// `timeout_ms` of an upstream by default.
+const WEBHOOK_TIMEOUT_MS: u64 = 4_000;
+/// What Meta sends at most.
+const LARGEST_EVENT_BYTES: u64 = 3_000_000;
+/// A quarter of `limits.body_memory_bytes`.
+const WEBHOOK_BODY_BYTES: u64 = 1 << 26;
+/// nginx's `client_max_body_size` unless written.
+const NGINX_BODY_BYTES: u64 = 1 << 20;
+/// The largest `body_max_bytes` of a site.
+const SITE_BODY_BYTES: u64 = 1 << 40;

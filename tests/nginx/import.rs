@@ -1,0 +1,170 @@
+//! What is written, and what is said about it.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use hubgate::config::Config;
+use hubgate::nginx::{Import, Outcome};
+
+use crate::fixture::{Fixture, source};
+
+const FIXTURES: [&str; 3] = ["strict", "mixed", "split"];
+
+#[test]
+fn each_fixture_becomes_a_configuration_that_loads() {
+    for (name, webhooks, sites) in [("strict", 1, 0), ("mixed", 1, 2), ("split", 2, 1)] {
+        let fixture = Fixture::of(name, nowhere());
+
+        let import = fixture.import().unwrap();
+
+        let config = load(&fixture, &import);
+        let counts = (config.webhooks.len(), config.sites.len());
+        assert_eq!(counts, (webhooks, sites), "{name}:\n{}", import.text);
+        let names = config.client_certificate.unwrap().common_names;
+        assert_eq!(names, ["client.webhooks.fbclientcerts.com"], "{name}");
+    }
+}
+
+#[test]
+fn every_directive_of_a_fixture_is_named_in_the_comments() {
+    for name in FIXTURES {
+        let fixture = Fixture::of(name, nowhere());
+        let import = fixture.import().unwrap();
+        let mut directives = 0;
+        for file in files(name) {
+            let text = std::fs::read_to_string(source(name).join(&file)).unwrap();
+            for (index, line) in text.lines().enumerate() {
+                let number = index + 1;
+                // In the fixtures each directive begins a line of its own.
+                if line.trim().is_empty() || line.trim().starts_with(['#', '}']) {
+                    continue;
+                }
+                let is_named = import.text.contains(&format!("# {file}:{number}  "));
+                let is_in_a_block_left_whole = import.findings.iter().any(|finding| {
+                    *finding.place.file == *file
+                        && finding.outcome == Outcome::LeftAlone
+                        && (finding.place.line..=finding.last_line).contains(&number)
+                });
+                assert!(is_named || is_in_a_block_left_whole, "{name}: {file}:{number}: {line}");
+                directives += 1;
+            }
+        }
+        assert!(directives > 25, "{name} has only {directives} directives");
+    }
+}
+
+#[test]
+fn what_could_open_more_than_nginx_does_is_excepted_from_the_site() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let config = load(&fixture, &fixture.import().unwrap());
+
+    let root = config.sites.iter().find(|site| site.path == "/").unwrap();
+
+    for closed in ["/health", "/webhooks/meta", "/admin", "/static/", "/api"] {
+        assert!(root.except.iter().any(|path| path == closed), "{closed}: {:?}", root.except);
+    }
+}
+
+#[test]
+fn a_regular_expression_that_refuses_closes_the_site_that_it_cuts() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let cut = "location ~ /\\.git { deny all; }\n        location / {\n            proxy_pass";
+    let changed = text.replace("location / {\n            proxy_pass", cut);
+    assert_ne!(changed, text);
+    fixture.write("nginx.conf", &changed);
+
+    let import = fixture.import().unwrap();
+
+    let config = load(&fixture, &import);
+    assert!(config.sites.is_empty(), "{:?}", config.sites);
+    let told = |directive: &str| {
+        import.findings.iter().any(|finding| {
+            finding.directive.starts_with(directive) && finding.outcome == Outcome::Missing
+        })
+    };
+    assert!(told("location ~ /\\.git") && told("location / {"), "{:#?}", import.findings);
+}
+
+#[test]
+fn values_that_may_be_secret_are_not_written_down() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let secrets = "proxy_set_header Authorization \"Bearer hunter2\";\n\
+                   if ($http_x_key != hunter2) { return 403; }\n\
+                   set $key hunter2;\nproxy_http_version 1.1;";
+    fixture.write("nginx.conf", &text.replace("proxy_http_version 1.1;", secrets));
+
+    let import = fixture.import().unwrap();
+
+    assert!(import.text.contains("Authorization (not shown)"), "{}", import.text);
+    assert!(!import.text.contains("hunter2"), "{}", import.text);
+}
+
+#[test]
+fn a_line_break_in_a_directive_cannot_end_its_comment() {
+    let fixture = Fixture::of("strict", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let evil = "add_header X \"\n[admin]\nenabled = false\";\nserver_tokens off;";
+    fixture.write("nginx.conf", &text.replace("server_tokens off;", evil));
+
+    let import = fixture.import().unwrap();
+
+    assert!(load(&fixture, &import).admin.is_some());
+}
+
+#[test]
+fn the_program_writes_once_and_says_with_its_exit_code_whether_to_look() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let out = fixture.path("hubgate.toml");
+    let run = |file: &str| {
+        Command::new(env!("CARGO_BIN_EXE_hubgate"))
+            .arg("import-nginx")
+            .arg(fixture.path(file))
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+
+    let first = run("nginx.conf");
+    let written = std::fs::read_to_string(&out).unwrap();
+    let again = run("nginx.conf");
+
+    let said = String::from_utf8(first.stderr).unwrap();
+    assert_eq!(first.status.code(), Some(3), "{said}");
+    assert!(said.contains("nginx.conf:97: location /static/"), "{said}");
+    assert!(written.contains("[[webhook]]"));
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), written);
+    assert_eq!(run("none.conf").status.code(), Some(1));
+}
+
+/// Applications that nobody asks.
+fn nowhere() -> [SocketAddr; 2] {
+    [3000, 3001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// Loads what was written.
+fn load(fixture: &Fixture, import: &Import) -> Config {
+    let path = fixture.path("config.toml");
+    std::fs::write(&path, &import.text).unwrap();
+    Config::load(&path).unwrap_or_else(|errors| panic!("{errors}\n{}", import.text))
+}
+
+/// The files of a fixture, by their names inside it.
+fn files(name: &str) -> Vec<String> {
+    let root = source(name);
+    let mut directories = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => directories.push(path),
+                false => files.push(path.strip_prefix(&root).unwrap().display().to_string()),
+            }
+        }
+    }
+    files
+}

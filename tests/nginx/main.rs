@@ -1,0 +1,20 @@
+//! What was taken over from nginx does what nginx did, or refuses more.
+//!
+//! Each fixture is imported and loaded, and then a real nginx with the original and a hubgate with
+//! the import get the same requests. Without nginx on the machine that part is skipped, loudly.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail by it, and this one shows a table"
+)]
+
+#[allow(dead_code, unused_imports, reason = "shared with the tests of the proxy")]
+#[path = "../proxy/harness/application.rs"]
+mod application;
+mod fixture;
+mod import;
+mod shots;
+mod verdict;

@@ -51,6 +51,8 @@ pub(crate) struct WebhookRoute {
 /// One site, ready to use.
 pub(crate) struct SiteRoute {
     pub(crate) settings: Site,
+    /// The site's exceptions as the laxest application reads them; a slash at the end stays.
+    except_shadows: Vec<String>,
     pub(crate) name: Arc<str>,
     pub(crate) metrics: Arc<RouteMetrics>,
 }
@@ -79,6 +81,7 @@ impl RouteTable {
             let route = Route::Site(Arc::new(SiteRoute {
                 name: site.name.as_str().into(),
                 metrics: Arc::new(metrics.route(&site.name, nothing_signed())),
+                except_shadows: site.except.iter().map(|path| except_shadow(path)).collect(),
                 settings: site.clone(),
             }));
             let paths = if site.is_prefix { &mut table.prefixes } else { &mut table.exact };
@@ -91,13 +94,18 @@ impl RouteTable {
     pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Route, Refusal> {
         let exact = fitting(&self.exact, path, host);
         match exact.or_else(|| self.find_prefix(host, path)) {
-            Some(Route::Site(site)) if site.settings.excepts(path) => Err(Refusal::NoRoute),
-            Some(Route::Site(_)) if self.webhook_shadows.contains(&shadow(path)) => {
-                Err(Refusal::NoRoute)
-            }
+            Some(Route::Site(site)) if !self.may_carry(site, path) => Err(Refusal::NoRoute),
             Some(route) => Ok(route),
             None => Err(Refusal::NoRoute),
         }
+    }
+
+    /// Not if it is an exception of the site, or a webhook's path, however an application reads it.
+    fn may_carry(&self, site: &SiteRoute, path: &str) -> bool {
+        let shadow = shadow(path);
+        !site.settings.excepts(path)
+            && !is_excepted(&site.except_shadows, &shadow)
+            && !self.webhook_shadows.contains(&shadow)
     }
 
     /// Prefixes match by whole segments: `/app` has `/app` and `/app/x` below it, not `/apple`.
@@ -111,6 +119,17 @@ impl RouteTable {
             .filter_map(|end| path.get(..end))
             .find_map(|prefix| fitting(&self.prefixes, prefix, host))
     }
+}
+
+fn except_shadow(path: &str) -> String {
+    let end = if path.ends_with('/') { "/" } else { "" };
+    shadow(path) + end
+}
+
+fn is_excepted(except_shadows: &[String], shadow: &str) -> bool {
+    except_shadows
+        .iter()
+        .any(|start| shadow.starts_with(start) || start.strip_suffix('/') == Some(shadow))
 }
 
 fn insert(paths: &mut HashMap<Box<str>, Vec<Entry>>, path: &str, host: Option<&str>, route: Route) {

@@ -102,6 +102,32 @@ async fn what_is_matched_is_what_is_forwarded() {
 }
 
 #[tokio::test]
+async fn no_spelling_of_an_exception_reaches_the_application_through_its_site() {
+    let site = format!("{SITE}except = [\"/Admin\", \"/reports/\"]\n");
+    let world = Plan::new().more(&site).start().await;
+
+    for target in [
+        "/Admin",
+        "/Admin/x",
+        "/Admin.php",
+        "/ADMIN",
+        "/admin/",
+        "/a/../admin",
+        "/%2541dmin",
+        "/admin;x",
+        "/x;/..;/admin",
+        "/reports",
+        "/Reports/x",
+    ] {
+        assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 404, "{target}");
+    }
+    assert!(world.app.received().is_empty(), "{:?}", world.app.received());
+    for target in ["/", "/adm", "/x/admin", "/reports2"] {
+        assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 200, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn the_longest_path_wins_and_a_host_before_none() {
     let named = |name: &str, line: &str| {
         format!("[[site]]\nupstream = \"app\"\nname = \"{name}\"\n{line}\n")

@@ -120,6 +120,7 @@ fn is_claim(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'c') => name.starts_with("client-cert") || name.contains('_'),
         Some(b'f') => name == FORWARDED.as_str() || name.contains('_'),
+        Some(b's') => name.starts_with("ssl-client-") || name.contains('_'),
         Some(b'x') => {
             CLAIM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.contains('_')
         }
@@ -154,6 +155,8 @@ const X_HUBGATE_VERIFIED: HeaderName = HeaderName::from_static("x-hubgate-verifi
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn truth<'a>(address: &'a HeaderValue, port: &'a HeaderValue) -> Truth<'a> {
@@ -198,6 +201,7 @@ mod tests {
             "X_SSL_CLIENT_VERIFY",
             "client_cert",
             "ssl_client_verify",
+            "ssl-client-subject-dn",
         ];
         let given: Vec<_> = names.iter().map(|name| (*name, "forged")).collect();
         let headers = forwarded(&given);
@@ -222,4 +226,88 @@ mod tests {
             assert!(!headers.contains_key(gone), "{gone}");
         }
     }
+
+    proptest! {
+        // The smallest input that fails stands in the panic, not in a file beside the source.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// A CGI-style application sees neither case nor hyphens, so the names are compared as it
+        /// would see them.
+        #[test]
+        fn no_mix_of_headers_gets_a_claim_through_or_the_signature_lost(
+            given in prop::collection::vec((name(), "forged|x-real-ip, te|x-forwarded-for"), 0..20),
+            options in prop::collection::vec(name(), 0..8),
+        ) {
+            let connection = options.join(", ");
+            let mut given: Vec<_> = given.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            given.push(("connection", &connection));
+            given.push(("x-hub-signature-256", "sha256=00"));
+
+            let headers = forwarded(&given);
+
+            let signature = headers.get_all(SIGNATURE_HEADER).iter().next_back();
+            prop_assert_eq!(signature.expect("kept"), "sha256=00");
+            for (name, ours) in [
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "hooks.example"),
+                ("x-forwarded-port", "8443"),
+                ("host", "hooks.example"),
+                ("x-request-id", "id"),
+                ("x-hubgate-verified", "signature"),
+            ] {
+                let values: Vec<_> = headers.get_all(name).iter().collect();
+                prop_assert_eq!(values, [ours]);
+            }
+            for name in headers.keys().map(HeaderName::as_str) {
+                let seen = name.replace('_', "-");
+                let is_ours = OURS.contains(&name);
+                let is_claim = IDENTITY.iter().any(|claim| seen.starts_with(claim));
+                prop_assert!(is_ours || !is_claim, "{} passed", name);
+                prop_assert!(!["connection", "te", "upgrade", "keep-alive"].contains(&name));
+            }
+        }
+    }
+
+    /// Names that mean something here, in any case and with underscores, and others.
+    fn name() -> impl Strategy<Value = String> {
+        let known = prop::sample::select([IDENTITY, HOP].concat());
+        let ending = "[a-z-]{0,4}|for|cert|dn|verify";
+        let known = (known, ending, any::<bool>(), any::<bool>());
+        let known = known.prop_map(|(name, ending, is_upper, is_cgi)| {
+            let name = format!("{name}{ending}");
+            let name = if is_upper { name.to_uppercase() } else { name };
+            if is_cgi { name.replace('-', "_") } else { name }
+        });
+        prop_oneof![4 => known, 1 => "[a-zA-Z_-]{1,12}"]
+    }
+
+    const OURS: &[&str] = &[
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-request-id",
+        "x-hubgate-verified",
+    ];
+
+    const IDENTITY: &[&str] = &[
+        "x-forwarded-",
+        "x-real-ip",
+        "client-cert",
+        "x-client-cert",
+        "x-client-dn",
+        "x-client-verify",
+        "x-ssl-client-",
+        "ssl-client-",
+        "x-amzn-mtls-",
+        "x-hubgate-",
+        "x-request-id",
+    ];
+
+    const HOP: &[&str] =
+        &["connection", "te", "upgrade", "keep-alive", "host", "x-hub-signature-256"];
 }

@@ -175,7 +175,10 @@ pub fn known_keys() -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
+
+    use proptest::prelude::*;
 
     use super::Config;
     use super::fixture::{Fixture, faults, load};
@@ -282,5 +285,76 @@ mod tests {
             fixture.shown(&load(verification).expect_err("asks for one")),
             [format!("13: `webhook[0].verification_client_certificate`: {sentence}")]
         );
+    }
+
+    proptest! {
+        // The smallest input that fails stands in the panic, not in a file beside the source.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn bytes_that_are_no_configuration_are_a_fault_and_never_a_panic(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                ".{0,200}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let fixture = Fixture::new();
+            std::fs::write(fixture.path("any.toml"), bytes).expect("a file of our own");
+            let loaded = Config::load_with(&fixture.path("any.toml"), &|_| None);
+            let errors = loaded.expect_err("is none");
+            prop_assert!(errors.to_string().contains("any.toml"));
+        }
+
+        #[test]
+        fn known_keys_with_odd_values_are_taken_or_named_and_never_a_panic(
+            values in prop::collection::btree_map(known_key(), odd_value(), 0..12),
+        ) {
+            let fixture = Fixture::new();
+            let errors = fixture.load_only(&document(&values)).expect_err("names no certificate");
+            for fault in fixture.shown(&errors) {
+                prop_assert!(fault.contains('`') || fault.contains("not valid TOML"), "{}", fault);
+            }
+        }
+    }
+
+    /// Keys of lists of tables under a header of their own, the others before them.
+    fn document(values: &BTreeMap<String, String>) -> String {
+        let mut text = String::new();
+        for list in ["", "upstream.", "webhook.", "site."] {
+            if let Some(name) = list.strip_suffix('.') {
+                text += &format!("[[{name}]]\n");
+            }
+            for (key, value) in values {
+                let is_in_a_list =
+                    ["upstream.", "webhook.", "site."].iter().any(|l| key.starts_with(l));
+                match key.strip_prefix(list) {
+                    Some(key) if is_in_a_list != list.is_empty() => {
+                        text += &format!("{key} = {value}\n")
+                    }
+                    _ => {}
+                }
+            }
+        }
+        text
+    }
+
+    fn known_key() -> impl Strategy<Value = String> {
+        let keys = super::known_keys();
+        let is_section = |key: &str| keys.iter().any(|other| other.starts_with(&format!("{key}.")));
+        let is_wanted = |key: &&String| !is_section(key) && *key != "server.certificate";
+        prop::sample::select(keys.iter().filter(is_wanted).cloned().collect::<Vec<_>>())
+    }
+
+    fn odd_value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<i64>().prop_map(|number| number.to_string()),
+            "[0-9]{1,30}|-?[0-9]{1,4}\\.[0-9]|true|false|\\[\\]|\\{\\}|\\[\\[\\]\\]|1979-05-27",
+            "[ -~]{0,20}".prop_map(|text| format!("{text:?}")),
+            "[ -~]{0,20}".prop_map(|text| format!("[{text:?}, {text:?}]")),
+            "[ -~]{0,20}".prop_map(|text| format!("{{ file = {text:?}, env = 3 }}")),
+        ]
     }
 }

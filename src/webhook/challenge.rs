@@ -97,6 +97,8 @@ const VALUE_MAX_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(query: &str) -> Result<(String, String), Refusal> {
@@ -139,5 +141,42 @@ mod tests {
     fn another_mode_is_told_apart() {
         let query = "hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=t";
         assert_eq!(read(query), Err(Refusal::VerificationModeUnknown));
+    }
+
+    proptest! {
+        // The smallest input that fails stands in the panic, not in a file beside the source.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn whatever_text_was_encoded_comes_out_as_it_was(
+            challenge in "[^\u{fffd}]{1,80}",
+            token in "[^\u{fffd}]{1,80}",
+        ) {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("hub.verify_token", &token)
+                .append_pair("hub.challenge", &challenge)
+                .append_pair("hub.mode", "subscribe")
+                .finish();
+            prop_assert_eq!(read(&query), Ok((challenge, token)));
+        }
+
+        #[test]
+        fn no_query_is_read_unless_each_parameter_stands_in_it_once(
+            parts in prop::collection::vec(
+                "hub(.|%2e)mode=subscribe|hub.(challenge|verify_token)=[ -~]{0,4}|.{0,12}",
+                0..8,
+            ),
+        ) {
+            let query = parts.join("&");
+            if read(&query).is_ok() {
+                let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+                for name in ["hub.mode", "hub.challenge", "hub.verify_token"] {
+                    prop_assert_eq!(pairs.iter().filter(|(found, _)| found == name).count(), 1);
+                }
+            }
+        }
     }
 }

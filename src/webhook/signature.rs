@@ -173,6 +173,7 @@ fn lower_hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
@@ -225,6 +226,32 @@ mod tests {
                     Err(refusal) => assert_eq!(refusal.label(), case.outcome, "{}", case.name),
                 }
             }
+        }
+    }
+
+    proptest! {
+        // The smallest input that fails stands in the panic, not in a file beside the source.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_claim_is_read_from_its_one_spelling_and_from_no_other(
+            value in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..100),
+                "(sha256=|SHA256=|sha1=|)[0-9a-fA-F ]{62,66}".prop_map(String::into_bytes),
+                "sha256=[0-9a-f]{64}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let digits = value.strip_prefix(b"sha256=").filter(|digits| digits.len() == 64);
+            let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+            let digits = digits.filter(|digits| digits.iter().all(is_hex));
+
+            let read = Claim::parse(&value).map(|Claim(bytes)| bytes);
+
+            let spelled = read.map(|bytes| bytes.map(|byte| format!("{byte:02x}")).concat());
+            prop_assert_eq!(spelled.as_deref().map(str::as_bytes), digits);
         }
     }
 }

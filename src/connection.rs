@@ -1,16 +1,19 @@
 //! Conducts one connection: permit, TLS handshake, HTTP; records how it went, once.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use rustls::HandshakeKind;
 use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -67,17 +70,28 @@ impl Caller {
         Ok(Some(Arc::clone(client)))
     }
 
-    /// Returns when no further request should be taken: the process drains, or this caller is no
-    /// longer believed.
-    async fn must_go(self: Rc<Self>, worker: Rc<Worker>) {
+    /// Returns when no further request should be taken: this caller is no longer believed, or the
+    /// process drains and this connection has had its first request, or time enough for it. Whoever
+    /// was accepted at the last moment is answered like everybody before.
+    async fn must_go(self: Rc<Self>, worker: Rc<Worker>, pace: Arc<Pace>) {
         let mut watcher = worker.shared.watcher.clone();
         while watcher.changed().await == Change::Swapped {
             if self.client(&worker.local()).is_err() {
                 return;
             }
         }
+        let mut enough = pin!(sleep(FIRST_REQUEST_TIMEOUT));
+        // The connection is polled by the same task, so a request that begins comes by here.
+        poll_fn(|context| match pace.has_begun() {
+            true => Poll::Ready(()),
+            false => enough.as_mut().poll(context),
+        })
+        .await;
     }
 }
+
+/// Some round trips, while the process drains.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves an accepted connection in a task of its own.
 pub(crate) fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
@@ -121,7 +135,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     });
     let io = CallerIo::new(tls, Arc::clone(&pace));
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
-    let draining = caller.must_go(Rc::clone(&worker));
+    let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
     if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
         worker.local().generation.routes.unmatched.refused(refusal);
         log::no_request(peer, refusal);

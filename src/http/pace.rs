@@ -77,6 +77,11 @@ impl Pace {
         InFlight(Arc::clone(self))
     }
 
+    /// Whether there was any request yet.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.requests.load(Relaxed) > 0
+    }
+
     /// The limit of requests is reached: this one is the last.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.requests.load(Relaxed) >= self.requests_max

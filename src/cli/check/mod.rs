@@ -65,6 +65,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Facts {
     listen: Vec<listening::Listening>,
+    /// Whether sockets that systemd hands over are served, too; they are not there to be seen.
+    inherit: bool,
     server: server_chain::ServerChain,
     client_certificate: Option<anchors::ClientCertificate>,
     upstreams: Vec<upstreams::Upstream>,
@@ -125,6 +127,7 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
     let now = SystemTime::now();
     let facts = Facts {
         listen: listening::inspect(config, problems),
+        inherit: config.server.inherit,
         server: server_chain::inspect(config, now, problems),
         client_certificate: anchors::inspect(config, now, problems),
         upstreams: upstreams::inspect(config, problems)?,

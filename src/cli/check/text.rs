@@ -47,7 +47,7 @@ fn errors_of(errors: &[String], ending: &str) -> String {
 }
 
 fn facts_of(page: &mut Page, facts: &Facts) {
-    listen(page, &facts.listen);
+    listen(page, &facts.listen, facts.inherit);
     server(page, &facts.server);
     match &facts.client_certificate {
         Some(section) => client_certificate(page, section),
@@ -65,7 +65,7 @@ fn facts_of(page: &mut Page, facts: &Facts) {
     }
 }
 
-fn listen(page: &mut Page, addresses: &[Listening]) {
+fn listen(page: &mut Page, addresses: &[Listening], inherit: bool) {
     page.section("listen");
     let row = |Listening { address, purpose, state }: &Listening| {
         let purpose = match purpose {
@@ -81,7 +81,11 @@ fn listen(page: &mut Page, addresses: &[Listening]) {
         };
         (address.to_string(), format!("{purpose}, {state}"))
     };
-    page.rows(&addresses.iter().map(row).collect::<Vec<_>>());
+    let mut rows = addresses.iter().map(row).collect::<Vec<_>>();
+    if inherit {
+        rows.push(("systemd".to_owned(), "for callers, whatever it hands over".to_owned()));
+    }
+    page.rows(&rows);
 }
 
 fn server(page: &mut Page, server: &ServerChain) {

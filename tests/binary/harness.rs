@@ -85,6 +85,7 @@ impl Place {
         let Settings { server, limits, upstream_url, upstream, webhook, log } = settings;
         let url = if upstream_url.is_empty() { "http://127.0.0.1:9" } else { upstream_url };
         let listen = default_line(server, "listen", r#"listen = ["127.0.0.1:0"]"#);
+        let workers = default_line(server, "workers", "workers = 1");
         let secrets =
             default_line(webhook, "app_secrets", r#"app_secrets = [{ file = "app-secret" }]"#);
         let token =
@@ -96,7 +97,7 @@ impl Place {
 [server]
 certificate = "server.pem"
 private_key = "server.key"
-workers = 1
+{workers}
 {listen}
 {server}
 [client_certificate]

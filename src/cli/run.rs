@@ -40,8 +40,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
     // Before the first look into the file, so that a change after it is noticed.
-    let watch = Watch::new(&arguments.config);
+    let mut watch = Watch::new(&arguments.config);
     let config = super::load(&arguments.config)?;
+    watch.follow(watched(&arguments.config, config.files()));
     log::init(&config.log);
     for warning in config.warnings() {
         warn!("{warning}");
@@ -91,10 +92,7 @@ impl<'a> Service<'a> {
             failure: None,
         };
         let runtime_directory = arguments.runtime_directory.as_deref();
-        let mut service =
-            Self { running, notifier, watch, config: &arguments.config, runtime_directory, record };
-        service.follow_files();
-        service
+        Self { running, notifier, watch, config: &arguments.config, runtime_directory, record }
     }
 
     async fn serve(
@@ -155,15 +153,9 @@ impl<'a> Service<'a> {
         self.record.reloads += 1;
         self.record.generation = self.running.generation();
         self.record.failure = failure.map(|failed| with_causes(&failed));
-        self.follow_files();
+        self.watch.follow(watched(self.config, self.running.files()));
         self.leave_record();
         self.notifier.ready(&self.status());
-    }
-
-    /// A file that a refused configuration names is not known; the configuration itself is.
-    fn follow_files(&mut self) {
-        let configuration = std::iter::once(self.config.to_owned());
-        self.watch.follow(configuration.chain(self.running.files()));
     }
 
     fn leave_record(&self) {
@@ -182,6 +174,11 @@ impl<'a> Service<'a> {
         }
         status
     }
+}
+
+/// The configuration itself, and what it names. What a refused one names is not known.
+fn watched(config: &Path, files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    std::iter::once(config.to_owned()).chain(files)
 }
 
 fn with_causes(failed: &ReloadError) -> String {

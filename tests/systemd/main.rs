@@ -18,8 +18,10 @@ mod backend;
 #[path = "../binary/harness.rs"]
 mod harness;
 
+mod booted;
 mod handover;
 mod load;
+mod machine;
 mod manager;
 mod notify;
 mod reload;

@@ -22,6 +22,7 @@ mod http_rules;
 mod identity_headers;
 mod mixed_demands;
 mod reload;
+mod reload_load;
 mod resumption;
 mod road;
 mod signatures;

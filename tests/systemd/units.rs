@@ -25,7 +25,7 @@ fn the_units_and_their_drop_ins_are_valid() {
 }
 
 #[test]
-fn the_exposure_of_the_service_is_what_the_readme_says() {
+fn the_exposure_of_the_service_is_low() {
     let Some(()) = analyze_or_skip() else { return };
     let directory = units(None);
     let output = Command::new("systemd-analyze")

@@ -17,6 +17,8 @@ async fn a_life_is_told_from_ready_over_reloading_to_stopping() {
     let mut process = Process::start(command);
 
     let ready = manager.until_told("READY=1").await;
+    // What is told and what is logged come on two ways, and either may be read first.
+    process.until_written("serving").await;
     let status = format!("READY=1\nSTATUS=generation 1 on {}", process.address());
     assert_eq!(ready, [status.as_str()]);
     let sender = Sender::new(place.meta(&process)).unwrap();

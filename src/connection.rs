@@ -25,18 +25,25 @@ use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::refusal::{Hangup, Refusal};
 use crate::telemetry::log;
-use crate::telemetry::metrics::Raised;
+use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::client_auth::{Disbelief, VerifiedClient};
 use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
 pub(crate) struct Caller {
     pub(crate) address: SocketAddr,
-    /// Proven under the trust of the generation that was current when it was last looked at.
-    proven: RefCell<Option<(u64, Arc<VerifiedClient>)>>,
+    proven: RefCell<Option<Proven>>,
     /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) forwarded_port: HeaderValue,
+}
+
+/// A client certificate, proven under the trust of one generation.
+struct Proven {
+    /// The generation that was current when it was last looked at.
+    generation: u64,
+    client: Arc<VerifiedClient>,
+    anchor: AnchorMetrics,
 }
 
 /// One connection, as its requests see it.
@@ -55,19 +62,34 @@ struct Held {
 }
 
 impl Caller {
-    /// The client certificate, if there is one, proven under the generation that is current now.
-    pub(crate) fn client(&self, local: &Local) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
-        let mut proven = self.proven.borrow_mut();
-        let Some((generation, client)) = &mut *proven else { return Ok(None) };
+    /// The client certificate, if there is one, proven under the generation that is current now;
+    /// its anchor counts as used.
+    pub(crate) fn client(
+        &self,
+        local: &Local,
+        metrics: &Metrics,
+    ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
         let now = UnixTime::now();
-        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
-        if *generation != local.generation.number || !client.is_valid_at(moment) {
+        self.prove_again(local, metrics, now)?;
+        let proven = self.proven.borrow();
+        let Some(proven) = &*proven else { return Ok(None) };
+        proven.anchor.used(system_time(now));
+        Ok(Some(Arc::clone(&proven.client)))
+    }
+
+    /// Whether what this caller presented, if anything, is still a proof.
+    fn prove_again(&self, local: &Local, metrics: &Metrics, now: UnixTime) -> Result<(), Refusal> {
+        let mut proven = self.proven.borrow_mut();
+        let Some(proven) = &mut *proven else { return Ok(()) };
+        let generation = local.generation.number;
+        if proven.generation != generation || !proven.client.is_valid_at(system_time(now)) {
             let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
-            let again = trust.prove(client.chain(), now);
-            *client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
-            *generation = local.generation.number;
+            let again = trust.prove(proven.client.chain(), now);
+            let client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
+            let anchor = metrics.anchor(client.anchor());
+            *proven = Proven { generation, client, anchor };
         }
-        Ok(Some(Arc::clone(client)))
+        Ok(())
     }
 
     /// Returns when no further request should be taken: this caller is no longer believed, or the
@@ -76,7 +98,8 @@ impl Caller {
     async fn must_go(self: Rc<Self>, worker: Rc<Worker>, pace: Arc<Pace>) {
         let mut watcher = worker.shared.watcher.clone();
         while watcher.changed().await == Change::Swapped {
-            if self.client(&worker.local()).is_err() {
+            let metrics = &worker.shared.metrics;
+            if self.prove_again(&worker.local(), metrics, UnixTime::now()).is_err() {
                 return;
             }
         }
@@ -145,7 +168,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
 async fn handshake(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Option<(u64, Arc<VerifiedClient>)>), Disbelief> {
+) -> Result<(TlsStream<TcpStream>, Option<Proven>), Disbelief> {
     let local = worker.local();
     let limit = local.generation.config.limits.handshake_timeout;
     let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream);
@@ -164,9 +187,15 @@ async fn handshake(
         Some(HandshakeKind::Resumed) => metrics.handshakes_resumed.inc(),
         _ => metrics.handshakes_full.inc(),
     };
-    if let Some(client) = &client {
-        metrics.anchor(client.anchor()).inc();
-    }
-    let generation = local.generation.number;
-    Ok((tls, client.map(|client| (generation, client))))
+    let proven = client.map(|client| {
+        let anchor = metrics.anchor(client.anchor());
+        anchor.handshakes.inc();
+        anchor.used(SystemTime::now());
+        Proven { generation: local.generation.number, client, anchor }
+    });
+    Ok((tls, proven))
+}
+
+fn system_time(time: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
 }

@@ -112,7 +112,7 @@ async fn conduct(
     };
     record.route = Some(Arc::clone(name));
     record.metrics = Some(Arc::clone(metrics));
-    let client = connected.caller.client(local)?;
+    let client = connected.caller.client(local, &connected.worker.shared.metrics)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
     let exchange = Exchange { connected, local, host, target, client };
     match route {

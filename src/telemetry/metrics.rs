@@ -35,6 +35,7 @@ pub struct Metrics {
     pub(crate) generation: Level,
     pub(crate) self_check_failures: Counter,
     anchor_uses: Family<AnchorLabels, Counter>,
+    anchor_last_used: Family<AnchorLabels, Level>,
     upstream_connects: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
     routes: RouteFamilies,
@@ -53,7 +54,21 @@ pub(crate) struct RouteMetrics {
     last_verified_event: Level,
     refusals: Vec<Counter>,
     would_refuse: Vec<Counter>,
-    secret_uses: Vec<Counter>,
+    secrets: Vec<SecretMetrics>,
+}
+
+/// The metrics of one trust anchor, looked up once a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct AnchorMetrics {
+    pub(crate) handshakes: Counter,
+    last_used: Level,
+}
+
+/// The metrics of one app secret of a route.
+#[derive(Debug)]
+struct SecretMetrics {
+    uses: Counter,
+    last_used: Level,
 }
 
 /// The metrics of one upstream, looked up once.
@@ -71,6 +86,7 @@ struct RouteFamilies {
     events_verified: Family<RouteLabels, Counter>,
     verifications: Family<RouteLabels, Counter>,
     secret_uses: Family<SecretLabels, Counter>,
+    secret_last_used: Family<SecretLabels, Level>,
     last_verified_event: Family<RouteLabels, Level>,
     received_bytes: Family<RouteLabels, Counter>,
     duration: Family<RouteLabels, Durations>,
@@ -165,6 +181,11 @@ impl Metrics {
                 "Times that a worker did not answer in time, so that the watchdog was not fed",
             ),
             anchor_uses: register(r, "anchor_uses", "Handshakes that a trust anchor vouched for"),
+            anchor_last_used: register(
+                r,
+                "anchor_last_used_timestamp_seconds",
+                "When a trust anchor last vouched for a caller's request or handshake, in seconds since 1970; 0 = never",
+            ),
             upstream_connects: register(
                 r,
                 "upstream_connects",
@@ -190,8 +211,12 @@ impl Metrics {
         self.reloads.get_or_create_owned(&OutcomeLabels { outcome })
     }
 
-    pub(crate) fn anchor(&self, label: &str) -> Counter {
-        self.anchor_uses.get_or_create_owned(&AnchorLabels { anchor: label.to_owned() })
+    pub(crate) fn anchor(&self, label: &str) -> AnchorMetrics {
+        let labels = AnchorLabels { anchor: label.to_owned() };
+        AnchorMetrics {
+            handshakes: self.anchor_uses.get_or_create_owned(&labels),
+            last_used: self.anchor_last_used.get_or_create_owned(&labels),
+        }
     }
 
     pub(crate) fn upstream(&self, name: &str) -> UpstreamMetrics {
@@ -245,6 +270,11 @@ impl RouteFamilies {
                 "secret_uses",
                 "Event notifications signed with an app secret, by its label",
             ),
+            secret_last_used: register(
+                r,
+                "secret_last_used_timestamp_seconds",
+                "When a genuine event was last signed with an app secret, in seconds since 1970; 0 = never",
+            ),
             last_verified_event: register(
                 r,
                 "last_verified_event_timestamp_seconds",
@@ -295,9 +325,12 @@ impl RouteFamilies {
                 .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
                 .map(|labels| self.would_refuse.get_or_create_owned(&labels))
                 .collect(),
-            secret_uses: secrets
+            secrets: secrets
                 .map(|secret| SecretLabels { route: route(), secret: secret.into() })
-                .map(|labels| self.secret_uses.get_or_create_owned(&labels))
+                .map(|labels| SecretMetrics {
+                    uses: self.secret_uses.get_or_create_owned(&labels),
+                    last_used: self.secret_last_used.get_or_create_owned(&labels),
+                })
                 .collect(),
         }
     }
@@ -319,11 +352,18 @@ impl RouteMetrics {
     /// A genuine event, signed with the secret at `index` of the route's list.
     pub(crate) fn event_verified(&self, index: usize, now: SystemTime) {
         self.events_verified.inc();
-        if let Some(counter) = self.secret_uses.get(index) {
-            counter.inc();
+        if let Some(secret) = self.secrets.get(index) {
+            secret.uses.inc();
+            secret.last_used.set(unix_seconds(now));
         }
-        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.last_verified_event.set(seconds);
+        self.last_verified_event.set(unix_seconds(now));
+    }
+}
+
+impl AnchorMetrics {
+    /// It vouched for a caller, whose handshake or request is going on at `now`.
+    pub(crate) fn used(&self, now: SystemTime) {
+        self.last_used.set(unix_seconds(now));
     }
 }
 
@@ -345,6 +385,10 @@ impl Drop for Raised {
     fn drop(&mut self) {
         (self.level)(&self.metrics).dec();
     }
+}
+
+fn unix_seconds(moment: SystemTime) -> u64 {
+    moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M

@@ -25,6 +25,7 @@ mod reload;
 mod reload_load;
 mod resumption;
 mod road;
+mod rotation;
 mod signatures;
 mod sites;
 mod verification;

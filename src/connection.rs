@@ -26,6 +26,7 @@ use crate::listener::Permit;
 use crate::refusal::{Hangup, Refusal};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
+use crate::tls::certificate::moment;
 use crate::tls::client_auth::{Disbelief, VerifiedClient};
 use crate::worker::{Busy, Local, Worker};
 
@@ -73,7 +74,7 @@ impl Caller {
         self.prove_again(local, metrics, now)?;
         let proven = self.proven.borrow();
         let Some(proven) = &*proven else { return Ok(None) };
-        proven.anchor.used(system_time(now));
+        proven.anchor.used(moment(now));
         Ok(Some(Arc::clone(&proven.client)))
     }
 
@@ -82,8 +83,8 @@ impl Caller {
         let mut proven = self.proven.borrow_mut();
         let Some(proven) = &mut *proven else { return Ok(()) };
         let generation = local.generation.number;
-        if proven.generation != generation || !proven.client.is_valid_at(system_time(now)) {
-            let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
+        let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
+        if proven.generation != generation || !trust.still_believes(&proven.client, now) {
             let again = trust.prove(proven.client.chain(), now);
             let client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
             let anchor = metrics.anchor(client.anchor());
@@ -137,6 +138,9 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
             if let Some(counter) = worker.shared.metrics.handshake_refusals(disbelief.reason) {
                 counter.inc();
             }
+            if let Some(candidate) = &disbelief.candidate {
+                worker.shared.metrics.candidate_matches(candidate).inc();
+            }
             return log::hangup(peer, &disbelief);
         }
     };
@@ -176,7 +180,11 @@ async fn handshake(
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Err(local.tls.explain(&error)),
         Err(_elapsed) => {
-            return Err(Disbelief { reason: Hangup::HandshakeTimeout, presented: None });
+            return Err(Disbelief {
+                reason: Hangup::HandshakeTimeout,
+                presented: None,
+                candidate: None,
+            });
         }
     };
     let session = tls.get_ref().1;
@@ -187,6 +195,9 @@ async fn handshake(
         Some(HandshakeKind::Resumed) => metrics.handshakes_resumed.inc(),
         _ => metrics.handshakes_full.inc(),
     };
+    if let (Some(client), Some(trust)) = (&client, local.generation.tls.trust()) {
+        trust.saw(client);
+    }
     let proven = client.map(|client| {
         let anchor = metrics.anchor(client.anchor());
         anchor.handshakes.inc();
@@ -194,8 +205,4 @@ async fn handshake(
         Proven { generation: local.generation.number, client, anchor }
     });
     Ok((tls, proven))
-}
-
-fn system_time(time: UnixTime) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
 }

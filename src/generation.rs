@@ -1,18 +1,24 @@
 //! Everything derived from one configuration: built whole, immutable, swapped whole.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
 
-use crate::config::{Config, Demand, Verification};
+use crate::config::{Config, Crl, Demand, TrustAnchor, Verification};
 use crate::route::RouteTable;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
 use crate::tls::material::{
-    Anchor, MaterialError, ServerIdentity, read_anchors, read_server_identity,
+    Anchor, MaterialError, ServerIdentity, read_anchors, read_revocation_lists,
+    read_server_identity,
 };
+use crate::tls::revocation::RevocationList;
 use crate::tls::server_config::TlsSettings;
+use crate::upkeep::cache;
 use crate::upstream::{Target, TargetError};
 
 /// One configuration, ready to serve.
@@ -94,6 +100,14 @@ impl Generation {
         let routes = RouteTable::new(&config, metrics);
         Ok(Self { number, config, tls, routes, upstreams })
     }
+
+    /// Takes over what the generation before learned of its callers and their CAs, so that a
+    /// reload costs nobody who is still believed.
+    pub(crate) fn inherit(&self, before: &Self) {
+        if let (Some(trust), Some(before)) = (self.tls.trust(), before.tls.trust()) {
+            trust.inherit(before, UnixTime::now());
+        }
+    }
 }
 
 /// Only if no route can be reached without one may the handshake itself insist.
@@ -121,24 +135,71 @@ fn trust(
     errors: &mut Vec<BuildError>,
 ) -> Option<Arc<ClientTrust>> {
     let settings = config.client_certificate.as_ref()?;
-    let mut anchors: Vec<Anchor> = Vec::new();
-    for file in &settings.trust_anchors {
+    let trusted = anchors(&settings.trust_anchors, errors);
+    let candidates = anchors(&settings.candidate_anchors, errors);
+    let mut labels = BTreeSet::new();
+    for anchor in trusted.iter().chain(&candidates) {
+        if !labels.insert(&anchor.label) {
+            errors.push(BuildError::AnchorLabel { label: anchor.label.to_string() });
+        }
+    }
+    // The series are there before the first handshake.
+    for anchor in &trusted {
+        let _at_zero = metrics.anchor(&anchor.label);
+    }
+    for candidate in &candidates {
+        let _at_zero = metrics.candidate_matches(&candidate.label);
+    }
+    let algorithms = provider.signature_verification_algorithms;
+    let names = settings.common_names.clone();
+    let trust = ClientTrust::new(trusted, names, settings.verify_depth, algorithms)
+        .with_candidates(candidates)
+        .with_revocation(settings.crl.clone());
+    install_lists(&trust, &settings.crl, errors);
+    Some(Arc::new(trust))
+}
+
+fn anchors(files: &[TrustAnchor], errors: &mut Vec<BuildError>) -> Vec<Anchor> {
+    let mut anchors = Vec::new();
+    for file in files {
         match read_anchors(&file.label, &file.path) {
             Ok(read) => anchors.extend(read),
             Err(error) => errors.push(error.into()),
         }
     }
-    for (index, anchor) in anchors.iter().enumerate() {
-        if anchors.iter().take(index).any(|earlier| earlier.label == anchor.label) {
-            errors.push(BuildError::AnchorLabel { label: anchor.label.to_string() });
+    anchors
+}
+
+/// The lists of the configured files, all of them good, and whatever the cache has that is.
+fn install_lists(trust: &ClientTrust, settings: &Crl, errors: &mut Vec<BuildError>) {
+    let max_bytes = settings.max_bytes.get();
+    for path in &settings.files {
+        match file_lists(trust, path, max_bytes) {
+            Ok(lists) => lists.into_iter().for_each(|list| _ = trust.install(&Arc::new(list))),
+            Err(error) => errors.push(error.into()),
         }
-        // The series is there before the first handshake.
-        let _at_zero = metrics.anchor(&anchor.label);
     }
-    Some(Arc::new(ClientTrust::new(
-        anchors,
-        settings.common_names.clone(),
-        settings.verify_depth,
-        provider.signature_verification_algorithms,
-    )))
+    let cache = settings.cache.as_ref().filter(|_| settings.is_fetched());
+    for list in cache.map_or_else(Vec::new, |directory| cache::load(directory, max_bytes)) {
+        // Only a copy: one that is damaged or of another CA is fetched again.
+        if let Ok(list) = trust.accept(list) {
+            trust.install(&Arc::new(list));
+        }
+    }
+}
+
+fn file_lists(
+    trust: &ClientTrust,
+    path: &Path,
+    max_bytes: usize,
+) -> Result<Vec<RevocationList>, MaterialError> {
+    let lists = read_revocation_lists(path, max_bytes)?;
+    let accept = |(index, list)| {
+        trust.accept(list).map_err(|source| MaterialError::List {
+            path: path.to_owned(),
+            position: index + 1,
+            source,
+        })
+    };
+    lists.into_iter().enumerate().map(accept).collect()
 }

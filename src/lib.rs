@@ -42,6 +42,7 @@
 //! | [`worker`] | one core's thread, sockets and pools; what all workers share |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
 //! | [`reload`] | another generation in force, or the old one kept |
+//! | [`upkeep`] | what time changes in trust: certificates that end, revocation lists that are fetched |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address |
 //! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
@@ -77,7 +78,7 @@
 //! A worker is a thread with a runtime of its own, its own listening socket on each address
 //! (`SO_REUSEPORT`), its own connections and its own pool to each upstream, so that nothing on the
 //! road crosses cores. Workers share the current generation (one atomic load), counters, permits
-//! and the budget for bodies. Admin and signals have runtimes beside them.
+//! and the budget for bodies. Admin, upkeep and signals have runtimes beside them.
 //!
 //! # Where do I find ..
 //!
@@ -86,7 +87,8 @@
 //! | a key of the configuration | `config.toml` for people, `config/file.rs` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | [`refusal`] |
 //! | the rule for names | `tls/subject.rs` |
-//! | what is checked of a chain beyond webpki | [`tls::client_auth`] |
+//! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
+//! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
@@ -133,5 +135,6 @@ mod self_check;
 mod signals;
 mod systemd;
 pub mod telemetry;
+mod upkeep;
 mod watch;
 mod worker;

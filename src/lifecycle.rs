@@ -25,16 +25,24 @@ struct Now {
 #[derive(Debug)]
 pub(crate) struct Lifecycle(watch::Sender<Now>);
 
+/// Tells of swaps, and cannot move the phase.
+#[derive(Debug)]
+pub(crate) struct Swaps(watch::Sender<Now>);
+
 /// Watches the phase and the swaps.
 #[derive(Clone, Debug)]
-pub(crate) struct Watcher(watch::Receiver<Now>);
+pub(crate) struct Watcher {
+    now: watch::Receiver<Now>,
+    /// The last swap that was told: one between two questions is not missed.
+    told: u64,
+}
 
 /// What a watcher was woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Nothing new is to be taken any more.
     Draining,
-    /// Another generation is current.
+    /// Another generation is current, or other revocation lists are in force in it.
     Swapped,
 }
 
@@ -42,7 +50,7 @@ impl Lifecycle {
     /// Begins at [`Phase::Starting`].
     pub(crate) fn new() -> (Self, Watcher) {
         let (sender, receiver) = watch::channel(Now { phase: Phase::Starting, swaps: 0 });
-        (Self(sender), Watcher(receiver))
+        (Self(sender), Watcher { now: receiver, told: 0 })
     }
 
     /// Moves on to `phase`, unless that would be a step back.
@@ -56,6 +64,18 @@ impl Lifecycle {
 
     /// Tells every watcher that another generation is current.
     pub(crate) fn swapped(&self) {
+        self.swaps().swapped();
+    }
+
+    /// For whoever swaps a part of the generation.
+    pub(crate) fn swaps(&self) -> Swaps {
+        Swaps(self.0.clone())
+    }
+}
+
+impl Swaps {
+    /// Tells every watcher that what callers are believed by has changed.
+    pub(crate) fn swapped(&self) {
         self.0.send_modify(|now| now.swaps += 1);
     }
 }
@@ -63,27 +83,29 @@ impl Lifecycle {
 impl Watcher {
     /// The phase now.
     pub(crate) fn phase(&self) -> Phase {
-        self.0.borrow().phase
+        self.now.borrow().phase
     }
 
     /// Returns when draining has begun, or the owner is gone.
     pub(crate) async fn draining(mut self) {
-        let _owner_is_gone = self.0.wait_for(|now| now.phase == Phase::Draining).await;
+        let _owner_is_gone = self.now.wait_for(|now| now.phase == Phase::Draining).await;
     }
 
-    /// The next change; an owner that is gone takes nothing new either.
+    /// The next change since the last answer; an owner that is gone takes nothing new either.
     pub(crate) async fn changed(&mut self) -> Change {
-        while self.0.borrow_and_update().phase != Phase::Draining {
-            let before = self.0.borrow().swaps;
-            if self.0.changed().await.is_err() {
-                break;
+        loop {
+            let now = *self.now.borrow_and_update();
+            if now.phase == Phase::Draining {
+                return Change::Draining;
             }
-            let now = *self.0.borrow();
-            if now.swaps != before && now.phase != Phase::Draining {
+            if now.swaps != self.told {
+                self.told = now.swaps;
                 return Change::Swapped;
             }
+            if self.now.changed().await.is_err() {
+                return Change::Draining;
+            }
         }
-        Change::Draining
     }
 }
 
@@ -109,5 +131,14 @@ mod tests {
         tokio::task::yield_now().await;
         lifecycle.advance(Phase::Draining);
         assert_eq!(told.await.expect("ends"), [Change::Swapped, Change::Draining]);
+    }
+
+    #[tokio::test]
+    async fn a_swap_between_two_questions_is_told() {
+        let (lifecycle, mut watcher) = Lifecycle::new();
+        lifecycle.swapped();
+        assert_eq!(watcher.changed().await, Change::Swapped);
+        lifecycle.swaps().swapped();
+        assert_eq!(watcher.changed().await, Change::Swapped);
     }
 }

@@ -48,6 +48,8 @@ pub enum Hangup {
     NameMismatch,
     /// The certificate is revoked.
     CertificateRevoked,
+    /// No current revocation list speaks for the certificate, and `stale_crl` is `"refuse"`.
+    RevocationUnknown,
     /// A certificate cannot be read.
     CertificateMalformed,
 }
@@ -112,7 +114,7 @@ pub enum Refusal {
 
 impl Hangup {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::AlertReceived,
@@ -126,6 +128,7 @@ impl Hangup {
         Self::NameNotSingle,
         Self::NameMismatch,
         Self::CertificateRevoked,
+        Self::RevocationUnknown,
         Self::CertificateMalformed,
     ];
 
@@ -145,6 +148,7 @@ impl Hangup {
             Self::NameNotSingle => "name_not_single",
             Self::NameMismatch => "name_mismatch",
             Self::CertificateRevoked => "certificate_revoked",
+            Self::RevocationUnknown => "revocation_unknown",
             Self::CertificateMalformed => "certificate_malformed",
         }
     }
@@ -163,6 +167,7 @@ impl Hangup {
             | Self::NameNotSingle
             | Self::NameMismatch
             | Self::CertificateRevoked
+            | Self::RevocationUnknown
             | Self::CertificateMalformed => Loudness::Notice,
         }
     }
@@ -199,6 +204,9 @@ impl Hangup {
                 "another customer of the same CA, or another of Meta's services; not the webhook sender"
             }
             Self::CertificateRevoked => "the CA took the certificate back; not to be trusted",
+            Self::RevocationUnknown => {
+                "the revocation list is missing or past its nextUpdate: see hubgate_crl_next_update_timestamp_seconds, client_certificate.crl_files and stale_crl"
+            }
             Self::CertificateMalformed => "bytes that are no X.509 v3 certificate; not Meta",
         }
     }

@@ -55,6 +55,7 @@ impl Running {
         let metrics = &self.shared.metrics;
         let generation =
             Generation::build(before.number + 1, config, metrics).map_err(StartError::from)?;
+        generation.inherit(&before);
         let opened = open_all(self.sockets(), &new, self.workers().len());
         self.swap(generation, opened.map_err(StartError::from)?, &wanted);
         Ok(())
@@ -66,7 +67,8 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let changed = [
         ("server.workers", before.server.workers != after.server.workers),
         ("admin", before.admin != after.admin),
-        ("log", before.log != after.log),
+        ("log.format", before.log.format != after.log.format),
+        ("log.level", before.log.level != after.log.level),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use hubgate::app;
 use hubgate::config::{Config, ConfigErrors, known_keys};
 use hubgate::refusal::{Hangup, Refusal};
+use hubgate::rehearsal::pki::{Authority, Ca};
 use hubgate::rehearsal::props::Props;
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
@@ -132,10 +133,16 @@ fn rendered_metrics() -> String {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let name = "localhost".try_into().expect("a name");
     Props::new(&[name]).write(directory.path(), false).expect("can be written");
+    // Its list is looked for at a port where nothing listens.
+    let ca = Authority::root(Ca::meta().crl_url("http://127.0.0.1:9/"));
+    fs::write(directory.path().join("meta-ca.pem"), ca.certificate_pem()).expect("can be written");
+    let next = Authority::root(Ca::meta()).certificate_pem();
+    fs::write(directory.path().join("next-ca.pem"), next).expect("can be written");
     let path = directory.path().join("config.toml");
     let text = r#"
         server = { listen = ["127.0.0.1:0"], certificate = "server.pem", private_key = "server.key" }
-        client_certificate = { trust_anchors = ["meta-ca.pem"] }
+        client_certificate = { trust_anchors = ["meta-ca.pem"], candidate_anchors = ["next-ca.pem"],
+            crl_fetch = "distribution_points" }
         upstream = [{ name = "app", url = "http://127.0.0.1:9" }]
         admin = { enabled = false }
         [[webhook]]
@@ -215,6 +222,9 @@ fn changed(line: &str) -> Option<String> {
         "\"never\"" => "\"broken\"".to_owned(),
         "\"enforce\"" => "\"report\"".to_owned(),
         "\"required\"" => "\"none\"".to_owned(),
+        "\"off\"" => "\"distribution_points\"".to_owned(),
+        "\"refuse\"" => "\"warn\"".to_owned(),
+        "[60, 30, 7, 1]" => "[60, 30, 7]".to_owned(),
         "\"127.0.0.1:9180\"" => "\"127.0.0.1:9181\"".to_owned(),
         "[\"[::]:8443\"]" => "[\"[::]:8444\"]".to_owned(),
         "[\"client.webhooks.fbclientcerts.com\"]" => "[\"example.com\"]".to_owned(),
@@ -257,6 +267,8 @@ fn directory() -> TempDir {
         "tls/internal-ca.pem",
         "certs/digicert-high-assurance-ev-root-ca.pem",
         "certs/meta-outbound-api-ca-2025-12.pem",
+        "certs/meta-outbound-api-ca-2025-12.crl",
+        "certs/next-ca.pem",
         "secrets/app-secret-2025",
         "secrets/verify-token",
         "credentials/app-secret",
@@ -267,14 +279,16 @@ fn directory() -> TempDir {
         fs::create_dir_all(parent).expect("a new directory");
         fs::write(&path, "0123456789abcdef0123456789abcdef\n").expect("a new file");
     }
+    fs::create_dir(directory.path().join("crls")).expect("a new directory");
     directory
 }
 
-/// Loads a text whose files are in the directory in place of `/etc/hubgate`.
+/// Loads a text whose files are in the directory in place of the system's own two.
 fn load(directory: &TempDir, text: &str) -> Result<Config, ConfigErrors> {
     let root = directory.path().display().to_string();
     let path = directory.path().join("config.toml");
-    fs::write(&path, text.replace("/etc/hubgate", &root)).expect("the directory can be written to");
+    let text = text.replace("/etc/hubgate", &root).replace("/var/lib/hubgate", &root);
+    fs::write(&path, text).expect("the directory can be written to");
     let credentials = directory.path().join("credentials").into_os_string();
     Config::load_with(&path, &|name| match name {
         "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),

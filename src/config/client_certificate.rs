@@ -1,7 +1,10 @@
 //! `[client_certificate]`: whom to believe.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::error::Fault;
 use super::findings::{At, Findings};
 use super::{file, names, numbers, paths};
 
@@ -10,10 +13,54 @@ use super::{file, names, numbers, paths};
 pub struct ClientCertificate {
     /// PEM files, each with one anchor or more; at least one file.
     pub trust_anchors: Vec<TrustAnchor>,
+    /// PEM files of anchors that are not trusted, but tried when the trusted ones fail, so as to
+    /// tell what would have been accepted.
+    pub candidate_anchors: Vec<TrustAnchor>,
     /// Subject common names that are let in, compared byte for byte; at least one.
     pub common_names: Vec<String>,
     /// How many certificates may be presented above the leaf.
     pub verify_depth: usize,
+    /// How revocation is checked.
+    pub crl: Crl,
+}
+
+/// The keys of `[client_certificate]` about revocation lists, checked.
+#[derive(Clone, Debug)]
+pub struct Crl {
+    /// Files with lists, PEM or DER.
+    pub files: Vec<PathBuf>,
+    /// Whether lists are fetched, too.
+    pub fetch: CrlFetch,
+    /// Directory in which fetched lists outlive the process.
+    pub cache: Option<PathBuf>,
+    /// What becomes of a caller for whom there is no current list.
+    pub stale: StaleCrl,
+    /// Largest list that is taken; one byte more and it is none.
+    pub max_bytes: NonZeroUsize,
+    /// From the start of a fetch to the last byte; then it has failed.
+    pub timeout: Duration,
+    /// From one fetch of a list to the next, at least.
+    pub refresh_min: Duration,
+    /// From one fetch of a list to the next, at most.
+    pub refresh_max: Duration,
+}
+
+/// Whether revocation lists are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrlFetch {
+    /// Never.
+    Off,
+    /// From the places named by trusted anchors and by what they proved.
+    DistributionPoints,
+}
+
+/// What becomes of a caller whose revocation status no current list tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleCrl {
+    /// Refused.
+    Refuse,
+    /// Let in, unless an old list names it; the operator is warned.
+    Warn,
 }
 
 /// One file of trust anchors.
@@ -30,11 +77,10 @@ impl ClientCertificate {
         written: &file::ClientCertificate,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let mut anchors: Vec<(TrustAnchor, &At)> = Vec::new();
-        for anchor in &written.trust_anchors {
-            anchors.extend(TrustAnchor::check(anchor, findings));
-        }
-        findings.must_differ(anchors.iter().map(|(anchor, at)| (&anchor.label, *at)));
+        let anchors = TrustAnchor::check_all(&written.trust_anchors, findings);
+        let candidates = TrustAnchor::check_all(&written.candidate_anchors, findings);
+        let labels = anchors.iter().chain(&candidates).map(|(anchor, at)| (&anchor.label, *at));
+        findings.must_differ(labels);
         for name in &written.common_names {
             // A NUL is among the control characters; C libraries would end the name there.
             names::visible(name, findings);
@@ -42,15 +88,64 @@ impl ClientCertificate {
         let given = written.common_names.iter();
         findings.must_differ(given.clone().map(|name| (&name.value, &name.at)));
         let verify_depth = numbers::within(&written.verify_depth, 0..=MAXIMUM_DEPTH, findings);
+        let crl = Crl::check(&written.crl, findings);
         Some(Self {
             trust_anchors: anchors.into_iter().map(|(anchor, _)| anchor).collect(),
+            candidate_anchors: candidates.into_iter().map(|(anchor, _)| anchor).collect(),
             common_names: given.map(|name| name.value.clone()).collect(),
             verify_depth: usize::try_from(verify_depth).ok()?,
+            crl: crl?,
+        })
+    }
+}
+
+impl Crl {
+    /// Whether revocation is looked at at all.
+    pub fn is_checked(&self) -> bool {
+        !self.files.is_empty() || self.is_fetched()
+    }
+
+    /// Whether lists are fetched.
+    pub fn is_fetched(&self) -> bool {
+        self.fetch == CrlFetch::DistributionPoints
+    }
+
+    fn check(written: &file::Crl, findings: &mut Findings) -> Option<Self> {
+        let files = &written.files;
+        findings.must_differ(files.iter().map(|file| (&file.value, &file.at)));
+        let files: Vec<_> = files.iter().map(|file| paths::readable(file, findings)).collect();
+        let cache = written.cache.as_ref().map(|path| paths::directory(path, findings));
+        let refresh_min = numbers::milliseconds(&written.refresh_min_ms, findings);
+        let refresh_max = numbers::milliseconds(&written.refresh_max_ms, findings);
+        if refresh_min > refresh_max {
+            let maximum = written.refresh_max_ms.value;
+            let key = "client_certificate.crl_refresh_max_ms";
+            let fault = Fault::AboveMaximum { key, maximum };
+            findings.fault(&written.refresh_min_ms.at, fault);
+        }
+        Some(Self {
+            max_bytes: numbers::size(&written.max_bytes, 1..=MAXIMUM_LIST_BYTES, findings),
+            timeout: numbers::milliseconds(&written.timeout_ms, findings),
+            files: files.into_iter().collect::<Option<_>>()?,
+            fetch: written.fetch,
+            // An outer `None` is a key that is not there, an inner one a value that is no good.
+            cache: cache.map_or(Some(None), |cache| cache.map(Some))?,
+            stale: written.stale,
+            refresh_min,
+            refresh_max,
         })
     }
 }
 
 impl TrustAnchor {
+    /// Every anchor of a list that can be used.
+    fn check_all<'a>(
+        written: &'a [file::TrustAnchor],
+        findings: &mut Findings,
+    ) -> Vec<(Self, &'a At)> {
+        written.iter().filter_map(|anchor| Self::check(anchor, findings)).collect()
+    }
+
     /// With the place of its label, or of what the label was taken from.
     fn check<'a>(
         written: &'a file::TrustAnchor,
@@ -72,6 +167,9 @@ pub(super) fn stem(path: &Path) -> String {
 
 /// Twice as many as webpki follows.
 const MAXIMUM_DEPTH: u64 = 12;
+
+/// 256 MiB: the largest lists of public CAs have some ten.
+const MAXIMUM_LIST_BYTES: u64 = 1 << 28;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +253,55 @@ mod tests {
         assert_eq!(
             faults(&section("verify_depth = -1")),
             ["3: `client_certificate.verify_depth`: must be from 0 to 12"]
+        );
+    }
+
+    #[test]
+    fn an_anchor_is_either_trusted_or_a_candidate() {
+        let good = load(&section("candidate_anchors = [\"old.pem\"]")).client_certificate;
+        let good = good.expect("is there");
+        let labels = [&good.trust_anchors, &good.candidate_anchors]
+            .map(|anchors| anchors.iter().map(|anchor| anchor.label.as_str()).collect::<Vec<_>>());
+        assert_eq!(labels, [["meta"], ["old"]]);
+
+        assert_eq!(
+            faults(&section("candidate_anchors = [\"meta.pem\"]")),
+            ["3: `client_certificate.candidate_anchors[0]`: must differ from \
+              `client_certificate.trust_anchors[0]`, but is the same"]
+        );
+    }
+
+    #[test]
+    fn revocation_is_checked_if_there_are_lists_or_places_to_fetch_them_from() {
+        let checked = |rest: &str| {
+            let section = load(&section(rest)).client_certificate.expect("is there");
+            section.crl.is_checked()
+        };
+        assert!(!checked(""));
+        assert!(checked("crl_files = [\"ca.pem\"]"));
+        assert!(checked("crl_fetch = \"distribution_points\""));
+    }
+
+    #[test]
+    fn keys_about_lists_that_cannot_work_are_refused() {
+        let text = section(
+            "crl_files = [\"absent.crl\", \"ca.pem\", \"ca.pem\"]\ncrl_cache = \"ca.pem\"\n\
+             stale_crl = \"ignore\"\ncrl_refresh_min_ms = 5\ncrl_refresh_max_ms = 4\n\
+             crl_max_bytes = 0",
+        );
+        assert_eq!(
+            faults(&text),
+            [
+                "3: `client_certificate.crl_files[2]`: must differ from \
+                 `client_certificate.crl_files[1]`, but is the same",
+                "3: `client_certificate.crl_files[0]`: names `absent.crl`, which cannot be read: \
+                 No such file or directory (os error 2)",
+                "4: `client_certificate.crl_cache`: names `ca.pem`, which is not a directory",
+                "5: `client_certificate.stale_crl`: must be one of `refuse`, `warn`",
+                "6: `client_certificate.crl_refresh_min_ms`: must not be greater than \
+                 `client_certificate.crl_refresh_max_ms`, which is 4",
+                "8: `client_certificate.crl_max_bytes`: must be greater than zero",
+            ]
         );
     }
 }

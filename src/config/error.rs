@@ -165,6 +165,14 @@ pub enum Fault {
         /// The other key's value.
         timeout_ms: i64,
     },
+    /// A shortest time above the longest.
+    #[error("must not be greater than `{key}`, which is {maximum}")]
+    AboveMaximum {
+        /// The other key.
+        key: &'static str,
+        /// Its value.
+        maximum: i64,
+    },
 
     // Lists, names, addresses.
     /// A list without entries.
@@ -201,6 +209,12 @@ pub enum Fault {
     /// A directory, a pipe or a device, where a file is needed.
     #[error("names `{}`, which is not a regular file", path.display())]
     NotAFile {
+        /// Resolved against the directory of the configuration.
+        path: PathBuf,
+    },
+    /// A file, or nothing, where a directory is needed.
+    #[error("names `{}`, which is not a directory", path.display())]
+    NotADirectory {
         /// Resolved against the directory of the configuration.
         path: PathBuf,
     },

@@ -3,6 +3,7 @@
 //! In: the tables of a document. Out: the same values in Rust's types, each with its place, the
 //! defaults filled in. A key stands here once, with its default; `config.toml` gives the reasons.
 
+use super::client_certificate::{CrlFetch, StaleCrl};
 use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
@@ -89,8 +90,40 @@ impl PemFile {
 #[derive(Debug)]
 pub(super) struct ClientCertificate {
     pub(super) trust_anchors: Vec<TrustAnchor>,
+    pub(super) candidate_anchors: Vec<TrustAnchor>,
     pub(super) common_names: Vec<Written<String>>,
     pub(super) verify_depth: Written<i64>,
+    pub(super) crl: Crl,
+}
+
+/// The keys of `[client_certificate]` about revocation lists, as written.
+#[derive(Debug)]
+pub(super) struct Crl {
+    pub(super) files: Vec<Written<String>>,
+    pub(super) fetch: CrlFetch,
+    pub(super) cache: Option<Written<String>>,
+    pub(super) stale: StaleCrl,
+    pub(super) max_bytes: Written<i64>,
+    pub(super) timeout_ms: Written<i64>,
+    pub(super) refresh_min_ms: Written<i64>,
+    pub(super) refresh_max_ms: Written<i64>,
+}
+
+impl Crl {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let fetch = table.choice("crl_fetch", CRL_FETCHES);
+        let stale = table.choice("stale_crl", STALE_CRLS);
+        Self {
+            files: texts(table.optional("crl_files")).unwrap_or_default(),
+            fetch: fetch.map_or(CrlFetch::Off, |choice| choice.value),
+            cache: table.optional("crl_cache").and_then(Item::text),
+            stale: stale.map_or(StaleCrl::Refuse, |choice| choice.value),
+            max_bytes: table.number_or("crl_max_bytes", 1_048_576),
+            timeout_ms: table.number_or("crl_timeout_ms", 10_000),
+            refresh_min_ms: table.number_or("crl_refresh_min_ms", 60_000),
+            refresh_max_ms: table.number_or("crl_refresh_max_ms", 3_600_000),
+        }
+    }
 }
 
 impl ClientCertificate {
@@ -102,13 +135,18 @@ impl ClientCertificate {
                 .required("trust_anchors")
                 .and_then(|item| item.list(TrustAnchor::read))
                 .map_or_else(Vec::new, |list| list.value),
+            candidate_anchors: table
+                .optional("candidate_anchors")
+                .and_then(|item| item.list(TrustAnchor::read))
+                .map_or_else(Vec::new, |list| list.value),
             common_names: texts(table.optional("common_names")).unwrap_or_else(|| vec![meta]),
             verify_depth: table.number_or("verify_depth", 3),
+            crl: Crl::read(table),
         }
     }
 }
 
-/// One entry of `trust_anchors` as written: a path, or a table.
+/// One entry of `trust_anchors` or `candidate_anchors` as written: a path, or a table.
 #[derive(Debug)]
 pub(super) struct TrustAnchor {
     pub(super) file: Written<String>,
@@ -352,16 +390,22 @@ pub(super) struct Log {
     pub(super) format: LogFormat,
     pub(super) level: LogLevel,
     pub(super) access: bool,
+    pub(super) expiry_warning_days: Vec<Written<i64>>,
 }
 
 impl Log {
     fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().child("expiry_warning_days");
+        let days = table.optional("expiry_warning_days");
+        let days = days.and_then(|item| item.list(|days| days.number())).map(|list| list.value);
+        let written = |value| Written { value, at: at.clone() };
         let format = table.choice("format", FORMATS);
         let level = table.choice("level", LEVELS);
         Self {
             format: format.map_or(LogFormat::Auto, |choice| choice.value),
             level: level.map_or(LogLevel::Info, |choice| choice.value),
             access: table.flag_or("access", true),
+            expiry_warning_days: days.unwrap_or_else(|| [60, 30, 7, 1].map(written).into()),
         }
     }
 }
@@ -394,6 +438,11 @@ const HOST_HEADERS: &[(&str, HostHeader)] =
 const REPEATS: &[(&str, Repeat)] = &[("never", Repeat::Never), ("broken", Repeat::Broken)];
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
+
+const CRL_FETCHES: &[(&str, CrlFetch)] =
+    &[("off", CrlFetch::Off), ("distribution_points", CrlFetch::DistributionPoints)];
+
+const STALE_CRLS: &[(&str, StaleCrl)] = &[("refuse", StaleCrl::Refuse), ("warn", StaleCrl::Warn)];
 
 const FORMATS: &[(&str, LogFormat)] =
     &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];

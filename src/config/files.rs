@@ -8,13 +8,17 @@ impl Config {
     /// Every file that this configuration names, each once: a change of one may change what is in
     /// force.
     pub fn files(&self) -> Vec<PathBuf> {
-        let anchors = self.client_certificate.iter().flat_map(|section| &section.trust_anchors);
+        let section = self.client_certificate.as_ref();
+        let trusted = section.iter().flat_map(|section| &section.trust_anchors);
+        let candidates = section.iter().flat_map(|section| &section.candidate_anchors);
+        let lists = section.iter().flat_map(|section| section.crl.files.clone());
         let secrets = self
             .webhooks
             .iter()
             .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
         let mut files = vec![self.server.certificate.clone(), self.server.private_key.clone()];
-        files.extend(anchors.map(|anchor| anchor.path.clone()));
+        files.extend(trusted.chain(candidates).map(|anchor| anchor.path.clone()));
+        files.extend(lists);
         files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));
         let servers = self.upstreams.iter().flat_map(|upstream| &upstream.servers);
         files.extend(servers.filter_map(|server| match server {
@@ -34,15 +38,26 @@ mod tests {
     #[test]
     fn every_file_is_named_once() {
         let fixture = Fixture::new();
-        let text = "[[upstream]]\nname = \"app\"\nurl = \"https://a\"\nca = \"ca.pem\"\n\
+        let text = "[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n\
+                    candidate_anchors = [\"old.pem\"]\ncrl_files = [\"list.crl\"]\n\
+                    [[upstream]]\nname = \"app\"\nurl = \"https://a\"\nca = \"ca.pem\"\n\
                     [[webhook]]\npath = \"/\"\nupstream = \"app\"\n\
                     app_secrets = [{ file = \"secret\" }, { env = \"APP_SECRET\" }]\n\
                     verify_token = [{ file = \"secret\" }, { credential = \"token\" }]";
 
+        fixture.write("list.crl", "");
         let files = fixture.load(text).expect("has no fault").files();
 
-        let expected =
-            ["ca.pem", "chain.pem", "credentials/token", "key.pem", "meta.pem", "secret"];
+        let expected = [
+            "ca.pem",
+            "chain.pem",
+            "credentials/token",
+            "key.pem",
+            "list.crl",
+            "meta.pem",
+            "old.pem",
+            "secret",
+        ];
         assert_eq!(files, expected.map(|name| fixture.path(name)));
     }
 }

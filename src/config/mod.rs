@@ -15,7 +15,7 @@ use std::path::Path;
 use self::findings::Findings;
 
 pub use self::admin::Admin;
-pub use self::client_certificate::{ClientCertificate, TrustAnchor};
+pub use self::client_certificate::{ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
@@ -140,6 +140,7 @@ impl Config {
         let places = places.chain(sites.iter().map(|(site, written)| site.place(written)));
         route::check_together(&places.collect::<Vec<_>>(), findings);
         let admin = written.admin.as_ref().and_then(|admin| Admin::check(admin, findings));
+        let log = written.log.as_ref().map(|log| Log::check(log, findings));
         let server = server.flatten();
         if let (Some(server), Some(admin), Some(section)) = (&server, &admin, &written.admin)
             && admin.listen.port() != 0
@@ -157,7 +158,7 @@ impl Config {
             webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
             sites: sites.into_iter().map(|(site, _)| site).collect(),
             admin,
-            log: Log::check(written.log.as_ref()?),
+            log: log?,
         })
     }
 }

@@ -19,6 +19,16 @@ pub(super) fn readable(written: &Written<String>, findings: &mut Findings) -> Op
     }
 }
 
+/// The path of a directory that is there; whether it can be written to shows when it is.
+pub(super) fn directory(written: &Written<String>, findings: &mut Findings) -> Option<PathBuf> {
+    let path = findings.resolve(&written.value);
+    if path.is_dir() {
+        return Some(path);
+    }
+    findings.fault(&written.at, Fault::NotADirectory { path });
+    None
+}
+
 /// Opens a regular file. Looks first: to open a pipe would wait for its other end.
 pub(super) fn open(path: &Path) -> Result<fs::File, Fault> {
     let fault = |source: io::Error| Fault::File { path: path.to_owned(), source };

@@ -48,6 +48,7 @@ pub(crate) fn hangup(peer: std::net::SocketAddr, disbelief: &Disbelief) {
                 issuer = facts.map(|facts| facts.issuer.as_str()),
                 serial = facts.map(|facts| facts.serial.as_str()),
                 sha256 = facts.map(|facts| facts.sha256.as_str()),
+                candidate = disbelief.candidate.as_deref(),
                 hint = reason.hint(),
                 "connection refused"
             )

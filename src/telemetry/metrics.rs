@@ -13,10 +13,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::histogram::Durations;
+use super::shown::Shown;
 use crate::refusal::{Hangup, Refusal};
+use crate::upkeep::expiry::Kind;
+use crate::upkeep::refresh::FetchOutcome;
 
 /// A gauge that counts things in bytes, seconds or pieces.
-type Level = Gauge<u64, AtomicU64>;
+pub(super) type Level = Gauge<u64, AtomicU64>;
 
 /// The metrics of one proxy; handed down, never global.
 #[derive(Debug)]
@@ -36,6 +39,11 @@ pub struct Metrics {
     pub(crate) self_check_failures: Counter,
     anchor_uses: Family<AnchorLabels, Counter>,
     anchor_last_used: Family<AnchorLabels, Level>,
+    candidate_matches: Family<AnchorLabels, Counter>,
+    certificate_expiry: Shown<CertificateLabels>,
+    crl_this_update: Shown<SourceLabels>,
+    crl_next_update: Shown<SourceLabels>,
+    crl_fetches: Family<FetchLabels, Counter>,
     upstream_connects: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
     routes: RouteFamilies,
@@ -115,6 +123,23 @@ struct AnchorLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CertificateLabels {
+    kind: &'static str,
+    label: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SourceLabels {
+    source: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FetchLabels {
+    source: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: String,
 }
@@ -186,6 +211,27 @@ impl Metrics {
                 "anchor_last_used_timestamp_seconds",
                 "When a trust anchor last vouched for a caller's request or handshake, in seconds since 1970; 0 = never",
             ),
+            candidate_matches: register(
+                r,
+                "candidate_matches",
+                "Connections refused that a candidate anchor would have vouched for",
+            ),
+            certificate_expiry: Shown::register(
+                r,
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate in use ends, in seconds since 1970",
+            ),
+            crl_this_update: Shown::register(
+                r,
+                "crl_this_update_timestamp_seconds",
+                "When a revocation list in force was issued, in seconds since 1970; 0 = there is none",
+            ),
+            crl_next_update: Shown::register(
+                r,
+                "crl_next_update_timestamp_seconds",
+                "When a revocation list in force is stale, in seconds since 1970; 0 = there is none",
+            ),
+            crl_fetches: register(r, "crl_fetches", "Fetches of revocation lists, by outcome"),
             upstream_connects: register(
                 r,
                 "upstream_connects",
@@ -216,6 +262,46 @@ impl Metrics {
         AnchorMetrics {
             handshakes: self.anchor_uses.get_or_create_owned(&labels),
             last_used: self.anchor_last_used.get_or_create_owned(&labels),
+        }
+    }
+
+    pub(crate) fn candidate_matches(&self, label: &str) -> Counter {
+        self.candidate_matches.get_or_create_owned(&AnchorLabels { anchor: label.to_owned() })
+    }
+
+    /// Every certificate in use: its kind, its label and its end.
+    pub(crate) fn show_certificates<'a>(
+        &self,
+        ends: impl Iterator<Item = (Kind, &'a str, SystemTime)>,
+    ) {
+        self.certificate_expiry.show(ends.map(|(kind, label, end)| {
+            (CertificateLabels { kind: kind.label(), label: label.to_owned() }, unix_seconds(end))
+        }));
+    }
+
+    /// Every revocation list in force, and every place where there should be one.
+    pub(crate) fn show_lists<'a>(
+        &self,
+        dates: impl Iterator<Item = (&'a str, SystemTime, SystemTime)> + Clone,
+        places: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        let none = places.map(|source| (source, UNIX_EPOCH, UNIX_EPOCH));
+        let all = none.chain(dates);
+        let label = |source: &str| SourceLabels { source: source.to_owned() };
+        let this_update = all.clone().map(|(source, this, _)| (label(source), unix_seconds(this)));
+        self.crl_this_update.show(this_update);
+        self.crl_next_update.show(all.map(|(source, _, next)| (label(source), unix_seconds(next))));
+    }
+
+    pub(crate) fn crl_fetches(&self, source: &str, outcome: FetchOutcome) -> Counter {
+        let labels = FetchLabels { source: source.to_owned(), outcome: outcome.label() };
+        self.crl_fetches.get_or_create_owned(&labels)
+    }
+
+    /// Before the first fetch from this place.
+    pub(crate) fn crl_fetches_at_zero(&self, source: &str) {
+        for outcome in FetchOutcome::ALL {
+            let _at_zero = self.crl_fetches(source, outcome);
         }
     }
 

@@ -6,3 +6,4 @@ pub mod access;
 pub mod histogram;
 pub mod log;
 pub mod metrics;
+mod shown;

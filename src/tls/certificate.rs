@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
@@ -123,6 +123,11 @@ fn general_name(name: &GeneralName<'_>) -> Option<String> {
     }
     let v6 = <[u8; 16]>::try_from(*bytes).ok()?;
     Some(std::net::Ipv6Addr::from(v6).to_string())
+}
+
+/// The clock of the TLS library in the form of the standard library.
+pub(crate) fn moment(time: UnixTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(time.as_secs())
 }
 
 /// A moment before 1970 becomes 1970: no certificate in use is that old.

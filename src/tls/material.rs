@@ -1,7 +1,8 @@
 //! PEM files made into certificates, keys and trust anchors.
 //!
 //! The only room that knows `rustls-pemfile`. In: paths. Out: the server's identity, with its key
-//! proven to belong to its leaf and its chain in order, and anchors with label and facts.
+//! proven to belong to its leaf and its chain in order, anchors with label and facts, and revocation
+//! lists.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate::CertificateFacts;
+use super::revocation::{ListFault, RevocationList};
 
 /// One certificate that may vouch for callers.
 #[derive(Clone, Debug)]
@@ -28,6 +30,14 @@ pub struct Anchor {
     /// Its key usage and extended key usage, where stated, allow for it.
     pub(super) may_vouch_for_clients: bool,
     pub(super) root: TrustAnchor<'static>,
+    pub(super) der: CertificateDer<'static>,
+}
+
+impl Anchor {
+    /// Whether its subject is this raw name, as webpki has it.
+    pub(super) fn is_named(&self, name: &[u8]) -> bool {
+        self.root.subject.as_ref() == name
+    }
 }
 
 /// What this server shows its callers.
@@ -122,6 +132,24 @@ pub enum MaterialError {
         /// Its subject.
         subject: String,
     },
+    /// More bytes than a file of revocation lists may have.
+    #[error("`{path}` is larger than `client_certificate.crl_max_bytes`, which is {max_bytes}")]
+    ListTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// A revocation list in it is not what it should be.
+    #[error("revocation list {position} of `{path}` cannot be used")]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Counted from one.
+        position: usize,
+        /// What is wrong with it.
+        source: ListFault,
+    },
 }
 
 impl Anchor {
@@ -180,6 +208,7 @@ pub fn read_anchors(label: &str, path: &Path) -> Result<Vec<Anchor>, MaterialErr
             may_vouch_for_clients: may_vouch_for_clients(&certificate),
             facts,
             root,
+            der: der.clone(),
         });
     }
     Ok(anchors)
@@ -195,6 +224,35 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ma
         return Err(MaterialError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
+}
+
+/// Reads every revocation list of a PEM file, or the one of a DER file; at least one.
+pub fn read_revocation_lists(
+    path: &Path,
+    max_bytes: usize,
+) -> Result<Vec<RevocationList>, MaterialError> {
+    let bytes = read(path)?;
+    if bytes.len() > max_bytes {
+        return Err(MaterialError::ListTooLarge { path: path.to_owned(), max_bytes });
+    }
+    let ders = revocation_lists_in(bytes)
+        .map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
+    let source: Arc<str> = path.to_string_lossy().into();
+    let parse = |(index, der)| {
+        RevocationList::parse(Arc::clone(&source), false, der).map_err(|source| {
+            MaterialError::List { path: path.to_owned(), position: index + 1, source }
+        })
+    };
+    ders.into_iter().enumerate().map(parse).collect()
+}
+
+/// The DER of every list in `bytes`: the PEM sections, or all of it if there is none.
+pub(crate) fn revocation_lists_in(bytes: Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
+    let lists: Vec<_> = rustls_pemfile::crls(&mut bytes.as_slice()).collect::<Result<_, _>>()?;
+    if lists.is_empty() {
+        return Ok(vec![bytes]);
+    }
+    Ok(lists.into_iter().map(|list| list.to_vec()).collect())
 }
 
 /// Reads the first private key of a PEM file.

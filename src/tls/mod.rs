@@ -6,8 +6,11 @@
 
 pub mod certificate;
 pub mod client_auth;
+pub(crate) mod distribution_point;
 pub mod known_anchors;
 pub mod material;
+mod path;
+pub mod revocation;
 pub(crate) mod server_config;
 mod subject;
 mod verifier;

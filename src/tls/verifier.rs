@@ -99,6 +99,7 @@ fn certificate_error(reason: Hangup) -> CertificateError {
         Hangup::BadSignature => CertificateError::BadSignature,
         Hangup::WrongPurpose => CertificateError::InvalidPurpose,
         Hangup::CertificateRevoked => CertificateError::Revoked,
+        Hangup::RevocationUnknown => CertificateError::UnknownRevocationStatus,
         Hangup::CertificateMalformed => CertificateError::BadEncoding,
         // "access_denied": the certificate may be valid, its bearer is not let in.
         Hangup::NameMismatch

@@ -1,0 +1,350 @@
+//! Proves who is calling: a chain to a current trust anchor, and the exact common name.
+//!
+//! In: the certificates that a caller presented, and the time. Out: a [`VerifiedClient`], which
+//! only [`ClientTrust::prove`] makes, or the reason why not. [`super::path`] finds the chain,
+//! [`super::revocation`] looks it up in the lists in force; the name is checked here. There is no
+//! hostname to check in a client certificate.
+//!
+//! The same chain is proven once and remembered, with the span of time in which the proof holds;
+//! every connection asks again, also one that resumed a TLS session, so that nothing that was
+//! stored in a session ticket is ever taken for proof. Proofs are remembered beside the lists that
+//! they rest on, and forgotten with them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::HeaderValue;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use tokio::sync::watch;
+use webpki::EndEntityCert;
+
+use super::certificate::{CertificateFacts, moment};
+use super::material::Anchor;
+use super::path::{Anchors, Path, Span, parse};
+use super::revocation::{self, RevocationList, RevocationStatus};
+use super::subject::only_common_name;
+use crate::config::{Crl, StaleCrl};
+use crate::refusal::Hangup;
+
+mod movement;
+
+/// Whom this process believes. Fixed, but for the revocation lists in force and for what it
+/// remembers: proofs, and who was seen last.
+#[derive(Debug)]
+pub struct ClientTrust {
+    trusted: Anchors,
+    /// Not trusted; tried only to tell what would have been.
+    candidates: Anchors,
+    common_names: Vec<String>,
+    verify_depth: usize,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// How revocation is checked; `None`: not at all.
+    crl: Option<Crl>,
+    basis: ArcSwap<Basis>,
+    /// For each trusted anchor, the client for which it vouched last.
+    last_seen: Vec<ArcSwapOption<VerifiedClient>>,
+    /// A path that is proven but for its revocation status: it may name where the list is.
+    unjudged: ArcSwapOption<ProvenPath>,
+    news: watch::Sender<()>,
+}
+
+/// The lists in force, and what was proven under them: replaced together, so that no proof
+/// outlives the lists that it rests on.
+#[derive(Debug, Default)]
+struct Basis {
+    /// Counts replacements.
+    number: u64,
+    lists: Vec<Arc<RevocationList>>,
+    proven: ArcSwap<Vec<Arc<VerifiedClient>>>,
+}
+
+/// The certificates of a path, leaf first and without the anchor.
+#[derive(Clone, Debug)]
+struct ProvenPath {
+    certificates: Vec<CertificateDer<'static>>,
+    /// Index of the anchor that ends it.
+    anchor: usize,
+}
+
+/// A caller whose chain and name were proven under the current trust. Only
+/// [`ClientTrust::prove`] makes one, so holding it is the proof.
+#[derive(Debug)]
+pub struct VerifiedClient {
+    common_name: String,
+    anchor: Arc<str>,
+    facts: CertificateFacts,
+    client_cert: HeaderValue,
+    /// As presented.
+    chain: Vec<CertificateDer<'static>>,
+    path: ProvenPath,
+    valid: Span,
+    revocation: RevocationStatus,
+    /// Number of the basis that it rests on.
+    basis: u64,
+}
+
+/// Why a caller was not believed, with what it presented.
+#[derive(Clone, Debug)]
+pub struct Disbelief {
+    /// The reason, from the closed list.
+    pub reason: Hangup,
+    /// The leaf, if it could be read.
+    pub presented: Option<Box<CertificateFacts>>,
+    /// The candidate anchor under which it would have been believed.
+    pub candidate: Option<Arc<str>>,
+}
+
+impl ClientTrust {
+    /// `anchors` and `common_names` are not empty: the configuration saw to that.
+    pub fn new(
+        anchors: Vec<Anchor>,
+        common_names: Vec<String>,
+        verify_depth: usize,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Self {
+        Self {
+            last_seen: anchors.iter().map(|_| ArcSwapOption::empty()).collect(),
+            trusted: Anchors::new(anchors),
+            candidates: Anchors::default(),
+            common_names,
+            verify_depth,
+            algorithms,
+            crl: None,
+            basis: ArcSwap::default(),
+            unjudged: ArcSwapOption::empty(),
+            news: watch::Sender::new(()),
+        }
+    }
+
+    /// With anchors that are not trusted, but tried when the trusted ones fail.
+    pub fn with_candidates(self, candidates: Vec<Anchor>) -> Self {
+        Self { candidates: Anchors::new(candidates), ..self }
+    }
+
+    /// With a look at revocation; lists are added by [`ClientTrust::install`].
+    pub fn with_revocation(self, crl: Crl) -> Self {
+        Self { crl: Some(crl).filter(Crl::is_checked), ..self }
+    }
+
+    /// Every anchor, in the order of the configuration.
+    pub fn anchors(&self) -> &[Anchor] {
+        self.trusted.list()
+    }
+
+    /// Every candidate, in the order of the configuration.
+    pub fn candidates(&self) -> &[Anchor] {
+        self.candidates.list()
+    }
+
+    /// How revocation is checked; `None`: not at all.
+    pub fn crl(&self) -> Option<&Crl> {
+        self.crl.as_ref()
+    }
+
+    /// The revocation lists in force.
+    pub fn lists(&self) -> Vec<Arc<RevocationList>> {
+        self.basis.load().lists.clone()
+    }
+
+    /// Each anchor with the client for which it vouched last.
+    pub fn last_seen(&self) -> impl Iterator<Item = (&Anchor, Option<Arc<VerifiedClient>>)> {
+        self.anchors().iter().zip(self.last_seen.iter().map(ArcSwapOption::load_full))
+    }
+
+    pub(crate) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.algorithms
+    }
+
+    /// Proves `chain` (leaf first, as presented) at `now`.
+    pub fn prove(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Arc<VerifiedClient>, Disbelief> {
+        // Loaded once: a proof is remembered with the lists that it was made under, or not at all.
+        let basis = self.basis.load();
+        let remembered = basis.proven.load();
+        if let Some(client) = remembered.iter().find(|client| client.is_proof(chain, moment(now))) {
+            return Ok(Arc::clone(client));
+        }
+        let client = self.verify(chain, now, &basis).map_err(|reason| Disbelief {
+            reason,
+            presented: chain.first().and_then(CertificateFacts::read).map(Box::new),
+            candidate: self.candidate_for(chain, now, reason, &basis),
+        })?;
+        let client = Arc::new(client);
+        basis.remember(&client);
+        Ok(client)
+    }
+
+    /// Whether the proof holds at `now`, under the lists that are in force.
+    pub(crate) fn still_believes(&self, client: &VerifiedClient, now: UnixTime) -> bool {
+        client.basis == self.basis.load().number && client.valid.contains(moment(now))
+    }
+
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+        basis: &Basis,
+    ) -> Result<VerifiedClient, Hangup> {
+        let Identified { leaf, entity, mut path, common_name } =
+            self.identify(&self.trusted, chain, now)?;
+        let intermediates = path.intermediates.iter().cloned();
+        let certificates = std::iter::once(leaf.clone().into_owned()).chain(intermediates);
+        let proven = ProvenPath { certificates: certificates.collect(), anchor: path.index };
+        let revocation = match &self.crl {
+            None => RevocationStatus::NotChecked,
+            Some(crl) => self
+                .look_up(&entity, &mut path, crl.stale, now, basis)
+                .inspect_err(|reason| self.note_unjudged(*reason, &proven))?,
+        };
+        let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
+        let client_cert = rfc9440_client_cert(leaf).ok_or(Hangup::CertificateMalformed)?;
+        Ok(VerifiedClient {
+            common_name,
+            anchor: Arc::clone(&path.anchor.label),
+            facts,
+            client_cert,
+            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+            path: proven,
+            valid: path.valid,
+            revocation,
+            basis: basis.number,
+        })
+    }
+
+    /// Chain and name; everything but revocation.
+    fn identify<'a>(
+        &self,
+        anchors: &'a Anchors,
+        chain: &'a [CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Identified<'a>, Hangup> {
+        let Some((leaf, above)) = chain.split_first() else {
+            return Err(Hangup::CertificateMissing);
+        };
+        if above.len() > self.verify_depth {
+            return Err(Hangup::ChainTooDeep);
+        }
+        let entity =
+            EndEntityCert::try_from(leaf).map_err(|_unreadable| Hangup::CertificateMalformed)?;
+        let path = anchors.find_path(&entity, above, now, &self.algorithms)?;
+        let common_name = self.expected_name(leaf)?;
+        Ok(Identified { leaf, entity, path, common_name })
+    }
+
+    fn look_up(
+        &self,
+        entity: &EndEntityCert<'_>,
+        path: &mut Path<'_>,
+        stale: StaleCrl,
+        now: UnixTime,
+        basis: &Basis,
+    ) -> Result<RevocationStatus, Hangup> {
+        revocation::check(entity, path, &basis.lists, stale, now, &self.algorithms)
+    }
+
+    fn note_unjudged(&self, reason: Hangup, path: &ProvenPath) {
+        if reason == Hangup::RevocationUnknown {
+            self.unjudged.store(Some(Arc::new(path.clone())));
+            self.news.send_replace(());
+        }
+    }
+
+    /// The candidate anchor under which a refused caller would have been believed. That its list
+    /// is not there does not count: lists are fetched for trusted anchors alone.
+    fn candidate_for(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+        reason: Hangup,
+        basis: &Basis,
+    ) -> Option<Arc<str>> {
+        let is_of_a_trusted_anchor =
+            matches!(reason, Hangup::CertificateRevoked | Hangup::RevocationUnknown);
+        if self.candidates.list().is_empty() || is_of_a_trusted_anchor {
+            return None;
+        }
+        let mut identified = self.identify(&self.candidates, chain, now).ok()?;
+        let path = &mut identified.path;
+        self.look_up(&identified.entity, path, StaleCrl::Warn, now, basis).ok()?;
+        Some(Arc::clone(&path.anchor.label))
+    }
+
+    fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, Hangup> {
+        let certificate = parse(leaf)?;
+        let name = only_common_name(certificate.subject()).ok_or(Hangup::NameNotSingle)?;
+        let expected = self.common_names.iter().find(|expected| expected.as_bytes() == name);
+        expected.cloned().ok_or(Hangup::NameMismatch)
+    }
+}
+
+/// A caller whose chain and name are in order.
+struct Identified<'a> {
+    leaf: &'a CertificateDer<'a>,
+    entity: EndEntityCert<'a>,
+    path: Path<'a>,
+    common_name: String,
+}
+
+impl Basis {
+    /// The newest proofs are kept; only a genuine sender's chain ever gets here, so a handful do.
+    fn remember(&self, client: &Arc<VerifiedClient>) {
+        self.proven.rcu(|proven| {
+            let others = proven.iter().filter(|known| known.chain != client.chain);
+            std::iter::once(client).chain(others).take(PROOFS_MAX).cloned().collect::<Vec<_>>()
+        });
+    }
+}
+
+impl VerifiedClient {
+    /// The proven name: one of the configured ones.
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+
+    /// The label of the anchor that vouched.
+    pub fn anchor(&self) -> &str {
+        &self.anchor
+    }
+
+    pub(crate) fn anchor_label(&self) -> Arc<str> {
+        Arc::clone(&self.anchor)
+    }
+
+    /// The leaf's readable side.
+    pub fn facts(&self) -> &CertificateFacts {
+        &self.facts
+    }
+
+    /// What the revocation lists said.
+    pub fn revocation(&self) -> RevocationStatus {
+        self.revocation
+    }
+
+    /// What it presented, to be proven again under another trust.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    fn is_proof(&self, chain: &[CertificateDer<'_>], moment: SystemTime) -> bool {
+        self.valid.contains(moment) && self.chain == chain
+    }
+
+    /// RFC 9440 section 2.2: the leaf as a Structured Fields byte sequence.
+    pub(crate) fn client_cert(&self) -> &HeaderValue {
+        &self.client_cert
+    }
+}
+
+/// Meta sends from a handful of certificates; more would be a new world.
+const PROOFS_MAX: usize = 16;
+
+fn rfc9440_client_cert(leaf: &CertificateDer<'_>) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(leaf);
+    HeaderValue::try_from(format!(":{encoded}:")).ok()
+}

@@ -1,0 +1,181 @@
+//! Finds the path from a presented leaf to one of a set of anchors.
+//!
+//! webpki builds and checks the path; what it leaves out is done here: expiry, path length and
+//! purpose of the anchor (RFC 5280 section 6.1.1 leaves them to the verifier), and `keyCertSign` of
+//! intermediates (section 4.2.1.3). Knows neither names nor revocation.
+
+use std::cell::Cell;
+use std::time::SystemTime;
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::certificate::{moment, system_time};
+use super::material::Anchor;
+use crate::refusal::Hangup;
+
+/// Anchors that may stand at the end of a path.
+#[derive(Debug, Default)]
+pub(super) struct Anchors {
+    list: Vec<Anchor>,
+    /// The same, in webpki's form and order.
+    roots: Vec<TrustAnchor<'static>>,
+}
+
+/// A path that was found in order.
+#[derive(Debug)]
+pub(super) struct Path<'a> {
+    /// Index of the anchor among its set.
+    pub(super) index: usize,
+    pub(super) anchor: &'a Anchor,
+    /// From the leaf's issuer up to, and without, the anchor.
+    pub(super) intermediates: Vec<CertificateDer<'static>>,
+    pub(super) valid: Span,
+}
+
+/// The time in which every certificate of a path, its anchor, and the lists that speak for them
+/// are valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    from: SystemTime,
+    until: SystemTime,
+}
+
+impl Anchors {
+    pub(super) fn new(list: Vec<Anchor>) -> Self {
+        let roots = list.iter().map(|anchor| anchor.root.clone()).collect();
+        Self { list, roots }
+    }
+
+    pub(super) fn list(&self) -> &[Anchor] {
+        &self.list
+    }
+
+    /// The first path from `leaf` over any of `above` that is in order at `now`.
+    pub(super) fn find_path(
+        &self,
+        leaf: &EndEntityCert<'_>,
+        above: &[CertificateDer<'_>],
+        now: UnixTime,
+        algorithms: &WebPkiSupportedAlgorithms,
+    ) -> Result<Path<'_>, Hangup> {
+        // What failed on a path that webpki itself found in order: the most telling reason there is.
+        let our_reason = Cell::new(None);
+        let found = Cell::new(None);
+        let verdict = leaf.verify_for_usage(
+            algorithms.all,
+            &self.roots,
+            above,
+            now,
+            KeyUsage::client_auth(),
+            None,
+            Some(&|path| match self.check(path, now) {
+                Ok(path) => {
+                    found.set(Some(path));
+                    Ok(())
+                }
+                Err(reason) => {
+                    our_reason.set(Some(reason));
+                    Err(webpki::Error::UnknownIssuer)
+                }
+            }),
+        );
+        match verdict {
+            Ok(_path) => found.take().ok_or(Hangup::UnknownAnchor),
+            Err(error) => Err(our_reason.take().unwrap_or_else(|| hangup(&error))),
+        }
+    }
+
+    /// What webpki does not look at, for a path that it found in order.
+    fn check(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<Path<'_>, Hangup> {
+        let index = self.roots.iter().position(|root| root == path.anchor());
+        let index = index.ok_or(Hangup::UnknownAnchor)?;
+        let anchor = self.list.get(index).ok_or(Hangup::UnknownAnchor)?;
+        let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
+        let now = moment(now);
+        if now > valid.until {
+            return Err(Hangup::CertificateExpired);
+        }
+        if now < valid.from {
+            return Err(Hangup::CertificateNotYetValid);
+        }
+        let mut intermediates = Vec::new();
+        for intermediate in path.intermediate_certificates() {
+            let der = intermediate.der();
+            let certificate = parse(&der)?;
+            may_sign_certificates(&certificate)?;
+            valid.narrow(&certificate);
+            intermediates.push(der.into_owned());
+        }
+        let limit = anchor.path_len.map(usize::try_from);
+        if limit.is_some_and(|limit| limit.is_ok_and(|limit| intermediates.len() > limit)) {
+            return Err(Hangup::ChainTooDeep);
+        }
+        if !anchor.may_vouch_for_clients {
+            return Err(Hangup::WrongPurpose);
+        }
+        valid.narrow(&parse(&path.end_entity().der())?);
+        Ok(Path { index, anchor, intermediates, valid })
+    }
+}
+
+impl Span {
+    pub(super) fn contains(&self, moment: SystemTime) -> bool {
+        self.from <= moment && moment <= self.until
+    }
+
+    /// Ends it at `end` at the latest.
+    pub(super) fn end_at(&mut self, end: SystemTime) {
+        self.until = self.until.min(end);
+    }
+
+    fn narrow(&mut self, certificate: &X509Certificate<'_>) {
+        self.from = self.from.max(system_time(certificate.validity().not_before));
+        self.end_at(system_time(certificate.validity().not_after));
+    }
+}
+
+pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Hangup> {
+    match X509Certificate::from_der(der) {
+        Ok((_, certificate)) => Ok(certificate),
+        Err(_unreadable) => Err(Hangup::CertificateMalformed),
+    }
+}
+
+/// RFC 5280 section 4.2.1.3: where key usage is stated, only `keyCertSign` may sign certificates.
+fn may_sign_certificates(certificate: &X509Certificate<'_>) -> Result<(), Hangup> {
+    match certificate.key_usage() {
+        Ok(None) => Ok(()),
+        Ok(Some(usage)) if usage.value.key_cert_sign() => Ok(()),
+        Ok(Some(_)) => Err(Hangup::WrongPurpose),
+        Err(_unreadable) => Err(Hangup::CertificateMalformed),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "webpki's list is open")]
+pub(super) fn hangup(error: &webpki::Error) -> Hangup {
+    use webpki::Error;
+    match error {
+        Error::CertExpired { .. } => Hangup::CertificateExpired,
+        Error::CertNotValidYet { .. } => Hangup::CertificateNotYetValid,
+        Error::UnknownIssuer | Error::CertDistrusted => Hangup::UnknownAnchor,
+        Error::CertRevoked => Hangup::CertificateRevoked,
+        Error::InvalidSignatureForPublicKey | Error::SignatureAlgorithmMismatch => {
+            Hangup::BadSignature
+        }
+        Error::CaUsedAsEndEntity
+        | Error::EndEntityUsedAsCa
+        | Error::EmptyEkuExtension
+        | Error::NameConstraintViolation
+        | Error::RequiredEkuNotFoundContext(_) => Hangup::WrongPurpose,
+        Error::PathLenConstraintViolated
+        | Error::MaximumPathDepthExceeded
+        | Error::MaximumPathBuildCallsExceeded
+        | Error::MaximumSignatureChecksExceeded
+        | Error::MaximumNameConstraintComparisonsExceeded => Hangup::ChainTooDeep,
+        // Whatever else there is or will be: a certificate that webpki could not accept.
+        _ => Hangup::CertificateMalformed,
+    }
+}

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use rustls::HandshakeKind;
 use rustls::pki_types::UnixTime;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -134,14 +135,18 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let (tls, client) = match handshake(&worker, stream).await {
         Ok(done) => done,
-        Err(disbelief) => {
+        Err(Refused { disbelief, stream }) => {
             if let Some(counter) = worker.shared.metrics.handshake_refusals(disbelief.reason) {
                 counter.inc();
             }
             if let Some(candidate) = &disbelief.candidate {
                 worker.shared.metrics.candidate_matches(candidate).inc();
             }
-            return log::hangup(peer, &disbelief);
+            log::hangup(peer, &disbelief);
+            if let Some(stream) = stream {
+                hang_up(stream).await;
+            }
+            return;
         }
     };
     let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -169,27 +174,56 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     }
 }
 
+/// A handshake that ended without a caller to serve.
+struct Refused {
+    disbelief: Disbelief,
+    /// To be closed gently; `None` if time is over anyway.
+    stream: Option<TcpStream>,
+}
+
+/// Closes so that the caller can still read the alert: one that has sent more by now than we read
+/// would be answered with a reset, which overtakes it.
+async fn hang_up(mut stream: TcpStream) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut unread = stream.take(HANG_UP_MAX_BYTES);
+        tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
+    };
+    let _gone_either_way = timeout(HANG_UP_TIMEOUT, rest).await;
+}
+
+/// A caller that has read the alert closes within a round trip or two.
+const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// More than a request with its headers; whoever sends more has not listened.
+const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
+
 async fn handshake(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Option<Proven>), Disbelief> {
+) -> Result<(TlsStream<TcpStream>, Option<Proven>), Refused> {
     let local = worker.local();
     let limit = local.generation.config.limits.handshake_timeout;
-    let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream);
+    let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream).into_fallible();
     let tls = match timeout(limit, accept).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return Err(local.tls.explain(&error)),
+        Ok(Err((error, stream))) => {
+            return Err(Refused { disbelief: local.tls.explain(&error), stream: Some(stream) });
+        }
         Err(_elapsed) => {
-            return Err(Disbelief {
-                reason: Hangup::HandshakeTimeout,
-                presented: None,
-                candidate: None,
-            });
+            let reason = Hangup::HandshakeTimeout;
+            let disbelief = Disbelief { reason, presented: None, candidate: None };
+            return Err(Refused { disbelief, stream: None });
+        }
+    };
+    // Resumed or not: what the session says of its peer is proven again, now, under this trust.
+    let client = match local.tls.prove(tls.get_ref().1) {
+        Ok(client) => client,
+        Err(disbelief) => {
+            return Err(Refused { disbelief, stream: Some(tls.into_inner().0) });
         }
     };
     let session = tls.get_ref().1;
-    // Resumed or not: what the session says of its peer is proven again, now, under this trust.
-    let client = local.tls.prove(session)?;
     let metrics = &worker.shared.metrics;
     match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => metrics.handshakes_resumed.inc(),

@@ -23,6 +23,7 @@ mod http2_frames;
 mod http_rules;
 mod identity_headers;
 mod mixed_demands;
+mod refused_callers;
 mod reload;
 mod reload_load;
 mod resumption;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::backend::{Backend, OK};
-use crate::harness::{PATH, Place, Settings, VERIFY_TOKEN, event};
+use crate::harness::{PATH, Place, Process, Settings, VERIFY_TOKEN, event};
 
 #[tokio::test]
 async fn a_delivered_event_leaves_one_record_with_every_field() {
@@ -69,6 +69,31 @@ async fn a_delivered_event_leaves_one_record_with_every_field() {
     let id = format!("x-request-id: {}\r\n", record["request_id"].as_str().unwrap());
     let head = heads.recv().await.unwrap();
     assert!(head.contains(&id), "`{id}` is not in {head}");
+}
+
+#[tokio::test]
+async fn the_records_tell_both_of_metas_eras_apart() {
+    let place = Place::new();
+    let root = Authority::root(Ca::digicert_root());
+    let before = root.intermediate(Ca::digicert_intermediate()).issue(Leaf::meta());
+    place.write("digicert.pem", &root.certificate_pem());
+    place.configure(&Settings::default());
+    let config = std::fs::read_to_string(place.dir.path().join("config.toml")).unwrap();
+    let anchors = "trust_anchors = [\"meta.pem\"]";
+    assert!(config.contains(anchors), "{config}");
+    let both = "trust_anchors = [\"meta.pem\", \"digicert.pem\"]";
+    place.write("config.toml", &config.replace(anchors, both));
+    let process = Process::start(place.command());
+    process.until_written("serving").await;
+
+    for options in [place.meta(&process), place.stranger(&process).identity(before)] {
+        // Nobody listens behind the proxy: what counts is whom the record names.
+        assert_eq!(Sender::new(options).unwrap().send(event("1")).await.unwrap().status, 502);
+    }
+
+    let records = process.until_records(2).await;
+    let anchors: Vec<_> = records.iter().map(|record| record["anchor"].as_str()).collect();
+    assert_eq!(anchors, [Some("meta"), Some("digicert")]);
 }
 
 #[tokio::test]

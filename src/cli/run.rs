@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(&arguments.config);
     let config = super::load(&arguments.config)?;
     watch.follow(watched(&arguments.config, config.files()));
-    log::init(&config.log);
+    let _flush = log::init(&config.log).context("cannot start the thread of the log")?;
     for warning in config.warnings() {
         warn!("{warning}");
     }

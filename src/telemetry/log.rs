@@ -1,23 +1,26 @@
 //! Where log lines go and how they look. Set once a process, by the command line.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
 use tracing::{debug, info};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::json::{self, JsonLine};
+use super::lines::{Flush, Lines};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::refusal::{Loudness, Refusal};
 use crate::tls::client_auth::Disbelief;
 
-/// Sends this process's log to standard error, in the configured form.
-pub fn init(log: &Log) {
+/// Sends this process's log to standard error, in the configured form. What is logged while the
+/// answer lives is written out by the time it is dropped.
+pub fn init(log: &Log) -> io::Result<Flush> {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let is_terminal = std::io::stderr().is_terminal();
+    let is_terminal = io::stderr().is_terminal();
     let is_text = match log.format {
         LogFormat::Auto => is_terminal,
         LogFormat::Text => true,
@@ -25,13 +28,17 @@ pub fn init(log: &Log) {
     };
     let has_color =
         is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(has_color);
+    let lost = if is_text { |lines| format!("{lines} lines lost\n") } else { json::lost };
+    let (lines, flush) = Lines::to(io::stderr(), lost)?;
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(lines).with_ansi(has_color);
     // A second call finds the first one's subscriber in place, which is as good.
-    let _already_set =
-        if is_text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _already_set = if is_text {
+        builder.try_init()
+    } else {
+        builder.event_format(JsonLine::default()).try_init()
+    };
+    Ok(flush)
 }
 
 /// Logs why a connection ended before HTTP, with what was presented.

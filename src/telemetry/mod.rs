@@ -4,6 +4,8 @@
 
 pub mod access;
 pub mod histogram;
+mod json;
+mod lines;
 pub mod log;
 pub mod metrics;
 mod shown;

@@ -58,6 +58,8 @@ struct Output(Arc<Written>);
 struct Written {
     text: Mutex<String>,
     changed: Notify,
+    /// While somebody holds it, nothing more is read.
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Place {
@@ -239,7 +241,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.id(), signal).unwrap();
     }
 
     /// Its current metrics, over a connection of their own.
@@ -247,8 +249,27 @@ impl Process {
         Admin::connect(self).await.get("/metrics").await
     }
 
+    /// Nothing of its log is read while this is locked, save what is being read already.
+    pub fn log_gate(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.stderr.0.gate)
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
+        let status = self.exited().await;
+        // Whatever it wrote last is read before anybody looks.
+        for output in [&self.stdout, &self.stderr] {
+            output.until(|written| written.ends_with(END), "end of output").await;
+        }
+        status
+    }
+
+    /// Waits for its end, whether or not what it wrote is read.
+    pub async fn exited(&mut self) -> ExitStatus {
         let ended = async {
             loop {
                 if let Some(status) = self.child.try_wait().unwrap() {
@@ -258,12 +279,7 @@ impl Process {
             }
         };
         let status = tokio::time::timeout(PATIENCE, ended).await;
-        let status = status.unwrap_or_else(|_| panic!("still runs: {}", self.stderr()));
-        // Whatever it wrote last is read before anybody looks.
-        for output in [&self.stdout, &self.stderr] {
-            output.until(|written| written.ends_with(END), "end of output").await;
-        }
-        status
+        status.unwrap_or_else(|_| panic!("still runs: {}", self.stderr()))
     }
 }
 
@@ -281,6 +297,7 @@ impl Output {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
+                drop(writer.0.gate.blocking_lock());
                 let length = pipe.read(&mut buffer).unwrap_or(0);
                 let read = String::from_utf8_lossy(&buffer[..length]);
                 writer.0.text.lock().unwrap().push_str(if length == 0 { END } else { &read });

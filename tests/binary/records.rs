@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
 use hubgate::rehearsal::sender::{Message, Sender};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -182,7 +183,7 @@ async fn without_access_records_requests_leave_no_line() {
     let sender = Sender::new(place.meta(&process)).unwrap();
     assert_eq!(sender.send(message).await.unwrap().status, 200);
 
-    process.signal(rustix::process::Signal::HUP);
+    process.signal(Signal::HUP);
     process.until_written("reloaded").await;
     assert!(process.log().iter().all(|line| line["target"] != "access"), "{}", process.stderr());
 }
@@ -230,4 +231,29 @@ async fn a_socket_for_all_addresses_takes_ipv4_too_and_calls_it_so() {
 fn only(records: Vec<Value>) -> Value {
     assert_eq!(records.len(), 1, "{records:?}");
     records.into_iter().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_neither_events_nor_the_end() {
+    let backend = Backend::scripted(|mut hop| async move {
+        while hop.request().await.is_some() {
+            hop.write(OK).await;
+        }
+    })
+    .await;
+    let place = Place::new();
+    let settings = Settings { upstream_url: backend.url(), ..Settings::default() };
+    let mut process = place.run(&settings).await;
+    let connection = Sender::new(place.meta(&process)).unwrap().connect().await.unwrap();
+
+    let gate = process.log_gate();
+    let unread = gate.lock().await;
+    // Some four times what a pipe holds.
+    for _ in 0..1000 {
+        assert_eq!(connection.request(event("{}")).await.unwrap().status, 200);
+    }
+
+    process.signal(Signal::TERM);
+    assert_eq!(process.exited().await.code(), Some(0));
+    drop(unread);
 }

@@ -1,9 +1,11 @@
 //! What the service manager is told.
 
 use hubgate::rehearsal::sender::Sender;
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use rustix::process::Signal;
 
-use crate::backend::{Backend, OK};
 use crate::harness::{Place, Process, Settings, event};
 use crate::manager::Manager;
 
@@ -62,43 +64,40 @@ async fn a_manager_without_a_path_is_told_why_nothing_was_started() {
     assert_eq!(process.ended().await.code(), Some(1));
 }
 
-/// A worker that writes to a log which nobody reads is as stuck as a worker can be.
 #[tokio::test]
 async fn a_stuck_worker_stops_the_feeding_of_the_watchdog_until_it_works_again() {
     let place = Place::new();
-    let backend = Backend::scripted(|mut hop| async move {
-        while hop.request().await.is_some() {
-            hop.write(OK).await;
-        }
-    })
-    .await;
-    place.configure(&Settings { upstream_url: backend.url(), ..Settings::default() });
+    place.configure(&Settings::default());
     let manager = Manager::at(place.dir.path());
     let mut command = place.command();
     manager.watch(&mut command);
     command.env("WATCHDOG_USEC", "400000");
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut log = child.stderr.take().unwrap();
-    let ready = manager.until_told("READY=1").await;
-    let address = ready[0].rsplit(' ').next().unwrap().parse().unwrap();
+    let process = Process::start(command);
+    manager.until_told("READY=1").await;
     manager.until_told("WATCHDOG=1").await;
     manager.until_told("WATCHDOG=1").await;
 
-    let options = hubgate::rehearsal::sender::Options::to_local(address, crate::harness::PATH);
-    let options = options.unwrap().trusting(&place.server_ca);
-    let options = options.identity(place.meta_ca.issue(hubgate::rehearsal::pki::Leaf::meta()));
-    let options = options.timeout(std::time::Duration::from_secs(2));
-    let connection = Sender::new(options).unwrap().connect().await.unwrap();
-    while connection.request(event("{}")).await.is_ok() {}
+    let stopped = stop_one_worker(&process);
     // What was told before the worker got stuck, and the check that was under way then.
     while manager.told().is_some() {}
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(manager.told(), None, "a stuck worker is not alive");
 
-    let reader = std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    ptrace::detach(stopped, None).unwrap();
     manager.until_told("WATCHDOG=1").await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap().unwrap();
+}
+
+/// Stops one thread of a process, as a debugger does; only this thread can let it go on.
+fn stop_one_worker(process: &Process) -> Pid {
+    let threads =
+        std::fs::read_dir(format!("/proc/{}/task", process.id().as_raw_nonzero())).unwrap();
+    let worker = threads
+        .map(|thread| thread.unwrap().path())
+        .find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().starts_with("worker"))
+        .expect("a worker");
+    let worker = worker.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let worker = Pid::from_raw(worker);
+    ptrace::attach(worker).unwrap();
+    waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
+    worker
 }

@@ -45,25 +45,34 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let io = TokioIo::new(io);
+    // Boxed: each in the room that it needs, not in that of the larger one.
     if is_h2 {
         let connection = h2_builder(limits).serve_connection(io, service);
-        drive(pin!(connection), http2::Connection::graceful_shutdown, &pace, draining).await
+        drive(Box::pin(connection).as_mut(), http2::Connection::graceful_shutdown, &pace, draining)
+            .await
     } else {
         let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        drive(pin!(connection), end, &pace, draining).await
+        drive(Box::pin(connection).as_mut(), end, &pace, draining).await
     }
 }
 
 fn h1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // hyper reads as many into an array on its stack, unless it is told a number: then it fills two
+    // arrays of that length with every request, even of the same one.
+    if limits.header_max_count.get() != HYPER_MAX_HEADERS {
+        builder.max_headers(limits.header_max_count.get());
+    }
     builder
-        .max_headers(limits.header_max_count.get())
         .max_header_size(limits.header_max_bytes.get())
         // No timer: `Pace` keeps the time of headers and of idleness.
         .header_read_timeout(None);
     builder
 }
+
+/// What hyper takes when nothing is said.
+const HYPER_MAX_HEADERS: usize = 100;
 
 fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
     let mut builder = http2::Builder::new(LocalExecutor);

@@ -17,6 +17,7 @@ use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
+use crate::upstream::delivery::Delivery;
 use crate::upstream::headers::towards_caller;
 use crate::webhook::challenge::VerificationRequest;
 use crate::webhook::signature::{Check, Claim};
@@ -155,16 +156,16 @@ impl Forward<'_> {
     ) -> Result<Answer, Refusal> {
         let Self { exchange, route, admitted, verified } = self;
         let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
-        let request = exchange.upstream_request(parts, body, verified, record.request_id)?;
+        let request = exchange.upstream_request(parts, body, verified, &record.request_id)?;
         let busy = Busy::new(&exchange.connected.worker);
         let began = Instant::now();
-        // A task of its own: a caller that hangs up does not take a begun delivery with it.
-        let delivery = tokio::task::spawn_local(async move {
+        // A caller that hangs up does not take a begun delivery with it.
+        let delivery = Delivery::new(async move {
             let answer = pool.exchange(request).await;
             drop((admitted, busy));
             answer
         });
-        let answer = delivery.await.unwrap_or(Err(Refusal::UpstreamBroken));
+        let answer = delivery.await;
         let took = began.elapsed();
         record.upstream_time = Some(took);
         route.metrics.upstream_duration.observe(took);

@@ -4,6 +4,9 @@
 //! if there is one; a request of which a pooled connection took nothing goes out on a fresh one.
 //! Once a byte may have been read, the request is not repeated (RFC 9110 section 9.2.2: a POST is
 //! not idempotent) unless the operator says that the application recognises repeated events.
+//!
+//! A request is boxed on its way down, and so is what is rare: a future takes room for all that it
+//! may ever await, once for each layer, and every request's would be copied about.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -93,7 +96,7 @@ impl Pool {
     /// Sends `request` and reads the whole answer, all within the upstream's deadline.
     pub(crate) async fn exchange(
         self: &Rc<Self>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Response<Bytes>, Refusal> {
         let deadline = Instant::now() + self.target.settings.timeout;
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
@@ -102,7 +105,7 @@ impl Pool {
             match (self.exchange_once(request, 0).await, spare) {
                 (Err(Refusal::UpstreamBroken), Some(spare)) => {
                     self.target.metrics.retries.inc();
-                    self.exchange_once(spare, 1).await
+                    Box::pin(self.exchange_once(spare, 1)).await
                 }
                 (outcome, _) => outcome,
             }
@@ -112,7 +115,7 @@ impl Pool {
 
     async fn exchange_once(
         self: &Rc<Self>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         attempt: usize,
     ) -> Result<Response<Bytes>, Refusal> {
         let (response, lease) = self.begin(request, attempt).await?;
@@ -133,7 +136,7 @@ impl Pool {
     /// caller bounds the time.
     pub(crate) async fn begin(
         self: &Rc<Self>,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         attempt: usize,
     ) -> Result<Begun, Refusal> {
         let turn = self.next_turn();
@@ -148,7 +151,7 @@ impl Pool {
                 Ok(begun) => return Ok(begun),
                 Err(Failed::Sent(refusal)) => return Err(refusal),
                 Err(Failed::Untouched(back, refusal)) => {
-                    request = *back;
+                    request = back;
                     last = refusal;
                 }
             }
@@ -169,15 +172,15 @@ impl Pool {
     async fn begin_on(
         self: &Rc<Self>,
         index: usize,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Begun, Failed> {
         let no_such_server = Refusal::UpstreamUnreachable;
         let (Some(server), Some(places)) = (self.target.servers.get(index), self.places.get(index))
         else {
-            return Err(Failed::Untouched(Box::new(request), no_such_server));
+            return Err(Failed::Untouched(request, no_such_server));
         };
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            return Err(Failed::Untouched(Box::new(request), no_such_server));
+            return Err(Failed::Untouched(request, no_such_server));
         };
         let held = Held { place, load: server.health.enter() };
         if self.target.settings.host_header == HostHeader::Upstream {
@@ -187,14 +190,15 @@ impl Pool {
             match self.send(server, pooled, request).await {
                 Ok((response, opened)) => return Ok(self.lease(index, response, opened, held)),
                 Err(Failed::Sent(refusal)) => return Err(Failed::Sent(refusal)),
-                Err(Failed::Untouched(back, _)) => request = *back,
+                Err(Failed::Untouched(back, _)) => request = back,
             }
             self.target.metrics.retries.inc();
         }
-        let connect = timeout(self.target.settings.connect_timeout, self.target.open(server));
+        let open = Box::pin(self.target.open(server));
+        let connect = timeout(self.target.settings.connect_timeout, open);
         let Ok(Ok(opened)) = connect.await else {
             server.health.unreachable();
-            return Err(Failed::Untouched(Box::new(request), Refusal::UpstreamUnreachable));
+            return Err(Failed::Untouched(request, Refusal::UpstreamUnreachable));
         };
         let (response, opened) = self.send(server, opened, request).await?;
         Ok(self.lease(index, response, opened, held))
@@ -204,11 +208,11 @@ impl Pool {
         &self,
         server: &Server,
         mut opened: Opened,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<(Response<Incoming>, Opened), Failed> {
         // Dropped by a deadline before there is an answer: that is the server's failure, too.
         let unanswered = Unanswered(Some(server));
-        let outcome = match opened.sender.try_send_request(request).await {
+        let outcome = match opened.sender.try_send_request(*request).await {
             Ok(response) => {
                 let head = check_head(response.status(), response.headers());
                 head.map(|()| (response, opened)).map_err(Failed::Sent)
@@ -349,12 +353,12 @@ impl Drop for Unanswered<'_> {
 }
 
 /// The same request once more, if its body can be sent again.
-fn again(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+fn again(request: &Request<RequestBody>) -> Option<Box<Request<RequestBody>>> {
     let mut copy = Request::new(request.body().again()?);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    Some(Box::new(copy))
 }
 
 /// How long a connection may take to come to rest after an exchange.

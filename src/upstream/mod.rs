@@ -4,6 +4,7 @@
 
 mod balance;
 pub(crate) mod client;
+pub(crate) mod delivery;
 pub(crate) mod headers;
 mod health;
 mod request_body;

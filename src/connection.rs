@@ -33,7 +33,8 @@ use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
 pub(crate) struct Caller {
-    pub(crate) address: SocketAddr,
+    /// Address and port, as they are logged.
+    pub(crate) address: Rc<str>,
     proven: RefCell<Option<Proven>>,
     /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
     pub(crate) forwarded_for: HeaderValue,
@@ -133,7 +134,8 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
-    let (tls, client) = match handshake(&worker, stream).await {
+    // Boxed: its room is given back when it is done.
+    let (tls, client) = match Box::pin(handshake(&worker, stream)).await {
         Ok(done) => done,
         Err(Refused { disbelief, stream }) => {
             if let Some(counter) = worker.shared.metrics.handshake_refusals(disbelief.reason) {
@@ -144,7 +146,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
             }
             log::hangup(peer, &disbelief);
             if let Some(stream) = stream {
-                hang_up(stream).await;
+                Box::pin(hang_up(stream)).await;
             }
             return;
         }
@@ -154,7 +156,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(peer.ip().to_string());
     let caller = Rc::new(Caller {
-        address: peer,
+        address: peer.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
         forwarded_port: HeaderValue::from(port),
@@ -201,12 +203,12 @@ const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
 async fn handshake(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Option<Proven>), Refused> {
+) -> Result<(Box<TlsStream<TcpStream>>, Option<Proven>), Refused> {
     let local = worker.local();
     let limit = local.generation.config.limits.handshake_timeout;
     let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream).into_fallible();
     let tls = match timeout(limit, accept).await {
-        Ok(Ok(tls)) => tls,
+        Ok(Ok(tls)) => Box::new(tls),
         Ok(Err((error, stream))) => {
             return Err(Refused { disbelief: local.tls.explain(&error), stream: Some(stream) });
         }

@@ -22,6 +22,7 @@ use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
 use crate::listener::{self, ListeningSocket, Permits};
 use crate::refusal::Refusal;
+use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::server_config::WorkerTls;
 use crate::upstream::client::Pool;
@@ -149,10 +150,10 @@ impl Worker {
         }
     }
 
-    pub(crate) fn next_request_id(&self) -> u128 {
+    pub(crate) fn next_request_id(&self) -> RequestId {
         let next = self.id_next.get();
         self.id_next.set(next.wrapping_add(1));
-        u128::from(self.id_prefix) << 64 | u128::from(next)
+        RequestId::new(u128::from(self.id_prefix) << 64 | u128::from(next))
     }
 
     /// A place among the `limit` requests that may be answered at once.

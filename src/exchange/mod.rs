@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Uri, Version};
@@ -16,7 +16,7 @@ use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route};
-use crate::telemetry::access::{Outcome, Record};
+use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_upstream};
@@ -33,7 +33,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let version = request.version();
     let is_head = request.method() == Method::HEAD;
     let mut record = Record {
-        client: connected.caller.address,
+        client: Rc::clone(&connected.caller.address),
         request_id: connected.worker.next_request_id(),
         method: request.method().clone(),
         route: None,
@@ -155,8 +155,8 @@ impl Exchange<'_> {
         mut parts: Parts,
         body: RequestBody,
         verified: &Verified,
-        request_id: u128,
-    ) -> Result<Request<RequestBody>, Refusal> {
+        request_id: &RequestId,
+    ) -> Result<Box<Request<RequestBody>>, Refusal> {
         let caller = &self.connected.caller;
         let verified = match self.client {
             Some(_) => Some(verified.with_client),
@@ -165,10 +165,14 @@ impl Exchange<'_> {
         let truth = Truth {
             forwarded_for: &caller.forwarded_for,
             forwarded_port: &caller.forwarded_port,
-            forwarded_host: HeaderValue::try_from(self.host.as_str())
-                .map_err(|_invalid| Refusal::HostInvalid)?,
+            // Where there is a header, the host was read from it.
+            forwarded_host: match parts.headers.get(HOST) {
+                Some(value) => value.clone(),
+                None => HeaderValue::try_from(self.host.as_str())
+                    .map_err(|_invalid| Refusal::HostInvalid)?,
+            },
             client_cert: self.client.as_ref().map(|client| client.client_cert()),
-            request_id: HeaderValue::try_from(format!("{request_id:032x}"))
+            request_id: HeaderValue::try_from(request_id.as_str())
                 .map_err(|_never| Refusal::HostInvalid)?,
             verified: verified.map(HeaderValue::from_static),
         };
@@ -185,6 +189,6 @@ impl Exchange<'_> {
         *request.method_mut() = parts.method;
         *request.uri_mut() = Uri::from(self.target.clone());
         *request.headers_mut() = parts.headers;
-        Ok(request)
+        Ok(Box::new(request))
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn conduct(
 
     let body_ended = Rc::new(Cell::new(body.is_end_stream()));
     let body = passing(exchange, route, body, &body_ended);
-    let mut request = exchange.upstream_request(parts, body, &SITE, record.request_id)?;
+    let mut request = exchange.upstream_request(parts, body, &SITE, &record.request_id)?;
     if let Some(protocol) = &upgrade {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -18,14 +18,15 @@ use super::pace::Pace;
 
 /// One caller's stream.
 pub(crate) struct CallerIo {
-    tls: TlsStream<TcpStream>,
+    /// Boxed: it is large, and moves through several hands on its way here.
+    tls: Box<TlsStream<TcpStream>>,
     pace: Arc<Pace>,
     /// Bytes that may still be thrown away; `None` while our side is open.
     lingering: Option<usize>,
 }
 
 impl CallerIo {
-    pub(crate) fn new(tls: TlsStream<TcpStream>, pace: Arc<Pace>) -> Self {
+    pub(crate) fn new(tls: Box<TlsStream<TcpStream>>, pace: Arc<Pace>) -> Self {
         Self { tls, pace, lingering: None }
     }
 }

@@ -3,7 +3,7 @@
 //! Filled by `exchange` on the way, written once when it is dropped, so that a caller who hangs up
 //! half-way leaves a record too. Never a body, a token or a secret: the query is not in it at all.
 
-use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,9 @@ use crate::refusal::{Loudness, Refusal};
 /// The record of one request.
 #[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) client: SocketAddr,
-    pub(crate) request_id: u128,
+    /// Address and port, as text.
+    pub(crate) client: Rc<str>,
+    pub(crate) request_id: RequestId,
     pub(crate) method: Method,
     /// The configured name of the route; what a stranger asked for is not repeated.
     pub(crate) route: Option<Arc<str>>,
@@ -34,6 +35,10 @@ pub(crate) struct Record {
     /// Whether it is written, or only counted.
     pub(crate) is_written: bool,
 }
+
+/// Our name for a request: 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId([u8; 32]);
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,29 @@ pub(crate) enum Outcome {
     Upgraded,
     /// See the refusal.
     Refused(Refusal),
+}
+
+impl RequestId {
+    pub(crate) fn new(number: u128) -> Self {
+        let mut digits = [0; 32];
+        let (pairs, _none_left) = digits.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
+            *high = hex_digit(byte >> 4);
+            *low = hex_digit(byte & 0xf);
+        }
+        Self(digits)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + (value - 10),
+    }
 }
 
 impl Outcome {
@@ -102,8 +130,8 @@ impl Record {
             ($level:ident) => {
                 $level!(
                     target: "access",
-                    request_id = format_args!("{:032x}", self.request_id),
-                    client = %self.client,
+                    request_id = self.request_id.as_str(),
+                    client = &*self.client,
                     route = self.route.as_deref(),
                     method = self.method.as_str(),
                     status = self.status.map(|status| status.as_u16()),
@@ -129,4 +157,17 @@ impl Record {
 /// Milliseconds with three digits behind the point.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_has_all_its_digits() {
+        assert_eq!(RequestId::new(0).as_str(), "0".repeat(32));
+        assert_eq!(RequestId::new(u128::MAX).as_str(), "f".repeat(32));
+        let number = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+        assert_eq!(RequestId::new(number).as_str(), format!("{number:032x}"));
+    }
 }

@@ -26,6 +26,7 @@
 //! | [`app`] | start-up and shutdown order; knows every room |
 //! | **vocabulary** | |
 //! | [`refusal`] | the closed lists of what strangers are refused for: label, status, loudness, hint |
+//! | [`error_code`] | the closed list of what keeps a configuration from being put in force |
 //! | [`lifecycle`] | starting, serving, draining, and swaps of the generation; one owner, many watchers |
 //! | [`config`] | the file as written, then as checked; secrets; every fault with its line |
 //! | **the road** | |
@@ -86,6 +87,7 @@
 //! | --- | --- |
 //! | a key of the configuration | `config.toml` for people, `config/file.rs` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | [`refusal`] |
+//! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
 //! | the rule for names | `tls/subject.rs` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
@@ -109,6 +111,7 @@ pub mod cli;
 
 // Vocabulary.
 pub mod config;
+pub mod error_code;
 pub mod lifecycle;
 pub mod refusal;
 

@@ -1,7 +1,7 @@
 //! The closed lists of everything a stranger can be refused for.
 //!
 //! [`Hangup`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each variant has
-//! a stable label (metric label, log field, `hubgate explain` later), a loudness and a hint for
+//! a stable label (metric label, log field, what `hubgate explain` takes), a loudness and a hint for
 //! the operator. No match here has a wildcard arm: a new variant does not compile until it has all.
 //! What strangers can cause at will is never louder than [`Loudness::Notice`].
 #![warn(clippy::wildcard_enum_match_arm)]

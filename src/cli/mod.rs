@@ -6,9 +6,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::app::StartError;
+use crate::config::ConfigErrors;
+use crate::generation::BuildErrors;
+use crate::listener::ListenError;
+
 mod certs;
 mod check;
 mod demo;
+mod explain;
 mod generate;
 mod import_nginx;
 mod record;
@@ -29,6 +35,7 @@ enum Command {
     Run(run::Arguments),
     Reload(reload::Arguments),
     Check(check::Arguments),
+    Explain(explain::Arguments),
     Demo(demo::Arguments),
     Send(Box<send::Arguments>),
     Certs(certs::Arguments),
@@ -42,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
@@ -49,12 +57,28 @@ pub fn main() -> ExitCode {
         Command::ImportNginx(arguments) => import_nginx::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("hubgate: {error}");
-        for cause in error.chain().skip(1) {
-            eprintln!("  because: {cause}");
-        }
+        complain(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Faults that have a code are told with it, a line each.
+fn complain(error: &anyhow::Error) {
+    let told = None
+        .or_else(|| Some(error.downcast_ref::<ConfigErrors>()?.told()))
+        .or_else(|| Some(error.downcast_ref::<BuildErrors>()?.told()))
+        .or_else(|| Some(error.downcast_ref::<StartError>()?.told()))
+        .or_else(|| Some(error.downcast_ref::<ListenError>()?.told()));
+    if let Some(told) = told {
+        for fault in told {
+            eprintln!("hubgate: {fault}");
+        }
+        return;
+    }
+    eprintln!("hubgate: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
 }
 
 /// Loads a configuration; every fault of it is in the error, a line each.

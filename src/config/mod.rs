@@ -32,6 +32,7 @@ mod admin;
 mod client_certificate;
 mod document;
 mod error;
+mod error_code;
 mod file;
 mod files;
 mod findings;

@@ -18,14 +18,15 @@ async fn every_fault_of_a_configuration_is_told_at_once_with_its_line() {
 
     let stderr = refused(&place).await;
 
-    for (key, word) in [
-        ("body_max_bytes", "limits.body_max_bytes"),
-        ("conections", "did you mean `connections`?"),
-        ("timeout_ms", "upstream[0].timeout_ms"),
-        ("verify_token", "absent"),
+    for (key, word, code) in [
+        ("body_max_bytes", "limits.body_max_bytes", "config_out_of_range"),
+        ("conections", "did you mean `connections`?", "config_unknown_key"),
+        ("timeout_ms", "upstream[0].timeout_ms", "config_out_of_range"),
+        ("verify_token", "absent", "config_file_unusable"),
     ] {
-        let place = format!("config.toml:{}: ", line_of(key));
-        let told = stderr.lines().any(|line| line.contains(&place) && line.contains(word));
+        let (place, code) = (format!("config.toml:{}: ", line_of(key)), format!("error[{code}]: "));
+        let is_it = |line: &str| [&place, word, &code].iter().all(|part| line.contains(*part));
+        let told = stderr.lines().any(is_it);
         assert!(told, "`{place}` and `{word}` stand on no line of:\n{stderr}");
     }
 }
@@ -97,7 +98,7 @@ async fn a_port_that_is_taken_is_a_clear_error() {
     let stderr = refused(&place).await;
 
     let expected =
-        format!("hubgate: cannot listen on {address}\n  because: Address already in use");
+        format!("hubgate: error[start_listen_failed]: cannot listen on {address}: Address already");
     assert!(stderr.contains(&expected), "{stderr}");
 }
 

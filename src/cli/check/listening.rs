@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Problems;
 use crate::config::Config;
+use crate::error_code::{ErrorCode, Told};
 use crate::listener;
 
 /// One address.
@@ -47,10 +48,11 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening
     let mut seen: Vec<Listening> = Vec::new();
     for (address, purpose) in callers.chain(admin) {
         if let Some(other) = seen.iter().find(|other| overlap(other.address, address)) {
-            problems.error(format!(
+            let sentence = format!(
                 "`{address}` and `{}` cannot both be listened on: one covers the other",
                 other.address
-            ));
+            );
+            problems.told(vec![Told { code: ErrorCode::StartListenFailed, sentence }]);
         }
         let state = state(address, problems);
         seen.push(Listening { address, purpose, state });
@@ -74,7 +76,8 @@ fn state(address: SocketAddr, problems: &mut Problems) -> State {
         ));
         return State::Denied;
     }
-    problems.error(format!("cannot listen on `{address}`: {error}"));
+    let sentence = format!("cannot listen on `{address}`: {error}");
+    problems.told(vec![Told { code: ErrorCode::StartListenFailed, sentence }]);
     State::Unusable
 }
 

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::error_code::Told;
 use crate::generation::Generation;
 use crate::telemetry::metrics::Metrics;
 
@@ -78,12 +79,23 @@ struct Facts {
 #[derive(Debug, Default, Serialize)]
 struct Problems {
     errors: Vec<String>,
+    /// The code of each of the errors; none if `hubgate run` would start all the same.
+    error_codes: Vec<Option<&'static str>>,
     warnings: Vec<String>,
 }
 
 impl Problems {
     fn error(&mut self, sentence: impl Into<String>) {
         self.errors.push(sentence.into());
+        self.error_codes.push(None);
+    }
+
+    /// What keeps `hubgate run` from starting.
+    fn told(&mut self, faults: Vec<Told>) {
+        for Told { code, sentence } in faults {
+            self.errors.push(sentence);
+            self.error_codes.push(Some(code.label()));
+        }
     }
 
     fn warn(&mut self, sentence: impl Into<String>) {
@@ -112,7 +124,7 @@ fn inspect(path: &Path) -> anyhow::Result<Report> {
     let facts = match Config::load(path) {
         Ok(config) => Some(inspect_config(&config, &mut problems)?),
         Err(errors) => {
-            problems.errors.extend(errors.iter().map(|error| with_causes(error)));
+            problems.told(errors.told());
             None
         }
     };
@@ -122,7 +134,7 @@ fn inspect(path: &Path) -> anyhow::Result<Report> {
 fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Facts> {
     // What `hubgate run` would refuse to start with, in its own words.
     if let Err(refused) = Generation::build(1, config.clone(), &Metrics::new()) {
-        problems.errors.extend(refused.0.iter().map(|error| with_causes(error)));
+        problems.told(refused.told());
     }
     let now = SystemTime::now();
     let facts = Facts {
@@ -141,16 +153,6 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
 /// A route's index exists: the configuration saw to that.
 fn upstream_name(config: &Config, index: usize) -> String {
     config.upstreams.get(index).map(|upstream| upstream.name.clone()).unwrap_or_default()
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence += &format!(": {error}");
-        cause = error.source();
-    }
-    sentence
 }
 
 /// Whole days from `now` to `then`; negative once it is past.

@@ -8,7 +8,7 @@ use super::server_chain::ServerChain;
 use super::sites::Site;
 use super::upstreams::Upstream;
 use super::webhooks::{Secret, Source, Webhook, mode};
-use super::{Facts, Report};
+use super::{Facts, Problems, Report};
 
 /// What goes to standard output, and what to standard error: the errors.
 pub(super) fn show(report: &Report) -> (String, String) {
@@ -25,18 +25,20 @@ pub(super) fn show(report: &Report) -> (String, String) {
         let word = page.paint.warning("warning:");
         page.line(&format!("{word} {warning}"));
     }
-    let (errors, ending) = (&report.problems.errors, count(warnings.len(), "warning"));
-    if errors.is_empty() {
+    let ending = count(warnings.len(), "warning");
+    if report.problems.errors.is_empty() {
         let word = page.paint.good("ok:");
         page.line(&format!("\n{word} no errors, {ending}"));
     }
-    (page.text, errors_of(errors, &ending))
+    (page.text, errors_of(&report.problems, &ending))
 }
 
-fn errors_of(errors: &[String], ending: &str) -> String {
+fn errors_of(problems: &Problems, ending: &str) -> String {
     let mut page = Page { text: String::new(), paint: Paint::for_terminal(&std::io::stderr()) };
-    for error in errors {
-        let word = page.paint.error("error:");
+    let errors = &problems.errors;
+    for (error, code) in errors.iter().zip(&problems.error_codes) {
+        let code = code.map_or_else(String::new, |code| format!("[{code}]"));
+        let word = page.paint.error(&format!("error{code}:"));
         page.line(&format!("{word} {error}"));
     }
     if !errors.is_empty() {

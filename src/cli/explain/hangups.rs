@@ -1,0 +1,178 @@
+//! What each way to end a connection before HTTP means.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::catalogue::Explanation;
+use crate::refusal::Hangup;
+
+pub(super) fn explanation(hangup: Hangup) -> Explanation {
+    match hangup {
+        Hangup::HandshakeTimeout => HANDSHAKE_TIMEOUT,
+        Hangup::HandshakeFailed => HANDSHAKE_FAILED,
+        Hangup::AlertReceived => ALERT_RECEIVED,
+        Hangup::CertificateMissing => CERTIFICATE_MISSING,
+        Hangup::UnknownAnchor => UNKNOWN_ANCHOR,
+        Hangup::CertificateExpired => CERTIFICATE_EXPIRED,
+        Hangup::CertificateNotYetValid => CERTIFICATE_NOT_YET_VALID,
+        Hangup::BadSignature => BAD_SIGNATURE,
+        Hangup::WrongPurpose => WRONG_PURPOSE,
+        Hangup::ChainTooDeep => CHAIN_TOO_DEEP,
+        Hangup::NameNotSingle => NAME_NOT_SINGLE,
+        Hangup::NameMismatch => NAME_MISMATCH,
+        Hangup::CertificateRevoked => CERTIFICATE_REVOKED,
+        Hangup::RevocationUnknown => REVOCATION_UNKNOWN,
+        Hangup::CertificateMalformed => CERTIFICATE_MALFORMED,
+    }
+}
+
+const HANDSHAKE_TIMEOUT: Explanation = Explanation {
+    meaning: "A caller connected and did not finish the TLS handshake in time.",
+    causes: &[
+        "a port scanner or a monitor that only opens TCP connections",
+        "a load balancer's health check that speaks no TLS",
+        "a network that loses packets, if genuine callers do this, too",
+    ],
+    next: "curl -s http://127.0.0.1:9180/metrics | grep handshake_refusals",
+};
+
+const HANDSHAKE_FAILED: Explanation = Explanation {
+    meaning: "What came was not TLS, or no TLS that is spoken here, or the caller went away.",
+    causes: &[
+        "a scanner, or plain HTTP sent to the TLS port",
+        "a client that has nothing newer than TLS 1.1; Meta has",
+        "a load balancer in front that sends the PROXY protocol unasked",
+    ],
+    next: "openssl s_client -connect localhost:8443 </dev/null",
+};
+
+const ALERT_RECEIVED: Explanation = Explanation {
+    meaning: "The caller broke the handshake off with an alert: it does not take the server's certificate.",
+    causes: &[
+        "the server's certificate is expired",
+        "its chain lacks the intermediate: the file is the leaf alone, not the full chain",
+        "it is self-signed, or from a CA that is not public",
+        "it does not name the host of the callback URL",
+    ],
+    next: "hubgate check",
+};
+
+/// In the handshake if every route demands a certificate, else at the request.
+pub(super) const CERTIFICATE_MISSING: Explanation = Explanation {
+    meaning: "A client certificate is demanded and the caller presented none.",
+    causes: &[
+        "not Meta: a browser, a scanner, a health check",
+        "\"Attach a client certificate to Webhook requests\" is off in the app's dashboard",
+        "Meta sends the verification request without one: see webhook.verification_client_certificate",
+        "this kind of object gets none from Meta: see webhook.client_certificate",
+        "something in front of hubgate ends TLS, so that the certificate ends there, too",
+    ],
+    next: "journalctl -u hubgate -o cat | grep certificate_missing",
+};
+
+const UNKNOWN_ANCHOR: Explanation = Explanation {
+    meaning: "No configured trust anchor vouches for the certificate that was presented.",
+    causes: &[
+        "Meta changed its CA, if the log shows its subject and a new issuer",
+        "the right CA's file is missing in client_certificate.trust_anchors, or is another CA of the same name",
+        "the caller left out an intermediate between its certificate and the anchor",
+        "somebody else called, with a certificate of some other CA",
+    ],
+    next: "journalctl -u hubgate -o cat | grep unknown_anchor",
+};
+
+const CERTIFICATE_EXPIRED: Explanation = Explanation {
+    meaning: "A certificate of the caller's chain, or the only anchor that fits it, is past its end.",
+    causes: &[
+        "the anchor ended and its successor is not configured",
+        "the caller did not renew in time; if it is Meta, it delivers again once it has",
+        "this machine's clock is ahead",
+    ],
+    next: "hubgate check",
+};
+
+const CERTIFICATE_NOT_YET_VALID: Explanation = Explanation {
+    meaning: "A certificate of the caller's chain begins in the future.",
+    causes: &[
+        "this machine's clock is behind",
+        "the caller's CA issued it a moment ago, and its clock is ahead",
+    ],
+    next: "timedatectl",
+};
+
+const BAD_SIGNATURE: Explanation = Explanation {
+    meaning: "A signature in the chain is wrong, or the caller does not have the certificate's key.",
+    causes: &[
+        "a forged certificate that carries the name of a trusted CA",
+        "two CAs with the same name, of which the other one is configured",
+        "a certificate that was damaged on the caller's disk",
+    ],
+    next: "journalctl -u hubgate -o cat | grep bad_signature",
+};
+
+const WRONG_PURPOSE: Explanation = Explanation {
+    meaning: "A certificate of the chain may not be used for what it was used for.",
+    causes: &[
+        "a server's certificate (serverAuth alone) presented as a client's",
+        "an intermediate that may not sign certificates",
+        "an anchor whose own key usage or purpose forbids it to vouch for clients",
+    ],
+    next: "hubgate check",
+};
+
+const CHAIN_TOO_DEEP: Explanation = Explanation {
+    meaning: "More certificates were presented above the leaf, or lie on its path, than is allowed.",
+    causes: &[
+        "client_certificate.verify_depth is below what Meta's chain needs (2)",
+        "an anchor with a path length of its own, and an intermediate too many",
+        "somebody who is not Meta, with a chain made to cost time",
+    ],
+    next: "hubgate check",
+};
+
+const NAME_NOT_SINGLE: Explanation = Explanation {
+    meaning: "The leaf's subject has no common name, or more than one.",
+    causes: &[
+        "another customer of the CA, whose certificates have names in the SAN alone",
+        "a certificate made so that careless checks find the right name in it",
+    ],
+    next: "hubgate check",
+};
+
+const NAME_MISMATCH: Explanation = Explanation {
+    meaning: "The chain is in order, but the leaf's common name is not one of client_certificate.common_names.",
+    causes: &[
+        "another customer of the same public CA",
+        "another of Meta's services, under Meta's own CA",
+        "client_certificate.common_names was changed, or mistyped",
+    ],
+    next: "journalctl -u hubgate -o cat | grep name_mismatch",
+};
+
+const CERTIFICATE_REVOKED: Explanation = Explanation {
+    meaning: "A revocation list of the CA names a certificate of the caller's chain.",
+    causes: &[
+        "the key was stolen or lost, and the CA took the certificate back",
+        "Meta replaced its certificate and one of its machines still has the old one",
+    ],
+    next: "journalctl -u hubgate -o cat | grep certificate_revoked",
+};
+
+const REVOCATION_UNKNOWN: Explanation = Explanation {
+    meaning: "No current revocation list speaks for the certificate, and stale_crl is \"refuse\".",
+    causes: &[
+        "lists are fetched, and the place that the CA names is not reachable from here",
+        "a file in client_certificate.crl_files is past its nextUpdate",
+        "an intermediate's own issuer has no list here: each step of the chain needs one",
+        "the first fetch after a start is not done, and there is no crl_cache",
+    ],
+    next: "curl -s http://127.0.0.1:9180/metrics | grep hubgate_crl",
+};
+
+const CERTIFICATE_MALFORMED: Explanation = Explanation {
+    meaning: "A certificate of the chain is no X.509 certificate that can be read.",
+    causes: &[
+        "a scanner that tries what a parser does",
+        "a certificate with a critical extension that nobody here knows",
+        "a key or signature of a kind that is not supported, such as RSA below 2048 bits",
+    ],
+    next: "journalctl -u hubgate -o cat | grep certificate_malformed",
+};

@@ -1,0 +1,52 @@
+//! `hubgate explain`: what a code means, what may have caused it, and what to type next.
+//!
+//! The texts stand beside each other in [`hangups`], [`refusals`], [`config_faults`] and
+//! [`start_faults`]; a new code does not compile without one.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+mod catalogue;
+mod config_faults;
+mod faults;
+mod hangups;
+mod refusals;
+mod start_faults;
+
+/// Say what a code in the log, in a metric or in an error means.
+///
+/// What it means, the likely causes with the likeliest first, and the next command to type. Without
+/// a code, lists all of them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// As in the log field `reason`, `refusal` or `code`, in a metric's label, or in `error[..]`.
+    code: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hubgate explain
+  hubgate explain signature_mismatch";
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let text = match &arguments.code {
+        None => catalogue::list(),
+        Some(code) => explain(code)?,
+    };
+    // Not `print!`, which panics when the other end of a pipe has seen enough.
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write the explanation")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(code: &str) -> anyhow::Result<String> {
+    // As it may be copied out of an error.
+    let label = code.trim().trim_start_matches("error[").trim_end_matches([']', ':']);
+    match catalogue::find(label) {
+        Ok(entry) => Ok(catalogue::page(&entry)),
+        Err(Some(near)) => bail!("`{label}` is not a code; did you mean `{near}`?"),
+        Err(None) => bail!("`{label}` is not a code; `hubgate explain` lists all of them"),
+    }
+}

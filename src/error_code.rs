@@ -1,0 +1,246 @@
+//! The closed list of codes for whatever keeps a configuration from being put in force.
+//!
+//! In: an error of the configuration, of a start or of a reload. Out: its faults, one by one, each
+//! with its code and its causes in one sentence. Codes are stable; `hubgate explain` knows each.
+//! What strangers are refused for has its labels in [`crate::refusal`].
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use std::error::Error;
+use std::fmt;
+
+use crate::app::StartError;
+use crate::config::ConfigErrors;
+use crate::generation::{BuildError, BuildErrors};
+use crate::listener::ListenError;
+use crate::reload::ReloadError;
+use crate::tls::material::MaterialError;
+use crate::upstream::TargetError;
+
+/// Declares the list once: variants, labels, and all of them in order.
+macro_rules! error_codes {
+    ($($variant:ident = $label:literal),+ $(,)?) => {
+        /// The kind of a fault, under a name that does not change.
+        #[expect(missing_docs, reason = "each label says it, and `hubgate explain` says more")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($variant),+
+        }
+
+        impl ErrorCode {
+            /// Every code: first the configuration's, then those of what it names.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// What stands in `error[..]` and in the log field `code`; stable.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label),+
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    // The document and its values.
+    ConfigUnreadable = "config_unreadable",
+    ConfigSyntax = "config_syntax",
+    ConfigUnknownKey = "config_unknown_key",
+    ConfigMissingKey = "config_missing_key",
+    ConfigWrongType = "config_wrong_type",
+    ConfigUnknownWord = "config_unknown_word",
+    ConfigOutOfRange = "config_out_of_range",
+    ConfigLimitsContradict = "config_limits_contradict",
+    ConfigEmpty = "config_empty",
+    ConfigControlCharacter = "config_control_character",
+    ConfigDuplicate = "config_duplicate",
+    ConfigContradiction = "config_contradiction",
+    ConfigAddressInvalid = "config_address_invalid",
+    ConfigNotLoopback = "config_not_loopback",
+    ConfigUrlInvalid = "config_url_invalid",
+    ConfigPathInvalid = "config_path_invalid",
+    ConfigHostInvalid = "config_host_invalid",
+    ConfigMethodInvalid = "config_method_invalid",
+    ConfigUpstreamUnknown = "config_upstream_unknown",
+    // The files and secrets that it names.
+    ConfigFileUnusable = "config_file_unusable",
+    ConfigSecretInline = "config_secret_inline",
+    ConfigSecretSource = "config_secret_source",
+    ConfigSecretInvalid = "config_secret_invalid",
+    ConfigVariableMissing = "config_variable_missing",
+    ConfigCredentialsMissing = "config_credentials_missing",
+    // What would leave a check without anything to check against.
+    ConfigAnchorsMissing = "config_anchors_missing",
+    ConfigTokenMissing = "config_token_missing",
+    ConfigProofMissing = "config_proof_missing",
+    // Certificates, keys, lists.
+    StartFileUnreadable = "start_file_unreadable",
+    StartPemInvalid = "start_pem_invalid",
+    StartCertificateAbsent = "start_certificate_absent",
+    StartCertificateUnreadable = "start_certificate_unreadable",
+    StartKeyAbsent = "start_key_absent",
+    StartKeyUnsupported = "start_key_unsupported",
+    StartKeyMismatch = "start_key_mismatch",
+    StartChainOrder = "start_chain_order",
+    StartAnchorNotCa = "start_anchor_not_ca",
+    StartAnchorLabelTaken = "start_anchor_label_taken",
+    StartCrlTooLarge = "start_crl_too_large",
+    StartCrlUnusable = "start_crl_unusable",
+    StartTlsUnusable = "start_tls_unusable",
+    // Upstreams.
+    StartUpstreamCa = "start_upstream_ca",
+    StartUpstreamHost = "start_upstream_host",
+    // Sockets and threads.
+    StartListenFailed = "start_listen_failed",
+    StartSocketNotListening = "start_socket_not_listening",
+    StartSocketMissing = "start_socket_missing",
+    StartSocketNotNamed = "start_socket_not_named",
+    StartThreadFailed = "start_thread_failed",
+}
+
+/// One fault, as the operator is told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its kind.
+    pub code: ErrorCode,
+    /// Where it is, what it is, and its causes.
+    pub sentence: String,
+}
+
+impl Told {
+    fn of(code: ErrorCode, error: &dyn Error) -> Self {
+        let mut sentence = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { code, sentence }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "error[{}]: {}", self.code.label(), self.sentence)
+    }
+}
+
+impl ConfigErrors {
+    /// Every fault, in the order of the file.
+    pub fn told(&self) -> Vec<Told> {
+        self.iter().map(|error| Told::of(error.fault.code(), error)).collect()
+    }
+}
+
+impl BuildErrors {
+    /// Every fault, in the order of the configuration.
+    pub fn told(&self) -> Vec<Told> {
+        self.0.iter().map(|error| Told::of(error.code(), error)).collect()
+    }
+}
+
+impl StartError {
+    /// Every fault.
+    pub fn told(&self) -> Vec<Told> {
+        match self {
+            Self::Build(errors) => errors.told(),
+            Self::Listen(error) => error.told(),
+            Self::Worker(_) => vec![Told::of(ErrorCode::StartThreadFailed, self)],
+        }
+    }
+}
+
+impl ListenError {
+    /// The fault; there is one.
+    pub fn told(&self) -> Vec<Told> {
+        vec![Told::of(self.code(), self)]
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bind { .. } => ErrorCode::StartListenFailed,
+            Self::NotListening { .. } => ErrorCode::StartSocketNotListening,
+            Self::NothingInherited => ErrorCode::StartSocketMissing,
+            Self::NotNamed { .. } => ErrorCode::StartSocketNotNamed,
+        }
+    }
+}
+
+impl ReloadError {
+    /// Every fault.
+    pub fn told(&self) -> Vec<Told> {
+        match self {
+            Self::Config(errors) => errors.told(),
+            Self::Start(error) => error.told(),
+        }
+    }
+}
+
+impl BuildError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Material(error) => error.code(),
+            Self::Upstream(error) => match error {
+                TargetError::Ca { .. } | TargetError::Root { .. } => ErrorCode::StartUpstreamCa,
+                TargetError::Tls { .. } => ErrorCode::StartTlsUnusable,
+                TargetError::Host { .. } => ErrorCode::StartUpstreamHost,
+            },
+            Self::AnchorLabel { .. } => ErrorCode::StartAnchorLabelTaken,
+            Self::Tls(_) => ErrorCode::StartTlsUnusable,
+        }
+    }
+}
+
+impl MaterialError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read { .. } => ErrorCode::StartFileUnreadable,
+            Self::Pem { .. } => ErrorCode::StartPemInvalid,
+            Self::NoCertificate { .. } => ErrorCode::StartCertificateAbsent,
+            Self::NoPrivateKey { .. } => ErrorCode::StartKeyAbsent,
+            Self::Unparsable { .. } => ErrorCode::StartCertificateUnreadable,
+            Self::UnsupportedKey { .. } => ErrorCode::StartKeyUnsupported,
+            Self::KeyMismatch { .. } => ErrorCode::StartKeyMismatch,
+            Self::ChainOrder { .. } => ErrorCode::StartChainOrder,
+            Self::NotACa { .. } => ErrorCode::StartAnchorNotCa,
+            Self::ListTooLarge { .. } => ErrorCode::StartCrlTooLarge,
+            Self::List { .. } => ErrorCode::StartCrlUnusable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::refusal::{Hangup, Refusal};
+
+    #[test]
+    fn no_code_is_used_twice_and_none_is_a_refusals_label() {
+        let mut labels: HashSet<_> = Hangup::ALL.iter().map(|hangup| hangup.label()).collect();
+        labels.extend(Refusal::ALL.iter().map(|refusal| refusal.label()));
+        for code in ErrorCode::ALL {
+            assert!(labels.insert(code.label()), "{}", code.label());
+        }
+    }
+
+    #[test]
+    fn a_start_error_is_told_with_every_fault_and_every_cause() {
+        let path = || std::path::PathBuf::from("absent.pem");
+        let source = std::io::Error::other("why");
+        let start = StartError::from(BuildErrors(vec![
+            BuildError::Material(MaterialError::Read { path: path(), source }),
+            BuildError::Material(MaterialError::NoCertificate { path: path() }),
+        ]));
+        let told: Vec<_> =
+            ReloadError::from(start).told().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "error[start_file_unreadable]: cannot read `absent.pem`: why",
+                "error[start_certificate_absent]: `absent.pem` holds no certificate",
+            ]
+        );
+    }
+}

@@ -17,6 +17,7 @@ mod demo;
 mod explain;
 mod generate;
 mod import_nginx;
+mod page;
 mod record;
 mod reload;
 mod run;

@@ -1,7 +1,5 @@
 //! The report for people: a section for each thing, keys in a column, problems at the end.
 
-use std::fmt::Write as _;
-
 use super::anchors::ClientCertificate;
 use super::listening::{Listening, Purpose, State};
 use super::server_chain::ServerChain;
@@ -9,10 +7,11 @@ use super::sites::Site;
 use super::upstreams::Upstream;
 use super::webhooks::{Secret, Source, Webhook, mode};
 use super::{Facts, Problems, Report};
+use crate::cli::page::Page;
 
 /// What goes to standard output, and what to standard error: the errors.
 pub(super) fn show(report: &Report) -> (String, String) {
-    let mut page = Page { text: String::new(), paint: Paint::for_terminal(&std::io::stdout()) };
+    let mut page = Page::for_terminal(&std::io::stdout());
     page.line(&format!("configuration {}", report.config.display()));
     if let Some(facts) = &report.facts {
         facts_of(&mut page, facts);
@@ -34,7 +33,7 @@ pub(super) fn show(report: &Report) -> (String, String) {
 }
 
 fn errors_of(problems: &Problems, ending: &str) -> String {
-    let mut page = Page { text: String::new(), paint: Paint::for_terminal(&std::io::stderr()) };
+    let mut page = Page::for_terminal(&std::io::stderr());
     let errors = &problems.errors;
     for (error, code) in errors.iter().zip(&problems.error_codes) {
         let code = code.map_or_else(String::new, |code| format!("[{code}]"));
@@ -216,77 +215,5 @@ fn count<N: TryInto<u64>>(number: N, noun: &str) -> String {
         0 => format!("no {noun}s"),
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),
-    }
-}
-
-/// Lines, with keys in a column.
-struct Page {
-    text: String,
-    paint: Paint,
-}
-
-impl Page {
-    fn line(&mut self, line: &str) {
-        let _infallible = writeln!(self.text, "{line}");
-    }
-
-    fn section(&mut self, title: &str) {
-        let title = self.paint.title(title);
-        self.line(&format!("\n{title}"));
-    }
-
-    fn heading(&mut self, title: &str) {
-        self.line(&format!("  {title}"));
-    }
-
-    fn row(&mut self, key: &str, value: &str) {
-        self.line(&format!("    {key:<KEY_WIDTH$}  {value}"));
-    }
-
-    /// Rows whose keys are somebody's names, however long.
-    fn rows(&mut self, rows: &[(String, String)]) {
-        let longest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
-        let width = longest.max(KEY_WIDTH);
-        for (key, value) in rows {
-            self.line(&format!("    {key:<width$}  {value}"));
-        }
-    }
-}
-
-/// The longest key that is not somebody's name or address.
-const KEY_WIDTH: usize = 14;
-
-/// Colours, or none.
-#[derive(Clone, Copy)]
-struct Paint {
-    is_on: bool,
-}
-
-impl Paint {
-    /// <https://no-color.org>: set and not empty means none.
-    fn for_terminal(stream: &impl std::io::IsTerminal) -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_on: stream.is_terminal() && !no_color }
-    }
-
-    fn title(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn good(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    fn warning(self, text: &str) -> String {
-        self.with("33", text)
-    }
-
-    fn error(self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    /// ECMA-48 "select graphic rendition".
-    fn with(self, code: &str, text: &str) -> String {
-        if self.is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }

@@ -128,6 +128,16 @@ fn identity(config: &Config, provider: &CryptoProvider) -> Result<ServerIdentity
     read_server_identity(&config.server.certificate, &config.server.private_key, provider)
 }
 
+/// Whom a configuration would believe, if it believes anybody; or every reason why it cannot.
+pub fn client_trust(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Option<Arc<ClientTrust>>, BuildErrors> {
+    let mut errors = Vec::new();
+    let trust = trust(config, &rustls::crypto::aws_lc_rs::default_provider(), metrics, &mut errors);
+    if errors.is_empty() { Ok(trust) } else { Err(BuildErrors(errors)) }
+}
+
 fn trust(
     config: &Config,
     provider: &CryptoProvider,

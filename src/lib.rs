@@ -88,6 +88,7 @@
 //! | a key of the configuration | `config.toml` for people, `config/file.rs` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | [`refusal`] |
 //! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
+//! | why a certificate would be believed or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
 //! | the rule for names | `tls/subject.rs` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |

@@ -153,6 +153,11 @@ pub enum MaterialError {
 }
 
 impl Anchor {
+    /// The certificate itself.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
     /// Whether its own key usage and purposes, where stated, let it vouch for callers.
     pub fn may_vouch_for_clients(&self) -> bool {
         self.may_vouch_for_clients

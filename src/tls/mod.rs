@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod client_auth;
 pub(crate) mod distribution_point;
 pub mod known_anchors;
+pub mod link;
 pub mod material;
 mod path;
 pub mod revocation;

@@ -163,6 +163,17 @@ impl RevocationList {
         self.revoked
     }
 
+    /// Whether it names `certificate` as revoked; `None` if that is of another issuer.
+    pub fn names(&self, certificate: &CertificateDer<'_>) -> Option<bool> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let (_, list) = CertificateRevocationList::from_der(&self.der).ok()?;
+        if certificate.issuer().as_raw() != list.issuer().as_raw() {
+            return None;
+        }
+        let serial = certificate.raw_serial();
+        Some(list.iter_revoked_certificates().any(|revoked| revoked.raw_serial() == serial))
+    }
+
     /// As it was signed.
     pub(crate) fn der(&self) -> &[u8] {
         &self.der

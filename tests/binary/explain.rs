@@ -1,9 +1,15 @@
 //! `hubgate explain`: what the program says of its own codes.
 
+use std::fs;
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use hubgate::error_code::ErrorCode;
 use hubgate::refusal::{Hangup, Refusal};
+use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf, Usage};
+use tempfile::TempDir;
+
+use crate::harness::{Place, Settings};
 
 #[test]
 fn the_output_in_the_readme_is_the_real_one() {
@@ -37,6 +43,129 @@ fn a_code_that_is_none_is_refused_with_the_one_that_was_meant() {
     assert!(text(&output.stderr).contains("did you mean `unknown_anchor`?"), "{output:?}");
 }
 
+#[test]
+fn the_readme_shows_what_is_said_of_its_own_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let certs = in_directory(&dir, &["certs", "--dir", "pki"]);
+    assert_eq!(certs.status.code(), Some(0), "{certs:?}");
+    fs::write(
+        dir.path().join("hubgate.toml"),
+        readme_part("cat > hubgate.toml <<'END'\n", "END\n"),
+    )
+    .unwrap();
+    let command = "explain --cert pki/digicert-client.pem --config hubgate.toml";
+
+    let output = in_directory(&dir, &command.split(' ').collect::<Vec<_>>());
+
+    let shown = readme_output(&format!("hubgate {command}"));
+    assert_eq!(without_digits(&text(&output.stdout)), without_digits(&shown));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_certificate_is_explained_link_by_link_with_the_verdict_of_a_handshake() {
+    let place = Place::new();
+    let digicert = Authority::root(Ca::digicert_root());
+    let issuing = digicert.intermediate(Ca::digicert_intermediate());
+    let next = Authority::root(Ca::named("the CA after this one"));
+    place.write("digicert.pem", &digicert.certificate_pem());
+    place.write("next.pem", &next.certificate_pem());
+    place.configure(&Settings::default());
+    place.edit(
+        "trust_anchors = [",
+        "candidate_anchors = [\"next.pem\"]\ntrust_anchors = [\"digicert.pem\", ",
+    );
+    let meta = &place.meta_ca;
+    let evil = "client.webhooks.fbclientcerts.com.evil.example";
+    let unsigning = digicert.intermediate(Ca::digicert_intermediate().usages(&[Usage::CrlSign]));
+    let stranger = Authority::root(Ca::named("somebody else"));
+
+    for (identity, verdict, told) in [
+        (meta.issue(Leaf::meta()), None, "ok: anchor `meta`"),
+        (meta.issue(Leaf::meta()).and_presenting(meta), None, "ok: itself, and is an anchor"),
+        (issuing.issue(Leaf::meta()), None, "ok: certificate 2"),
+        (issuing.issue(Leaf::meta()).leaf_only(), Some("unknown_anchor"), "no: neither an anchor"),
+        (meta.issue(Leaf::named(evil)), Some("name_mismatch"), "evil.example` is none of"),
+        (meta.issue(Leaf::with_common_names(&["a", "b"])), Some("name_not_single"), "exactly one"),
+        (meta.issue(Leaf::meta().expired()), Some("certificate_expired"), "no: ended at"),
+        (meta.issue(Leaf::meta().not_yet_valid()), Some("certificate_not_yet_valid"), "begins at"),
+        (meta.issue(Leaf::loopback_server()), Some("wrong_purpose"), "not for client authent"),
+        (meta.impostor().issue(Leaf::meta()), Some("bad_signature"), "no: not anchor `meta`"),
+        (next.issue(Leaf::meta()), Some("unknown_anchor"), "accepted by candidate `next`"),
+        (stranger.issue(Leaf::meta()), Some("unknown_anchor"), "no: neither an anchor"),
+        (Leaf::meta().self_signed(), Some("unknown_anchor"), "no: itself alone"),
+        (unsigning.issue(Leaf::meta()), Some("wrong_purpose"), "may not sign certificates"),
+        (digicert.intermediates(4).issue(Leaf::meta()), Some("chain_too_deep"), "no: 4 above it"),
+    ] {
+        let (code, page) = explained(&place, &identity);
+        let expected =
+            verdict.map_or("accepted: as ".to_owned(), |code| format!("refused: {code}"));
+        assert!(page.contains(&expected) && page.contains(told), "{expected}, {told}:\n{page}");
+        assert_eq!(code, i32::from(verdict.is_some()), "{page}");
+        // What is said of the links fits the verdict.
+        assert_eq!(page.contains(" no: "), verdict.is_some(), "{page}");
+    }
+}
+
+#[test]
+fn a_certificate_that_a_list_names_is_shown_as_revoked_and_a_stale_list_as_stale() {
+    let place = Place::new();
+    place.configure(&Settings::default());
+    place.edit("trust_anchors = [", "crl_files = [\"meta.crl\"]\ntrust_anchors = [");
+    let (good, bad) = (place.meta_ca.issue(Leaf::meta()), place.meta_ca.issue(Leaf::meta()));
+    let (now, hour) = (SystemTime::now(), Duration::from_secs(60 * 60));
+    for (end, verdict, told) in [
+        (now + hour, None, "ok: not named by"),
+        (now - hour, Some("refused: revocation_unknown"), "past its nextUpdate"),
+    ] {
+        let list = place.meta_ca.revoke(&[&bad], now - 2 * hour..end);
+        place.write("meta.crl", &list.pem().unwrap());
+
+        let (code, page) = explained(&place, &good);
+
+        assert!(page.contains(verdict.unwrap_or("accepted: ")) && page.contains(told), "{page}");
+        assert_eq!(code, i32::from(verdict.is_some()), "{page}");
+        let (code, page) = explained(&place, &bad);
+        assert!(page.contains("no: named as revoked by"), "{page}");
+        assert!(page.contains("refused: certificate_revoked"), "{page}");
+        assert_eq!(code, 1);
+    }
+}
+
+#[test]
+fn a_configuration_that_believes_nobody_and_a_file_without_certificates_are_told() {
+    let place = Place::new();
+    place.configure(&Settings::default());
+    place.write("client.pem", "no certificate");
+    let output = explain_cert(&place);
+    assert!(text(&output.stderr).contains("holds no certificate"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+
+    let webhook = "client_certificate = \"none\"".to_owned();
+    place.configure(&Settings { webhook, ..Settings::default() });
+    place.edit("[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n", "");
+    let output = explain_cert(&place);
+    assert!(text(&output.stderr).contains("neither asked for nor believed"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Exit code and standard output for the chain of `identity`.
+fn explained(place: &Place, identity: &Identity) -> (i32, String) {
+    place.write("client.pem", &identity.chain_pem());
+    let output = explain_cert(place);
+    assert_eq!(text(&output.stderr), "");
+    (output.status.code().unwrap(), text(&output.stdout))
+}
+
+fn explain_cert(place: &Place) -> Output {
+    in_directory(&place.dir, &["explain", "--cert", "client.pem", "--config", "config.toml"])
+}
+
+fn in_directory(dir: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
+    command.current_dir(dir.path()).args(arguments).output().unwrap()
+}
+
 fn hubgate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hubgate")).args(arguments).output().unwrap()
 }
@@ -47,9 +176,22 @@ fn text(bytes: &[u8]) -> String {
 
 /// What stands under this command in the README.
 fn readme_output(command: &str) -> String {
+    readme_part(&format!("```console\n$ {command}\n"), "```")
+}
+
+fn readme_part(begin: &str, end: &str) -> String {
     let readme = include_str!("../../README.md");
-    let (_, after) = readme
-        .split_once(&format!("```console\n$ {command}\n"))
-        .unwrap_or_else(|| panic!("the README does not show `{command}`"));
-    after.split_once("```").unwrap().0.to_owned()
+    let after = readme.split_once(begin);
+    let (_, after) = after.unwrap_or_else(|| panic!("the README does not show `{begin}`"));
+    after.split_once(end).unwrap().0.to_owned()
+}
+
+/// Without what differs from certificate to certificate: times and fingerprints.
+fn without_digits(text: &str) -> String {
+    let is_fingerprint = |word: &&str| word.matches(':').count() > 30;
+    let line = |line: &str| match line.split_whitespace().find(is_fingerprint) {
+        Some(fingerprint) => line.replace(fingerprint, "FINGERPRINT"),
+        None => line.replace(|c: char| c.is_ascii_digit(), "0"),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -125,6 +125,13 @@ upstream = "app"
         );
     }
 
+    /// Replaces `from`, which must be there, by `to` in `config.toml`.
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.dir.path().join("config.toml")).unwrap();
+        assert!(text.contains(from), "`{from}` is not in:\n{text}");
+        self.write("config.toml", &text.replace(from, to));
+    }
+
     /// `hubgate run` with the configuration.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));

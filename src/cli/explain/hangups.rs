@@ -115,7 +115,7 @@ const WRONG_PURPOSE: Explanation = Explanation {
         "an intermediate that may not sign certificates",
         "an anchor whose own key usage or purpose forbids it to vouch for clients",
     ],
-    next: "hubgate check",
+    next: "hubgate explain --cert client.pem",
 };
 
 const CHAIN_TOO_DEEP: Explanation = Explanation {
@@ -125,7 +125,7 @@ const CHAIN_TOO_DEEP: Explanation = Explanation {
         "an anchor with a path length of its own, and an intermediate too many",
         "somebody who is not Meta, with a chain made to cost time",
     ],
-    next: "hubgate check",
+    next: "hubgate explain --cert client.pem",
 };
 
 const NAME_NOT_SINGLE: Explanation = Explanation {
@@ -134,7 +134,7 @@ const NAME_NOT_SINGLE: Explanation = Explanation {
         "another customer of the CA, whose certificates have names in the SAN alone",
         "a certificate made so that careless checks find the right name in it",
     ],
-    next: "hubgate check",
+    next: "hubgate explain --cert client.pem",
 };
 
 const NAME_MISMATCH: Explanation = Explanation {

@@ -34,8 +34,11 @@ impl Running {
         match &outcome {
             Ok(()) => info!(generation = self.shared.generation.load().number, "reloaded"),
             Err(failed) => {
-                let why = std::error::Error::source(failed).map(ToString::to_string);
-                error!(why, "{failed}; the old one stays in force");
+                let told = failed.told();
+                let codes: Vec<_> = told.iter().map(|fault| fault.code.label()).collect();
+                let why: Vec<_> = told.into_iter().map(|fault| fault.sentence).collect();
+                let (code, why) = (codes.join(", "), why.join("; "));
+                error!(code, why, "{failed}; the old one stays in force");
             }
         }
         outcome

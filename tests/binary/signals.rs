@@ -100,6 +100,29 @@ async fn a_hangup_leaves_the_old_configuration_in_force_if_the_new_one_is_broken
 }
 
 #[tokio::test]
+async fn a_refused_reload_is_logged_with_every_fault_its_code_and_its_cause() {
+    let place = Place::new();
+    let process = place.run(&Settings::default()).await;
+
+    place.write("meta.pem", "no certificate");
+    std::fs::write(place.dir.path().join("server.key"), "no key").unwrap();
+    process.signal(Signal::HUP);
+    process.until_written("stays in force").await;
+
+    let told = process.log().into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    let why = told["why"].as_str().unwrap();
+    assert!(why.contains("server.key` holds no private key"), "{told}");
+    assert!(why.contains("meta.pem` holds no certificate"), "{told}");
+    assert_eq!(told["code"], "start_key_absent, start_certificate_absent");
+
+    std::fs::remove_file(place.dir.path().join("server.key")).unwrap();
+    place.write("meta.pem", &place.meta_ca.certificate_pem());
+    process.signal(Signal::HUP);
+    process.until_written("config_file_unusable").await;
+    process.until_written("No such file").await;
+}
+
+#[tokio::test]
 async fn a_hangup_while_draining_is_ignored() {
     let (backend, release) = held().await;
     let place = Place::new();

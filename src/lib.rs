@@ -100,6 +100,7 @@
 //! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
 //! | a metric's name | `telemetry/metrics.rs` |
 //! | a field of the access record | `telemetry/access.rs` |
+//! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
 //! | what a reload changes, and what needs a restart | [`reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
 //! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |

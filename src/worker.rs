@@ -24,6 +24,7 @@ use crate::listener::{self, ListeningSocket, Permits};
 use crate::refusal::Refusal;
 use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Traces;
 use crate::tls::server_config::WorkerTls;
 use crate::upstream::client::Pool;
 
@@ -57,6 +58,7 @@ pub(crate) struct Worker {
     /// Half of every request id of this worker; random, so that ids of two processes differ.
     id_prefix: u64,
     id_next: Cell<u64>,
+    pub(crate) traces: Traces,
     /// Connections and forwards that are still running.
     busy: Cell<usize>,
 }
@@ -125,6 +127,7 @@ impl Worker {
             current: RefCell::new(Rc::new(local)),
             id_prefix,
             id_next: Cell::new(0),
+            traces: Traces::new()?,
             busy: Cell::new(0),
         })
     }

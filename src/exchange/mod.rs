@@ -35,6 +35,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let mut record = Record {
         client: Rc::clone(&connected.caller.address),
         request_id: connected.worker.next_request_id(),
+        trace_id: None,
         method: request.method().clone(),
         route: None,
         metrics: None,
@@ -97,7 +98,8 @@ async fn conduct(
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    record.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
     let host = route::host(&parts)?;
     let path = normalize(parts.uri.path())?;
     let route = routes.find(&host, &path)?;

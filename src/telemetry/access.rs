@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use tracing::{info, warn};
 
 use super::metrics::RouteMetrics;
+use super::trace::TraceId;
 use crate::refusal::{Loudness, Refusal};
 
 /// The record of one request.
@@ -19,6 +20,8 @@ pub(crate) struct Record {
     /// Address and port, as text.
     pub(crate) client: Rc<str>,
     pub(crate) request_id: RequestId,
+    /// The id of the W3C trace that it belongs to.
+    pub(crate) trace_id: Option<TraceId>,
     pub(crate) method: Method,
     /// The configured name of the route; what a stranger asked for is not repeated.
     pub(crate) route: Option<Arc<str>>,
@@ -131,6 +134,7 @@ impl Record {
                 $level!(
                     target: "access",
                     request_id = self.request_id.as_str(),
+                    trace_id = self.trace_id.as_ref().map(TraceId::as_str),
                     client = &*self.client,
                     route = self.route.as_deref(),
                     method = self.method.as_str(),

@@ -9,3 +9,4 @@ mod lines;
 pub mod log;
 pub mod metrics;
 mod shown;
+pub(crate) mod trace;

@@ -49,6 +49,7 @@ async fn a_delivered_event_leaves_one_record_with_every_field() {
             "status",
             "target",
             "timestamp",
+            "trace_id",
             "upstream_ms",
         ]
     );
@@ -70,6 +71,8 @@ async fn a_delivered_event_leaves_one_record_with_every_field() {
     let id = format!("x-request-id: {}\r\n", record["request_id"].as_str().unwrap());
     let head = heads.recv().await.unwrap();
     assert!(head.contains(&id), "`{id}` is not in {head}");
+    let trace = format!("traceparent: 00-{}-", record["trace_id"].as_str().unwrap());
+    assert!(head.contains(&trace), "`{trace}` is not in {head}");
 }
 
 #[tokio::test]

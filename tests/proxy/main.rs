@@ -32,4 +32,5 @@ mod road;
 mod rotation;
 mod signatures;
 mod sites;
+mod trace_context;
 mod verification;

@@ -89,6 +89,7 @@
 //! | the status, label and hint of a refusal | [`refusal`] |
 //! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
 //! | why a certificate would be believed or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
+//! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
 //! | the rule for names | `tls/subject.rs` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |

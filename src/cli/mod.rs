@@ -14,6 +14,7 @@ use crate::listener::ListenError;
 mod certs;
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod generate;
 mod import_nginx;
@@ -37,6 +38,7 @@ enum Command {
     Reload(reload::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
+    Doctor(Box<doctor::Arguments>),
     Demo(demo::Arguments),
     Send(Box<send::Arguments>),
     Certs(certs::Arguments),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
@@ -80,6 +83,17 @@ fn complain(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         eprintln!("  because: {cause}");
     }
+}
+
+/// An error and its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence += &format!(": {error}");
+        cause = error.source();
+    }
+    sentence
 }
 
 /// Loads a configuration; every fault of it is in the error, a line each.

@@ -13,6 +13,7 @@
 #[path = "../proxy/harness/backend.rs"]
 mod backend;
 mod descriptors;
+mod doctor;
 mod explain;
 mod harness;
 mod records;

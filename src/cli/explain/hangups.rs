@@ -52,7 +52,7 @@ const ALERT_RECEIVED: Explanation = Explanation {
         "it is self-signed, or from a CA that is not public",
         "it does not name the host of the callback URL",
     ],
-    next: "hubgate check",
+    next: "hubgate doctor --url https://your.host/webhooks",
 };
 
 /// In the handshake if every route demands a certificate, else at the request.

@@ -157,7 +157,7 @@ const VERIFY_TOKEN_MISMATCH: Explanation = Explanation {
         "the request was meant for another app on the same host",
         "somebody guesses tokens",
     ],
-    next: "hubgate check",
+    next: "hubgate doctor --url https://your.host/webhooks --token-file verify-token",
 };
 
 const SIGNATURE_MISSING: Explanation = Explanation {

@@ -16,7 +16,7 @@ use crate::rehearsal::pki::Identity;
 use crate::rehearsal::props::random_hex;
 use crate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
 
-mod report;
+pub(super) mod report;
 
 /// Play Meta against an endpoint: a signed event, or a verification request.
 #[derive(Debug, clap::Args)]
@@ -147,11 +147,7 @@ impl Arguments {
             options = options.trust(Trust::Anything);
         }
         if let Some(path) = &self.cacert {
-            let pem = read(path)?;
-            let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-            let roots = roots.with_context(|| format!("`{}` is not PEM", path.display()))?;
-            ensure!(!roots.is_empty(), "`{}` has no certificate", path.display());
-            options = options.trust(Trust::Roots(roots));
+            options = options.trust(Trust::Roots(roots(path)?));
         }
         if let Some(resolve) = &self.resolve {
             options = options.address(resolved(resolve, &self.url)?);
@@ -165,15 +161,8 @@ impl Arguments {
     }
 
     fn identity(&self) -> anyhow::Result<Option<Identity>> {
-        let Some(cert) = &self.cert else {
-            return Ok(None);
-        };
-        let key = self.key.as_ref().unwrap_or(cert);
-        let identity = Identity::from_pem(&read(cert)?, &read(key)?);
-        let identity = identity.with_context(|| {
-            format!("no certificate and key in `{}` and `{}`", cert.display(), key.display())
-        })?;
-        Ok(Some(identity))
+        let Some(cert) = &self.cert else { return Ok(None) };
+        identity(cert, self.key.as_deref()).map(Some)
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
@@ -197,12 +186,32 @@ impl Arguments {
     }
 }
 
+/// A client certificate; its key may stand in the same file.
+pub(super) fn identity(cert: &Path, key: Option<&Path>) -> anyhow::Result<Identity> {
+    let key = key.unwrap_or(cert);
+    Identity::from_pem(&read(cert)?, &read(key)?).with_context(|| {
+        format!("no certificate and key in `{}` and `{}`", cert.display(), key.display())
+    })
+}
+
+/// Every certificate of a PEM file; at least one.
+pub(super) fn roots(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let pem = read(path)?;
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let roots = roots.with_context(|| format!("`{}` is not PEM", path.display()))?;
+    ensure!(!roots.is_empty(), "`{}` has no certificate", path.display());
+    Ok(roots)
+}
+
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// A secret is text of one line; an empty one is a mistake, never a secret.
-fn secret(file: Option<&Path>, variable: Option<&str>) -> anyhow::Result<Option<String>> {
+pub(super) fn secret(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> anyhow::Result<Option<String>> {
     let (text, place) = match (file, variable) {
         (Some(path), _) => {
             let place = format!("`{}`", path.display());
@@ -221,7 +230,7 @@ fn secret(file: Option<&Path>, variable: Option<&str>) -> anyhow::Result<Option<
 }
 
 /// `HOST:PORT:ADDRESS` as curl takes it, for the host and port of `url`.
-fn resolved(text: &str, url: &str) -> anyhow::Result<SocketAddr> {
+pub(super) fn resolved(text: &str, url: &str) -> anyhow::Result<SocketAddr> {
     const FORM: &str = "--resolve takes HOST:PORT:ADDRESS";
     let (host, rest) = text.split_once(':').context(FORM)?;
     let (port, address) = rest.split_once(':').context(FORM)?;

@@ -64,7 +64,7 @@ pub(super) fn times(times: &mut [Duration]) {
 }
 
 /// Why Meta would not be content with this answer, if it would not.
-pub(super) fn shortcoming(answer: &Answer, echo: Option<&Bytes>) -> Option<&'static str> {
+pub(in crate::cli) fn shortcoming(answer: &Answer, echo: Option<&Bytes>) -> Option<&'static str> {
     if answer.is_success() {
         let echoed = echo.is_none_or(|challenge| *challenge == answer.body);
         return (!echoed).then_some(
@@ -105,7 +105,7 @@ pub(super) fn failure(error: &SendError, with_identity: bool) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn advice(error: &SendError, with_identity: bool) -> &'static str {
+pub(in crate::cli) fn advice(error: &SendError, with_identity: bool) -> &'static str {
     if error.is_server_distrusted() {
         return "the server's certificate: Meta refuses self-signed ones, other names and chains \
                 without their intermediate; for a private root use --cacert";

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ProtocolVersion;
+use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncBufRead;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -30,7 +31,7 @@ use self::message::PacedBody;
 pub use self::message::{Answer, Ending, Framing, Message, Pace};
 pub use self::options::{Http, Options, Tls, Trust};
 pub use self::trust::Handshake;
-use self::trust::Presenter;
+use self::trust::{Client, Presented, Presenter};
 
 mod error;
 mod message;
@@ -45,6 +46,7 @@ pub struct Sender {
     options: Options,
     config: Arc<rustls::ClientConfig>,
     presenter: Arc<Presenter>,
+    presented: Arc<Presented>,
 }
 
 /// An open connection; dropped, it breaks off without a word. See [`Connection::close`].
@@ -74,8 +76,8 @@ enum Requests {
 impl Sender {
     /// Checks that roots and identity are usable; connects to nobody yet.
     pub fn new(options: Options) -> Result<Self, SendError> {
-        let (config, presenter) = trust::client_config(&options)?;
-        Ok(Self { options, config, presenter })
+        let Client { config, presenter, presented } = trust::client_config(&options)?;
+        Ok(Self { options, config, presenter, presented })
     }
 
     /// One connection, one request, closed again.
@@ -138,6 +140,12 @@ impl Sender {
     /// Whether the server asked for a client certificate in any full handshake so far.
     pub fn certificate_was_requested(&self) -> bool {
         self.presenter.was_asked()
+    }
+
+    /// What the server presented last, leaf first, also if the handshake failed after that. Known
+    /// only to a sender that believes [`Trust::Anything`].
+    pub fn presented_chain(&self) -> Vec<CertificateDer<'static>> {
+        self.presented.chain()
     }
 
     async fn tcp(&self) -> Result<TcpStream, SendError> {

@@ -153,6 +153,21 @@ impl Options {
         Self { resumption: false, ..self }
     }
 
+    /// The name or address that the server's certificate must be for.
+    pub fn expected_name(&self) -> &ServerName<'static> {
+        &self.server_name
+    }
+
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path and query of the URL.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     pub(super) fn server_name_text(&self) -> String {
         self.server_name.to_str().into_owned()
     }

@@ -1,8 +1,8 @@
 //! The TLS side of a sender: whom it believes, what it presents, and what was agreed on.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -98,9 +98,29 @@ impl ResolvesClientCert for Presenter {
     }
 }
 
-pub(super) fn client_config(
-    options: &Options,
-) -> Result<(Arc<ClientConfig>, Arc<Presenter>), SendError> {
+/// What a server presented last, also if the handshake failed after that.
+#[derive(Debug, Default)]
+pub(super) struct Presented(Mutex<Vec<CertificateDer<'static>>>);
+
+impl Presented {
+    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) {
+        let chain = std::iter::once(leaf).chain(above).map(|der| der.clone().into_owned());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = chain.collect();
+    }
+}
+
+/// The TLS side of a sender, and what can be asked of it later.
+pub(super) struct Client {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) presenter: Arc<Presenter>,
+    pub(super) presented: Arc<Presented>,
+}
+
+pub(super) fn client_config(options: &Options) -> Result<Client, SendError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let identity = match &options.identity {
         None => None,
@@ -112,6 +132,7 @@ pub(super) fn client_config(
         }
     };
     let presenter = Arc::new(Presenter { identity, asked: AtomicBool::new(false) });
+    let presented = Arc::new(Presented::default());
     let versions: &[_] = match options.tls {
         Tls::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
         Tls::Only12 => &[&rustls::version::TLS12],
@@ -122,7 +143,7 @@ pub(super) fn client_config(
         .map_err(|source| SendError::Tls { source })?;
     let builder: ConfigBuilder<ClientConfig, WantsClientCert> = match &options.trust {
         Trust::Anything => {
-            let verifier = Arc::new(Credulous(provider));
+            let verifier = Arc::new(Credulous(provider, Arc::clone(&presented)));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         }
         Trust::PublicRoots => {
@@ -146,22 +167,23 @@ pub(super) fn client_config(
     if !options.resumption {
         config.resumption = Resumption::disabled();
     }
-    Ok((Arc::new(config), presenter))
+    Ok(Client { config: Arc::new(config), presenter, presented })
 }
 
 /// Believes every chain, but still asks for the proof that the server has the leaf's key.
 #[derive(Debug)]
-struct Credulous(Arc<CryptoProvider>);
+struct Credulous(Arc<CryptoProvider>, Arc<Presented>);
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        self.1.keep(leaf, above);
         Ok(ServerCertVerified::assertion())
     }
 

@@ -1,0 +1,193 @@
+//! `hubgate doctor`: looks at one's own public endpoint as Meta would.
+//!
+//! From outside in, each step in a file: [`reach`] (name, connection), [`tls`] (versions), [`chain`]
+//! (certificate), [`requests`]. A step that fails ends the examination where Meta would be stopped;
+//! tokens and secrets go only to a server whose certificate is in order.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use rustls::RootCertStore;
+
+use self::chain::Judge;
+use self::finding::Finding;
+use self::requests::Patient;
+use super::page::Page;
+use super::send;
+use crate::config::{Config, Webhook};
+use crate::rehearsal::sender::{Options, Trust};
+
+mod chain;
+mod finding;
+mod reach;
+mod requests;
+mod tls;
+
+/// Look at an endpoint as Meta would, and say what Meta would say.
+///
+/// Its name, connection, TLS versions and certificate; then a verification request with the right
+/// token and a wrong one, and, if asked for, a signed event and a forged one. Exits with 0 if Meta
+/// would be content. Run it from outside: from within, the name may be another.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The callback URL, as it stands in the app's dashboard.
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Take token and app secret of the webhook with this path from a configuration.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The verify token stands in this file.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A client certificate, PEM, under one of the endpoint's trust anchors.
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+    /// Its private key, PEM, unless it stands in the same file.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The app secret stands in this file: sends a made-up event, which the application gets.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Believe servers under these roots, PEM, in place of the public ones. Meta does not.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Connect to ADDRESS whenever the URL says HOST and PORT.
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    resolve: Option<String>,
+    /// How long each step may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    timeout: f64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hubgate doctor --url https://hooks.example.com/webhooks
+  hubgate doctor --url https://hooks.example.com/webhooks --token-file verify-token \\
+    --cert meta-client.pem --key meta-client.key --secret-file app-secret";
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut findings = Vec::new();
+    runtime.block_on(examine(arguments, &mut findings))?;
+    let mut page = Page::for_terminal(&std::io::stdout());
+    page.line(&format!("{}\n", arguments.url));
+    for finding in &findings {
+        finding.show(&mut page);
+    }
+    let wrong = findings.iter().filter(|finding| finding.is_wrong()).count();
+    let (ending, code) = match wrong {
+        0 => (page.paint.good("Nothing of this would keep Meta away."), ExitCode::SUCCESS),
+        1 => (page.paint.error("Meta would not be content: 1 thing is wrong."), ExitCode::FAILURE),
+        wrong => {
+            let ending = format!("Meta would not be content: {wrong} things are wrong.");
+            (page.paint.error(&ending), ExitCode::FAILURE)
+        }
+    };
+    page.line(&format!("\n{ending}"));
+    std::io::stdout().write_all(page.text.as_bytes()).context("cannot write the findings")?;
+    Ok(code)
+}
+
+async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+    let limit = Duration::try_from_secs_f64(arguments.timeout).context("--timeout")?;
+    let options = Options::to(&arguments.url)?.timeout(limit);
+    let host = options.expected_name().clone();
+    // Read before anybody is called, so that a mistake here is no finding about the endpoint.
+    let roots = arguments.roots()?;
+    let identity = match &arguments.cert {
+        Some(cert) => Some(send::identity(cert, arguments.key.as_deref())?),
+        None => None,
+    };
+    let has_identity = identity.is_some();
+    let (token, secret) = arguments.secrets(options.target(), &host.to_str())?;
+
+    let addresses = match &arguments.resolve {
+        Some(resolve) => vec![send::resolved(resolve, &arguments.url)?],
+        None => reach::resolve(&host, options.port(), limit, findings).await,
+    };
+    let Some(address) = reach::connect(&addresses, limit, findings).await else { return Ok(()) };
+    let options = match identity {
+        Some(identity) => options.address(address).identity(identity),
+        None => options.address(address),
+    };
+    let spoken = tls::speak(&options, findings).await?;
+    if spoken.chain.is_empty() {
+        return Ok(());
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let judge = Judge { roots: &roots.0, algorithms, host: &host, now: SystemTime::now() };
+    let judged = judge.judge(&spoken.chain);
+    let is_proven = !judged.iter().any(Finding::is_wrong);
+    findings.extend(judged);
+    findings.push(match spoken.asks_for_certificate {
+        true => Finding::good("client", "the server asks for a client certificate"),
+        false => Finding::doubtful("client", "the server asks for no client certificate").remedy(
+            "events come without mTLS, or something in front of hubgate ends TLS; if so, on purpose?",
+        ),
+    });
+    if !is_proven {
+        let sentence = "nothing is sent to a server whose certificate is not in order";
+        findings.push(Finding::skipped("requests", sentence));
+        return Ok(());
+    }
+    let asks_for_certificate = spoken.asks_for_certificate;
+    let options = options.trust(roots.1);
+    let patient = Patient { options, has_identity, asks_for_certificate, token, secret };
+    Ok(patient.examine(findings).await?)
+}
+
+impl Arguments {
+    /// In both forms that are needed.
+    fn roots(&self) -> anyhow::Result<(RootCertStore, Trust)> {
+        let Some(path) = &self.ca else {
+            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+            return Ok((roots, Trust::PublicRoots));
+        };
+        let certificates = send::roots(path)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            let added = roots.add(certificate.clone());
+            added.with_context(|| format!("`{}` has no usable root", path.display()))?;
+        }
+        Ok((roots, Trust::Roots(certificates)))
+    }
+
+    /// Verify token and app secret, as far as they are known and wanted.
+    fn secrets(
+        &self,
+        target: &str,
+        host: &str,
+    ) -> anyhow::Result<(Option<String>, Option<String>)> {
+        let mut token = send::secret(self.token_file.as_deref(), None)?;
+        let mut secret = send::secret(self.secret_file.as_deref(), None)?;
+        if let Some(path) = &self.config {
+            let config = super::load(path)?;
+            let webhook = webhook(&config, target, host)
+                .with_context(|| format!("`{}` has no webhook for this URL", path.display()))?;
+            let text =
+                |secret: &crate::config::Secret| String::from_utf8(secret.expose().to_vec()).ok();
+            token = token.or_else(|| webhook.verify_tokens.first().and_then(text));
+            // An event reaches the application: only for who has shown the wish.
+            if self.cert.is_some() {
+                secret = secret.or_else(|| webhook.app_secrets.first().and_then(text));
+            }
+        }
+        Ok((token, secret))
+    }
+}
+
+/// The one for this host before the one for any.
+fn webhook<'a>(config: &'a Config, target: &str, host: &str) -> Option<&'a Webhook> {
+    let path = target.split('?').next().unwrap_or(target);
+    let fitting = config.webhooks.iter().filter(|webhook| webhook.path == path);
+    let is_of = |webhook: &&Webhook| {
+        webhook.host.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(host))
+    };
+    let any = |webhook: &&Webhook| webhook.host.is_none();
+    fitting.clone().find(is_of).or_else(|| fitting.clone().find(any))
+}

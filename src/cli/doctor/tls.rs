@@ -1,0 +1,66 @@
+//! What a server speaks and presents, each TLS version by itself.
+
+use rustls::pki_types::CertificateDer;
+
+use super::finding::Finding;
+use crate::rehearsal::sender::{Options, SendError, Sender, Tls, Trust};
+
+/// What handshakes with either version came to.
+#[derive(Default)]
+pub(super) struct Spoken {
+    /// Leaf first, from whichever handshake came so far.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// The server asked for a client certificate.
+    pub(super) asks_for_certificate: bool,
+}
+
+/// Shakes hands and hangs up, once with each version. Believes anybody: who it is, is judged after.
+pub(super) async fn speak(
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) -> Result<Spoken, SendError> {
+    let mut spoken = Spoken::default();
+    let mut versions = Vec::new();
+    let mut failures = Vec::new();
+    for (tls, version) in [(Tls::Only13, "1.3"), (Tls::Only12, "1.2")] {
+        let options = options.clone().trust(Trust::Anything).tls(tls).without_resumption();
+        let sender = Sender::new(options)?;
+        let outcome = sender.handshake().await;
+        spoken.asks_for_certificate |= sender.certificate_was_requested();
+        let chain = sender.presented_chain();
+        // A server that has presented itself speaks the version, whatever it objected to later.
+        match outcome {
+            Err(error) if chain.is_empty() => failures.push((version, error)),
+            Ok(_) | Err(_) => versions.push(version),
+        }
+        if spoken.chain.is_empty() {
+            spoken.chain = chain;
+        }
+    }
+    findings.push(judge(&versions, &failures));
+    Ok(spoken)
+}
+
+fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
+    let spoken = versions.join(" and ");
+    let Some((version, error)) = failures.first() else {
+        return Finding::good(WHAT, spoken);
+    };
+    let why = because(error);
+    if versions.is_empty() {
+        return Finding::wrong(WHAT, format!("neither 1.3 nor 1.2: {why}"))
+            .curl(35, "SSL connect error")
+            .remedy("is that a TLS server? a plain HTTP port, or a load balancer, answers so");
+    }
+    let finding = Finding::doubtful(WHAT, format!("{spoken}, not {version}: {why}"));
+    finding.remedy("hubgate speaks both; what stands in front of it does not")
+}
+
+fn because(error: &SendError) -> String {
+    match error.tls_alert() {
+        Some(alert) => format!("alert {alert}"),
+        None => crate::cli::with_causes(error),
+    }
+}
+
+const WHAT: &str = "TLS";

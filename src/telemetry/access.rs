@@ -78,7 +78,7 @@ impl RequestId {
     }
 }
 
-fn hex_digit(value: u8) -> u8 {
+pub(super) fn hex_digit(value: u8) -> u8 {
     match value {
         0..=9 => b'0' + value,
         _ => b'a' + (value - 10),

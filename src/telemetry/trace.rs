@@ -9,6 +9,8 @@ use std::cell::Cell;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::Error;
 
+use super::access::hex_digit;
+
 /// Makes the ids of one worker's traces.
 ///
 /// They must be unique in the world, and their last bytes spread evenly, since samplers compare
@@ -63,9 +65,9 @@ impl Traces {
         // Section 3.2.2.4: zero is not an id.
         let parent = self.parent.next().max(1);
         let mut trace_id = [0; 32];
-        hex(&mut trace_id, u128::from(high) << 64 | u128::from(low).max(1));
+        hex(&mut trace_id, (u128::from(high) << 64 | u128::from(low).max(1)).to_be_bytes());
         let mut digits = [0; 16];
-        hex(&mut digits, u128::from(parent));
+        hex(&mut digits, parent.to_be_bytes());
         // Flagged as sampled: the access record is what was recorded, and an application that
         // follows its parent's choice would otherwise record nothing of any event.
         (value(&trace_id, &digits, b"01"), TraceId(trace_id))
@@ -115,10 +117,12 @@ type Value = [u8; LENGTH];
 const LENGTH: usize = 55;
 
 fn value(trace_id: &[u8; 32], parent: &[u8; 16], flags: &[u8; 2]) -> Value {
-    let parts: [&[u8]; 7] = [b"00", b"-", trace_id, b"-", parent, b"-", flags];
-    let mut value = [0; LENGTH];
-    for (byte, given) in value.iter_mut().zip(parts.into_iter().flatten()) {
-        *byte = *given;
+    let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let parts: [(_, &[u8]); 3] = [(3..35, trace_id), (36..52, parent), (53..55, flags)];
+    for (place, part) in parts {
+        if let Some(place) = value.get_mut(place) {
+            place.copy_from_slice(part);
+        }
     }
     value
 }
@@ -133,15 +137,12 @@ fn is_hex(digits: &[u8]) -> bool {
     digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The last digits of `number`, as many as there is room for.
-fn hex(digits: &mut [u8], mut number: u128) {
-    for digit in digits.iter_mut().rev() {
-        let [.., lowest] = number.to_be_bytes();
-        *digit = match lowest & 0xf {
-            value @ 0..=9 => b'0' + value,
-            value => b'a' + (value - 10),
-        };
-        number >>= 4;
+/// Two digits for each byte.
+fn hex<const N: usize>(digits: &mut [u8], bytes: [u8; N]) {
+    let (pairs, _none_left) = digits.as_chunks_mut::<2>();
+    for ([high, low], byte) in pairs.iter_mut().zip(bytes) {
+        *high = hex_digit(byte >> 4);
+        *low = hex_digit(byte & 0xf);
     }
 }
 

@@ -217,8 +217,13 @@ fn faults_of_the_file_are_all_named_at_once_with_their_lines() {
         "config.toml:14: `webhook[0].app_secrets[0].file`: names an empty secret",
         "config.toml:17: `admin.listen_on`: is not a known key",
     ]);
+    let codes = ["config_upstream_unknown", "config_secret_invalid", "config_unknown_key"];
+    assert_eq!(setup.report()["error_codes"], serde_json::json!(codes));
     let Outcome { code, stdout, stderr } = setup.check(&[]);
     assert_eq!(code, 1);
+    for code in codes {
+        assert!(stderr.contains(&format!("error[{code}]: ")), "{stderr}");
+    }
     assert!(!stdout.contains("ok:"), "{stdout}");
     assert!(stderr.ends_with("\nrefused: 3 errors, no warnings\n"), "{stderr}");
 }

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::backend::Backend;
 use crate::explain::{in_directory, readme_output, readme_part, without_digits};
-use crate::harness::{PATH, Place, Process, Settings};
+use crate::harness::{PATH, Place, Process, Settings, VERIFY_TOKEN};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
@@ -75,6 +75,10 @@ async fn examine(place: &Place, port: u16, path: &str, more: &str) -> Examined {
     let output = run(command).await;
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let page = String::from_utf8(output.stdout).unwrap();
+    // 5ec2e7 begins the app secret; the other two are the token, raw and encoded.
+    for secret in ["5ec2e7", VERIFY_TOKEN, "token%7Ethat%2Bnobody+may%2Fsee"] {
+        assert!(!page.contains(secret), "{page}");
+    }
     let code = output.status.code().unwrap();
     assert_eq!(page.contains("would not be content"), code == 1, "{page}");
     Examined { code, page }
@@ -205,6 +209,10 @@ async fn a_chain_with_its_intermediate_is_in_order_and_an_application_that_check
     examined.assert_says("no", "verification", "something else than the challenge");
     examined.assert_says("  ", "Meta says", "Response does not match challenge, expected value=");
     assert_eq!(examined.code, 1);
+
+    let server = Server::start(&identity, BOTH, str::to_owned).await;
+    let examined = examine(&place, server.port, PATH, more).await;
+    examined.assert_says("  ", "Meta says", "received=\"(the token is in it)\"");
 }
 
 #[tokio::test]

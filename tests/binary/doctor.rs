@@ -216,6 +216,24 @@ async fn a_chain_with_its_intermediate_is_in_order_and_an_application_that_check
 }
 
 #[tokio::test]
+async fn another_address_of_the_name_with_an_old_certificate_is_noticed() {
+    let place = Place::new();
+    place.write("server-ca.pem", &place.server_ca.certificate_pem());
+    let current = place.server_ca.issue(Leaf::loopback_server());
+    let old = place.server_ca.issue(Leaf::loopback_server().expired());
+    let server = Server::start(&current, BOTH, echoing).await;
+    let more = format!("--resolve localhost:{}:127.0.0.2", server.port);
+    Server::start_at(&format!("127.0.0.2:{}", server.port), &old, BOTH, echoing).await;
+
+    let examined = examine(&place, server.port, PATH, &more).await;
+
+    examined.assert_says("ok", "certificate", "CN=localhost");
+    examined.assert_says("look", "address", "127.0.0.2");
+    examined.assert_says("no", "certificate", "it expired at");
+    assert_eq!(examined.code, 1);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_cannot_be_reached_or_speaks_no_tls_is_told_where_it_ends() {
     let place = Place::new();
     place.write("server-ca.pem", &place.server_ca.certificate_pem());
@@ -281,6 +299,15 @@ impl Server {
         versions: &[&'static SupportedProtocolVersion],
         answer: fn(&str) -> String,
     ) -> Self {
+        Self::start_at("127.0.0.1:0", identity, versions, answer).await
+    }
+
+    async fn start_at(
+        address: &str,
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+        answer: fn(&str) -> String,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
@@ -289,7 +316,7 @@ impl Server {
             .with_single_cert(identity.chain.clone(), identity.key.clone_key())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&requests);

@@ -55,9 +55,9 @@ pub(super) struct Arguments {
     /// Believe servers under these roots, PEM, in place of the public ones. Meta does not.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Connect to ADDRESS whenever the URL says HOST and PORT.
+    /// Connect to ADDRESS whenever the URL says HOST and PORT; may be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDRESS")]
-    resolve: Option<String>,
+    resolve: Vec<String>,
     /// How long each step may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     timeout: f64,
@@ -105,14 +105,16 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
     let has_identity = identity.is_some();
     let (token, secret) = arguments.secrets(options.target(), &host.to_str())?;
 
-    let addresses = match &arguments.resolve {
-        Some(resolve) => vec![send::resolved(resolve, &arguments.url)?],
-        None => reach::resolve(&host, options.port(), limit, findings).await,
+    let given = arguments.resolve.iter().map(|one| send::resolved(one, &arguments.url));
+    let addresses = match given.collect::<Result<Vec<_>, _>>()? {
+        none if none.is_empty() => reach::resolve(&host, options.port(), limit, findings).await,
+        given => given,
     };
-    let Some(address) = reach::connect(&addresses, limit, findings).await else { return Ok(()) };
+    let accepting = reach::connect(&addresses, limit, findings).await;
+    let Some((first, others)) = accepting.split_first() else { return Ok(()) };
     let options = match identity {
-        Some(identity) => options.address(address).identity(identity),
-        None => options.address(address),
+        Some(identity) => options.address(*first).identity(identity),
+        None => options.address(*first),
     };
     let spoken = tls::speak(&options, findings).await?;
     if spoken.chain.is_empty() {
@@ -121,7 +123,17 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let algorithms = provider.signature_verification_algorithms;
     let judge = Judge { roots: &roots.0, algorithms, host: &host, now: SystemTime::now() };
-    let judged = judge.judge(&spoken.chain);
+    let mut judged = judge.judge(&spoken.chain);
+    for other in others {
+        // Said only of what differs, under the address that it is said of.
+        let mut said = Vec::new();
+        let at_other = tls::speak(&options.clone().address(*other), &mut said).await?;
+        if at_other.chain != spoken.chain {
+            said.extend(judge.judge(&at_other.chain));
+            judged.push(Finding::doubtful("address", format!("{other} is not as {first} is")));
+            judged.extend(said);
+        }
+    }
     let is_proven = !judged.iter().any(Finding::is_wrong);
     findings.extend(judged);
     findings.push(match spoken.asks_for_certificate {

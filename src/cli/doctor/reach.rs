@@ -50,13 +50,13 @@ fn unresolved(finding: Finding, host: &str) -> Finding {
     finding.remedy("make an A or AAAA record for it; a new one may take a while to be seen")
 }
 
-/// The first address that accepts; all of them are tried, for Meta may take any.
+/// Those that accept; all of them are tried, for Meta may take any.
 pub(super) async fn connect(
     addresses: &[SocketAddr],
     limit: Duration,
     findings: &mut Vec<Finding>,
-) -> Option<SocketAddr> {
-    let mut first = None;
+) -> Vec<SocketAddr> {
+    let mut accepting = Vec::new();
     let mut failed = Vec::new();
     for address in addresses {
         let began = Instant::now();
@@ -64,7 +64,7 @@ pub(super) async fn connect(
             Ok(Ok(_stream)) => {
                 let took = began.elapsed().as_secs_f64() * 1000.0;
                 findings.push(Finding::good("connection", format!("{address}, {took:.1} ms")));
-                first = first.or(Some(*address));
+                accepting.push(*address);
             }
             Ok(Err(error)) => failed.push((address, error)),
             Err(_elapsed) => failed.push((address, io::ErrorKind::TimedOut.into())),
@@ -80,15 +80,15 @@ pub(super) async fn connect(
         };
         let sentence = format!("{address} does not accept: {error}");
         let (ip, port) = (address.ip(), address.port());
-        findings.push(match first {
-            None => Finding::wrong("connection", sentence)
+        findings.push(match accepting.is_empty() {
+            true => Finding::wrong("connection", sentence)
                 .curl(number, format!("Failed to connect to {ip} port {port}: {said}"))
                 .remedy("does anything listen there? listen address, firewall, port forwarding"),
-            Some(_) => Finding::doubtful("connection", sentence)
+            false => Finding::doubtful("connection", sentence)
                 .remedy("Meta uses IPv4 and IPv6: serve this address, or take it out of DNS"),
         });
     }
-    first
+    accepting
 }
 
 /// Neither this machine's nor a private network's; the ranges that stable code can tell.

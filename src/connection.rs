@@ -138,11 +138,10 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let (tls, client) = match Box::pin(handshake(&worker, stream)).await {
         Ok(done) => done,
         Err(Refused { disbelief, stream }) => {
-            if let Some(counter) = worker.shared.metrics.handshake_refusals(disbelief.reason) {
-                counter.inc();
-            }
+            let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
+            metrics.handshake_refused(disbelief.reason, now);
             if let Some(candidate) = &disbelief.candidate {
-                worker.shared.metrics.candidate_matches(candidate).inc();
+                metrics.candidate_matches(candidate).happened(now);
             }
             log::hangup(peer, &disbelief);
             if let Some(stream) = stream {
@@ -171,7 +170,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
     let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
     if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
-        worker.local().generation.routes.unmatched.refused(refusal);
+        worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
         log::no_request(peer, refusal);
     }
 }

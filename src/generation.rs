@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
@@ -25,6 +26,8 @@ use crate::upstream::{Target, TargetError};
 pub struct Generation {
     /// One for the first, and one more for each that followed.
     pub number: u64,
+    /// When it was built, and so nearly when it was put in force.
+    pub(crate) built: Instant,
     /// What it was made from.
     pub config: Config,
     /// What callers are shown and whom they are believed by.
@@ -98,12 +101,19 @@ impl Generation {
             .and_then(|tls| tls.for_worker().map(|_works| tls))
             .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
-        Ok(Self { number, config, tls, routes, upstreams })
+        Ok(Self { number, built: Instant::now(), config, tls, routes, upstreams })
     }
 
     /// Takes over what the generation before learned of its callers and their CAs, so that a
-    /// reload costs nobody who is still believed.
-    pub(crate) fn inherit(&self, before: &Self) {
+    /// reload costs nobody who is still believed, and of the servers behind it.
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        for target in &mut self.upstreams {
+            let name = &target.settings.name;
+            let same = before.upstreams.iter().find(|before| before.settings.name == *name);
+            if let (Some(same), Some(target)) = (same, Arc::get_mut(target)) {
+                target.keep_health_of(same);
+            }
+        }
         if let (Some(trust), Some(before)) = (self.tls.trust(), before.tls.trust()) {
             trust.inherit(before, UnixTime::now());
         }

@@ -45,7 +45,7 @@
 //! | [`reload`] | another generation in force, or the old one kept |
 //! | [`upkeep`] | what time changes in trust: certificates that end, revocation lists that are fetched |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
-//! | [`admin`] | the operator's window on a loopback address |
+//! | [`admin`] | the operator's window on a loopback address; how it is, judged |
 //! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
 //! | [`systemd`], [`self_check`] | what the service manager is told and hands over; whether every worker answers |
 //! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
@@ -69,7 +69,7 @@
 //!    verified.
 //! 8. Every header that the application may trust is set here and removed from what came in.
 //! 9. A configuration or certificate that cannot be used leaves the old generation in force, and
-//!    says so in log and metrics.
+//!    says so in log, metrics and status.
 //! 10. No globals but the log's subscriber, which the command line sets; secrets are in no log,
 //!     error, metric or `Debug`.
 //! 11. What strangers can cause at will is never louder than INFO.
@@ -102,6 +102,7 @@
 //! | a metric's name | `telemetry/metrics.rs` |
 //! | a field of the access record | `telemetry/access.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
+//! | what makes the status yellow or red | `admin/status/advice.rs` |
 //! | what a reload changes, and what needs a restart | [`reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
 //! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |

@@ -1,10 +1,12 @@
 //! Where the process is in its life, and which generation it serves. One owner moves it; everybody
 //! else watches.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// The states, in the order in which they can follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Not all sockets are served yet.
     Starting,

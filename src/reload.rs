@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 
@@ -21,6 +23,14 @@ pub enum ReloadError {
     Start(#[from] StartError),
 }
 
+/// What a reload came to.
+#[derive(Debug)]
+pub(crate) struct LastReload {
+    pub(crate) at: SystemTime,
+    /// Why the generation before stayed in force, a sentence each; empty if it did not.
+    pub(crate) faults: Vec<String>,
+}
+
 impl Running {
     /// Puts the configuration in the file at `path` in force, or keeps the old one and says why.
     pub fn reload_from(&self, path: &Path) -> Result<(), ReloadError> {
@@ -31,16 +41,18 @@ impl Running {
     pub fn reload(&self, config: Result<Config, ReloadError>) -> Result<(), ReloadError> {
         let outcome = config.and_then(|config| self.try_reload(config));
         self.shared.metrics.reloads(outcome.is_ok()).inc();
+        let told = outcome.as_ref().err().map_or_else(Vec::new, |failed| failed.told());
+        let codes: Vec<_> = told.iter().map(|fault| fault.code.label()).collect();
+        let faults: Vec<_> = told.into_iter().map(|fault| fault.sentence).collect();
         match &outcome {
             Ok(()) => info!(generation = self.shared.generation.load().number, "reloaded"),
             Err(failed) => {
-                let told = failed.told();
-                let codes: Vec<_> = told.iter().map(|fault| fault.code.label()).collect();
-                let why: Vec<_> = told.into_iter().map(|fault| fault.sentence).collect();
-                let (code, why) = (codes.join(", "), why.join("; "));
+                let (code, why) = (codes.join(", "), faults.join("; "));
                 error!(code, why, "{failed}; the old one stays in force");
             }
         }
+        let last = LastReload { at: SystemTime::now(), faults };
+        self.shared.last_reload.store(Some(Arc::new(last)));
         outcome
     }
 
@@ -56,7 +68,7 @@ impl Running {
         let is_new = |address: &&SocketAddr| listening.iter().all(|l| l.configured != **address);
         let new: Vec<_> = wanted.iter().filter(is_new).copied().collect();
         let metrics = &self.shared.metrics;
-        let generation =
+        let mut generation =
             Generation::build(before.number + 1, config, metrics).map_err(StartError::from)?;
         generation.inherit(&before);
         let opened = open_all(self.sockets(), &new, self.workers().len());

@@ -21,6 +21,9 @@ pub(crate) struct RouteTable {
     prefixes: HashMap<Box<str>, Vec<Entry>>,
     /// Paths that an application may read as a webhook's; sites do not carry them.
     webhook_shadows: HashSet<String>,
+    /// In the order of the configuration, for whoever looks at all of them.
+    pub(crate) webhooks: Vec<Arc<WebhookRoute>>,
+    pub(crate) sites: Vec<Arc<SiteRoute>>,
     /// Counts what matched nothing.
     pub(crate) unmatched: Arc<RouteMetrics>,
 }
@@ -64,26 +67,32 @@ impl RouteTable {
             exact: HashMap::new(),
             prefixes: HashMap::new(),
             webhook_shadows: config.webhooks.iter().map(|webhook| shadow(&webhook.path)).collect(),
+            webhooks: Vec::new(),
+            sites: Vec::new(),
             unmatched: Arc::new(metrics.route(NO_ROUTE, nothing_signed())),
         };
         for webhook in &config.webhooks {
             let labels = webhook.app_secrets.iter().map(|secret| secret.label());
-            let route = Route::Webhook(Arc::new(WebhookRoute {
+            let route = Arc::new(WebhookRoute {
                 name: webhook.name.as_str().into(),
                 signing_keys: SigningKeys::new(&webhook.app_secrets),
                 verify_tokens: VerifyTokens::new(&webhook.verify_tokens),
                 metrics: Arc::new(metrics.route(&webhook.name, labels)),
                 settings: webhook.clone(),
-            }));
+            });
+            table.webhooks.push(Arc::clone(&route));
+            let route = Route::Webhook(route);
             insert(&mut table.exact, &webhook.path, webhook.host.as_deref(), route);
         }
         for site in &config.sites {
-            let route = Route::Site(Arc::new(SiteRoute {
+            let route = Arc::new(SiteRoute {
                 name: site.name.as_str().into(),
                 metrics: Arc::new(metrics.route(&site.name, nothing_signed())),
                 except_shadows: site.except.iter().map(|path| except_shadow(path)).collect(),
                 settings: site.clone(),
-            }));
+            });
+            table.sites.push(Arc::clone(&route));
+            let route = Route::Site(route);
             let paths = if site.is_prefix { &mut table.prefixes } else { &mut table.exact };
             insert(paths, &site.path, site.host.as_deref(), route);
         }

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +22,7 @@ use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
 use crate::listener::{self, ListeningSocket, Permits};
 use crate::refusal::Refusal;
+use crate::reload::LastReload;
 use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
@@ -35,6 +36,10 @@ pub(crate) struct Shared {
     pub(crate) permits: Permits,
     pub(crate) body_memory: BodyMemory,
     pub(crate) watcher: Watcher,
+    /// When this process began to serve.
+    pub(crate) began: Instant,
+    /// What the last reload came to, if there was one.
+    pub(crate) last_reload: ArcSwapOption<LastReload>,
     requests: AtomicUsize,
 }
 
@@ -81,6 +86,8 @@ impl Shared {
             generation: ArcSwap::from_pointee(generation),
             metrics,
             watcher,
+            began: Instant::now(),
+            last_reload: ArcSwapOption::empty(),
             requests: AtomicUsize::new(0),
         }
     }

@@ -1,10 +1,11 @@
-//! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`.
+//! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`,
+//! `/status`.
 //!
 //! Plain HTTP/1.1, a few connections at a time, nothing that changes anything.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,8 +21,11 @@ use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tracing::error;
 
-use crate::lifecycle::Phase;
+use self::readiness::Readiness;
 use crate::worker::Shared;
+
+mod readiness;
+pub(crate) mod status;
 
 /// Serves until draining begins.
 pub(crate) fn run(runtime: &Runtime, socket: std::net::TcpListener, shared: &Arc<Shared>) {
@@ -80,12 +84,33 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
     }
     match request.uri().path() {
         "/live" => text(StatusCode::OK, TEXT, "live\n"),
-        "/ready" if shared.watcher.phase() == Phase::Serving => {
-            text(StatusCode::OK, TEXT, "ready\n")
+        "/ready" => {
+            let readiness = Readiness::of(shared);
+            let status = match readiness {
+                Readiness::Ready => StatusCode::OK,
+                Readiness::Starting | Readiness::Draining | Readiness::NoGoodServer => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+            };
+            text(status, TEXT, readiness.text())
         }
-        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         "/metrics" => text(StatusCode::OK, OPEN_METRICS, shared.render_metrics()),
-        _ => text(StatusCode::NOT_FOUND, TEXT, "try /live, /ready or /metrics\n"),
+        "/status" => status_document(shared),
+        _ => text(StatusCode::NOT_FOUND, TEXT, "try /live, /ready, /metrics or /status\n"),
+    }
+}
+
+fn status_document(shared: &Shared) -> Response<Full<Bytes>> {
+    let status = status::gather::status(shared, SystemTime::now());
+    match serde_json::to_string_pretty(&status) {
+        Ok(mut document) => {
+            document.push('\n');
+            text(StatusCode::OK, JSON, document)
+        }
+        Err(error) => {
+            error!(%error, "cannot write the status");
+            text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "cannot write the status\n")
+        }
     }
 }
 
@@ -98,3 +123,4 @@ fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Respo
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const JSON: &str = "application/json";

@@ -1,5 +1,6 @@
 //! `[[upstream]]`: the applications behind us.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,6 +75,21 @@ pub enum UpstreamAddress {
         /// An absolute path.
         path: PathBuf,
     },
+}
+
+/// As its `url` says.
+impl fmt::Display for UpstreamAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host, port) = match self {
+            Self::Http { host, port } => ("http", host, port),
+            Self::Https { host, port, .. } => ("https", host, port),
+            Self::Unix { path } => return write!(formatter, "unix:{}", path.display()),
+        };
+        match host.contains(':') {
+            true => write!(formatter, "{scheme}://[{host}]:{port}"),
+            false => write!(formatter, "{scheme}://{host}:{port}"),
+        }
+    }
 }
 
 impl Upstream {

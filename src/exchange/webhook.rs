@@ -95,7 +95,7 @@ async fn event(
         }
         Err(body) => {
             record.would_refuse = Some(body.refusal);
-            metrics.would_refuse(body.refusal);
+            metrics.would_refuse(body.refusal, SystemTime::now());
             (RequestBody::from(body), &REPORTED)
         }
     };

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode};
 use tracing::{info, warn};
@@ -106,7 +106,7 @@ impl Drop for Record {
             metrics.requests.inc();
             metrics.duration.observe(took);
             if let Outcome::Refused(refusal) = self.outcome {
-                metrics.refused(refusal);
+                metrics.refused(refusal, SystemTime::now());
             }
         }
         if self.is_written {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::histogram::Durations;
+use super::occurrences::Occurrences;
 use super::shown::Shown;
 use crate::refusal::{Hangup, Refusal};
 use crate::upkeep::expiry::Kind;
@@ -33,13 +34,15 @@ pub struct Metrics {
     pub(crate) handshakes_resumed: Counter,
     pub(crate) requests_in_flight: Level,
     pub(crate) body_memory_bytes: Level,
-    handshake_refusals: Vec<Counter>,
+    handshake_refusals: Vec<Occurrences>,
     reloads: Family<OutcomeLabels, Counter>,
     pub(crate) generation: Level,
     pub(crate) self_check_failures: Counter,
     anchor_uses: Family<AnchorLabels, Counter>,
     anchor_last_used: Family<AnchorLabels, Level>,
     candidate_matches: Family<AnchorLabels, Counter>,
+    /// Of these and of refusals no metric tells the time: a scraper sees when their counters rise.
+    candidate_last_matched: Family<AnchorLabels, Level>,
     certificate_expiry: Shown<CertificateLabels>,
     crl_this_update: Shown<SourceLabels>,
     crl_next_update: Shown<SourceLabels>,
@@ -53,29 +56,22 @@ pub struct Metrics {
 #[derive(Debug)]
 pub(crate) struct RouteMetrics {
     pub(crate) requests: Counter,
-    pub(crate) events_verified: Counter,
+    pub(crate) events: Occurrences,
     pub(crate) verifications: Counter,
     pub(crate) duration: Durations,
     pub(crate) upstream_duration: Durations,
     pub(crate) body_duration: Durations,
     pub(crate) received_bytes: Counter,
-    last_verified_event: Level,
-    refusals: Vec<Counter>,
-    would_refuse: Vec<Counter>,
-    secrets: Vec<SecretMetrics>,
+    refusals: Vec<Occurrences>,
+    would_refuse: Vec<Occurrences>,
+    /// In the order of the route's list.
+    pub(crate) secrets: Vec<Occurrences>,
 }
 
 /// The metrics of one trust anchor, looked up once a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct AnchorMetrics {
     pub(crate) handshakes: Counter,
-    last_used: Level,
-}
-
-/// The metrics of one app secret of a route.
-#[derive(Debug)]
-struct SecretMetrics {
-    uses: Counter,
     last_used: Level,
 }
 
@@ -90,7 +86,9 @@ pub(crate) struct UpstreamMetrics {
 struct RouteFamilies {
     requests: Family<RouteLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    last_refused: Family<RefusalLabels, Level>,
     would_refuse: Family<RefusalLabels, Counter>,
+    last_would_refuse: Family<RefusalLabels, Level>,
     events_verified: Family<RouteLabels, Counter>,
     verifications: Family<RouteLabels, Counter>,
     secret_uses: Family<SecretLabels, Counter>,
@@ -195,6 +193,7 @@ impl Metrics {
             handshake_refusals: Hangup::ALL
                 .iter()
                 .map(|hangup| refused.get_or_create_owned(&ReasonLabels { reason: hangup.label() }))
+                .map(|times| Occurrences { times, last: Level::default() })
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
             body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
@@ -216,6 +215,7 @@ impl Metrics {
                 "candidate_matches",
                 "Connections refused that a candidate anchor would have vouched for",
             ),
+            candidate_last_matched: Family::default(),
             certificate_expiry: Shown::register(
                 r,
                 "certificate_expiry_timestamp_seconds",
@@ -247,9 +247,16 @@ impl Metrics {
         }
     }
 
-    /// The counter of one reason for a connection's end.
-    pub(crate) fn handshake_refusals(&self, hangup: Hangup) -> Option<&Counter> {
-        self.handshake_refusals.get(hangup as usize)
+    /// A connection ended before HTTP.
+    pub(crate) fn handshake_refused(&self, hangup: Hangup, now: SystemTime) {
+        if let Some(refusals) = self.handshake_refusals.get(hangup as usize) {
+            refusals.happened(now);
+        }
+    }
+
+    /// Every reason for which connections ended before HTTP.
+    pub(crate) fn handshake_refusals(&self) -> impl Iterator<Item = (Hangup, &Occurrences)> {
+        Hangup::ALL.into_iter().zip(&self.handshake_refusals)
     }
 
     pub(crate) fn reloads(&self, succeeded: bool) -> Counter {
@@ -265,8 +272,12 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn candidate_matches(&self, label: &str) -> Counter {
-        self.candidate_matches.get_or_create_owned(&AnchorLabels { anchor: label.to_owned() })
+    pub(crate) fn candidate_matches(&self, label: &str) -> Occurrences {
+        let labels = AnchorLabels { anchor: label.to_owned() };
+        Occurrences {
+            times: self.candidate_matches.get_or_create_owned(&labels),
+            last: self.candidate_last_matched.get_or_create_owned(&labels),
+        }
     }
 
     /// Every certificate in use: its kind, its label and its end.
@@ -336,6 +347,8 @@ impl RouteFamilies {
         Self {
             requests: register(r, "requests", "Requests by route"),
             refusals: register(r, "refusals", "Requests refused, by route and reason"),
+            last_refused: Family::default(),
+            last_would_refuse: Family::default(),
             would_refuse: register(
                 r,
                 "would_refuse",
@@ -392,57 +405,66 @@ impl RouteFamilies {
     ) -> RouteMetrics {
         let route = || name.to_owned();
         let labels = RouteLabels { route: route() };
+        let by_reason = |times: &Family<_, Counter>, last: &Family<_, Level>| {
+            let labels = Refusal::ALL
+                .iter()
+                .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() });
+            labels.map(|labels| occurrences(times, last, &labels)).collect()
+        };
         RouteMetrics {
             requests: self.requests.get_or_create_owned(&labels),
-            events_verified: self.events_verified.get_or_create_owned(&labels),
+            events: occurrences(&self.events_verified, &self.last_verified_event, &labels),
             verifications: self.verifications.get_or_create_owned(&labels),
             duration: self.duration.get_or_create_owned(&labels),
             upstream_duration: self.upstream_duration.get_or_create_owned(&labels),
             body_duration: self.body_duration.get_or_create_owned(&labels),
             received_bytes: self.received_bytes.get_or_create_owned(&labels),
-            last_verified_event: self.last_verified_event.get_or_create_owned(&labels),
-            refusals: Refusal::ALL
-                .iter()
-                .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
-                .map(|labels| self.refusals.get_or_create_owned(&labels))
-                .collect(),
-            would_refuse: Refusal::ALL
-                .iter()
-                .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() })
-                .map(|labels| self.would_refuse.get_or_create_owned(&labels))
-                .collect(),
+            refusals: by_reason(&self.refusals, &self.last_refused),
+            would_refuse: by_reason(&self.would_refuse, &self.last_would_refuse),
             secrets: secrets
                 .map(|secret| SecretLabels { route: route(), secret: secret.into() })
-                .map(|labels| SecretMetrics {
-                    uses: self.secret_uses.get_or_create_owned(&labels),
-                    last_used: self.secret_last_used.get_or_create_owned(&labels),
-                })
+                .map(|labels| occurrences(&self.secret_uses, &self.secret_last_used, &labels))
                 .collect(),
         }
     }
 }
 
+fn occurrences<L>(times: &Family<L, Counter>, last: &Family<L, Level>, labels: &L) -> Occurrences
+where
+    L: Clone + std::hash::Hash + Eq,
+{
+    Occurrences { times: times.get_or_create_owned(labels), last: last.get_or_create_owned(labels) }
+}
+
 impl RouteMetrics {
-    pub(crate) fn refused(&self, refusal: Refusal) {
-        if let Some(counter) = self.refusals.get(refusal as usize) {
-            counter.inc();
+    pub(crate) fn refused(&self, refusal: Refusal, now: SystemTime) {
+        if let Some(refusals) = self.refusals.get(refusal as usize) {
+            refusals.happened(now);
         }
     }
 
-    pub(crate) fn would_refuse(&self, refusal: Refusal) {
-        if let Some(counter) = self.would_refuse.get(refusal as usize) {
-            counter.inc();
+    pub(crate) fn would_refuse(&self, refusal: Refusal, now: SystemTime) {
+        if let Some(refusals) = self.would_refuse.get(refusal as usize) {
+            refusals.happened(now);
         }
+    }
+
+    /// Every reason, with what was refused for it.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (Refusal, &Occurrences)> {
+        Refusal::ALL.into_iter().zip(&self.refusals)
+    }
+
+    /// Every reason, with what would have been refused for it.
+    pub(crate) fn would_refusals(&self) -> impl Iterator<Item = (Refusal, &Occurrences)> {
+        Refusal::ALL.into_iter().zip(&self.would_refuse)
     }
 
     /// A genuine event, signed with the secret at `index` of the route's list.
     pub(crate) fn event_verified(&self, index: usize, now: SystemTime) {
-        self.events_verified.inc();
         if let Some(secret) = self.secrets.get(index) {
-            secret.uses.inc();
-            secret.last_used.set(unix_seconds(now));
+            secret.happened(now);
         }
-        self.last_verified_event.set(unix_seconds(now));
+        self.events.happened(now);
     }
 }
 
@@ -450,6 +472,10 @@ impl AnchorMetrics {
     /// It vouched for a caller, whose handshake or request is going on at `now`.
     pub(crate) fn used(&self, now: SystemTime) {
         self.last_used.set(unix_seconds(now));
+    }
+
+    pub(crate) fn last_used(&self) -> Option<SystemTime> {
+        moment(&self.last_used)
     }
 }
 
@@ -473,7 +499,13 @@ impl Drop for Raised {
     }
 }
 
-fn unix_seconds(moment: SystemTime) -> u64 {
+/// What a gauge in seconds since 1970 says; 0 is never.
+pub(super) fn moment(level: &Level) -> Option<SystemTime> {
+    let seconds = Some(level.get()).filter(|seconds| *seconds != 0)?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+pub(super) fn unix_seconds(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

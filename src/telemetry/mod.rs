@@ -8,5 +8,6 @@ mod json;
 mod lines;
 pub mod log;
 pub mod metrics;
+pub(crate) mod occurrences;
 mod shown;
 pub(crate) mod trace;

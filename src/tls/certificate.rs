@@ -69,6 +69,16 @@ pub fn utc(moment: SystemTime) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}Z", time.date())
 }
 
+/// Whole days from `now` to `then`; negative once it is past.
+pub(crate) fn days_until(then: SystemTime, now: SystemTime) -> i64 {
+    const DAY_SECONDS: u64 = 24 * 60 * 60;
+    let days = |seconds: u64| i64::try_from(seconds / DAY_SECONDS).unwrap_or(i64::MAX);
+    match then.duration_since(now) {
+        Ok(ahead) => days(ahead.as_secs()),
+        Err(behind) => -days(behind.duration().as_secs()),
+    }
+}
+
 /// SHA-256 of a certificate, in the form that openssl and browsers show.
 pub fn fingerprint(der: &[u8]) -> String {
     let mut text = String::with_capacity(95);

@@ -29,11 +29,11 @@ pub(crate) enum Kind {
 
 /// A certificate that is in use.
 #[derive(Clone, Debug)]
-pub(super) struct InUse {
-    pub(super) kind: Kind,
+pub(crate) struct InUse {
+    pub(crate) kind: Kind,
     /// Of the anchor, for a client the one that vouched; the server's chain is counted.
-    pub(super) label: Arc<str>,
-    pub(super) facts: CertificateFacts,
+    pub(crate) label: Arc<str>,
+    pub(crate) facts: CertificateFacts,
 }
 
 /// What was warned of already.
@@ -59,7 +59,7 @@ impl Kind {
     }
 
     /// What the operator does about it.
-    pub(super) fn hint(self) -> &'static str {
+    pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::Server => "renew it, replace the files of server.certificate, and reload",
             Self::Anchor | Self::Candidate => {
@@ -73,7 +73,7 @@ impl Kind {
 }
 
 /// Every certificate that the generation uses.
-pub(super) fn in_use(generation: &Generation) -> Vec<InUse> {
+pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
     let mut found = Vec::new();
     let chain = &generation.tls.identity().facts;
     found.extend(chain.iter().enumerate().map(|(index, facts)| {
@@ -169,6 +169,12 @@ fn crossed(end: SystemTime, days: &[u64], now: SystemTime) -> Option<u64> {
 pub(super) fn whole_days(time: &Duration) -> u64 {
     time.as_secs() / DAY_SECONDS
 }
+
+/// Let's Encrypt's clients renew 30 days before the end; later, something is wrong with them.
+pub(crate) const RENEWAL_DAYS: i64 = 14;
+
+/// A change of CA takes a while to be announced, downloaded and compared.
+pub(crate) const SUCCESSION_DAYS: i64 = 60;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 

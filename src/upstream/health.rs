@@ -18,6 +18,17 @@ pub(crate) struct Health {
     passed_over_until: AtomicU64,
 }
 
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing speaks against it.
+    Good,
+    /// It failed, and is to be tried again; nobody has done so yet.
+    OnTrial,
+    /// It failed, and is not tried for a while.
+    PassedOver,
+}
+
 /// One request that a server is answering, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Load(Arc<Health>);
@@ -37,12 +48,25 @@ impl Health {
         self.now() >= self.passed_over_until.load(Relaxed)
     }
 
+    /// What is known of it.
+    pub(crate) fn state(&self) -> State {
+        match self.is_good() {
+            false => State::PassedOver,
+            true if self.passed_over_until() > 0 => State::OnTrial,
+            true => State::Good,
+        }
+    }
+
+    pub(crate) fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Relaxed)
+    }
+
     /// For choosing the least of several evils.
     pub(super) fn passed_over_until(&self) -> u64 {
         self.passed_over_until.load(Relaxed)
     }
 
-    pub(super) fn load(&self) -> usize {
+    pub(crate) fn load(&self) -> usize {
         self.load.load(Relaxed)
     }
 

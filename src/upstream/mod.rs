@@ -10,5 +10,6 @@ mod health;
 mod request_body;
 mod target;
 
+pub(crate) use self::health::State;
 pub(crate) use self::request_body::RequestBody;
 pub(crate) use self::target::{Target, TargetError};

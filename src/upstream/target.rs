@@ -101,6 +101,17 @@ impl Target {
         })
     }
 
+    /// Servers that stay have one state, whichever generation's pool a request takes: a worker
+    /// keeps its pool over a reload where it can.
+    pub(crate) fn keep_health_of(&mut self, before: &Self) {
+        for (server, address) in self.servers.iter_mut().zip(&self.settings.servers) {
+            let mut known = before.settings.servers.iter().zip(&before.servers);
+            if let Some((_, same)) = known.find(|(known, _)| *known == address) {
+                server.health = Arc::clone(&same.health);
+            }
+        }
+    }
+
     /// Opens one connection to `server`; the caller bounds the time.
     pub(super) async fn open(&self, server: &Server) -> io::Result<Opened> {
         let opened = server.open(self.largest_read()).await?;

@@ -33,4 +33,5 @@ mod rotation;
 mod signatures;
 mod sites;
 mod trace_context;
+mod status;
 mod verification;

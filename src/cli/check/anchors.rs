@@ -11,6 +11,7 @@ use crate::generation::is_certificate_mandatory;
 use crate::tls::certificate::utc;
 use crate::tls::known_anchors::{KnownAnchor, Recognition};
 use crate::tls::material::{self, read_anchors};
+use crate::upkeep::expiry::SUCCESSION_DAYS;
 
 /// `[client_certificate]` and what its files hold.
 #[derive(Debug, Serialize)]
@@ -140,9 +141,6 @@ fn judge(anchor: &Anchor, problems: &mut Problems) {
         ));
     }
 }
-
-/// A change of CA takes a while to be announced, downloaded and compared.
-const SUCCESSION_DAYS: i64 = 60;
 
 fn judge_together(anchors: &[Anchor], problems: &mut Problems) {
     if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != State::Valid) {

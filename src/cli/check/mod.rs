@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error_code::Told;
 use crate::generation::Generation;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::certificate::days_until;
 
 mod anchors;
 mod listening;
@@ -153,14 +154,4 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
 /// A route's index exists: the configuration saw to that.
 fn upstream_name(config: &Config, index: usize) -> String {
     config.upstreams.get(index).map(|upstream| upstream.name.clone()).unwrap_or_default()
-}
-
-/// Whole days from `now` to `then`; negative once it is past.
-fn days_until(then: SystemTime, now: SystemTime) -> i64 {
-    const DAY_SECONDS: u64 = 24 * 60 * 60;
-    let days = |seconds: u64| i64::try_from(seconds / DAY_SECONDS).unwrap_or(i64::MAX);
-    match then.duration_since(now) {
-        Ok(ahead) => days(ahead.as_secs()),
-        Err(behind) => -days(behind.duration().as_secs()),
-    }
 }

@@ -10,6 +10,7 @@ use super::{Problems, days_until};
 use crate::config::Config;
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::material::{MaterialError, read_certificates, read_server_identity};
+use crate::upkeep::expiry::RENEWAL_DAYS;
 
 /// The server's certificate and key.
 #[derive(Debug, Serialize)]
@@ -97,9 +98,6 @@ fn judge_times(chain: &[CertificateFacts], now: SystemTime, problems: &mut Probl
         }
     }
 }
-
-/// Let's Encrypt's clients renew 30 days before the end; by now, something is wrong with them.
-const RENEWAL_DAYS: i64 = 14;
 
 fn judge_issuers(chain: &[CertificateFacts], problems: &mut Problems) {
     let [leaf, above @ ..] = chain else { return };

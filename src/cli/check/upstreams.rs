@@ -45,11 +45,10 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Resul
             problems.warn(format!(
                 "upstream `{}` cannot be connected to: {problem} ({}); until it can, events get \
                  502, unless another server takes them",
-                upstream.name,
-                url(server)
+                upstream.name, server
             ));
         }
-        let (name, url) = (upstream.name.clone(), url(server));
+        let (name, url) = (upstream.name.clone(), server.to_string());
         Upstream { name, url, is_reachable: problem.is_none(), problem }
     });
     Ok(upstreams.collect())
@@ -70,16 +69,4 @@ async fn connect(address: UpstreamAddress, limit: Duration) -> io::Result<()> {
     };
     let late = |_elapsed| io::Error::new(io::ErrorKind::TimedOut, "connect_timeout_ms is over");
     tokio::time::timeout(limit, connected).await.map_err(late)?
-}
-
-fn url(address: &UpstreamAddress) -> String {
-    let authority = |host: &str, port: &u16| match host.contains(':') {
-        true => format!("[{host}]:{port}"),
-        false => format!("{host}:{port}"),
-    };
-    match address {
-        UpstreamAddress::Http { host, port } => format!("http://{}", authority(host, port)),
-        UpstreamAddress::Https { host, port, .. } => format!("https://{}", authority(host, port)),
-        UpstreamAddress::Unix { path } => format!("unix:{}", path.display()),
-    }
 }

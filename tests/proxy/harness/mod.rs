@@ -5,6 +5,7 @@
 pub mod application;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod backend;
+pub mod operator;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod raw;
 #[allow(dead_code, reason = "not every topic needs all of it")]

@@ -82,7 +82,10 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
         listening: Mutex::default(),
         sockets,
     };
+    // Each worker holds a sender until it ends; nothing is ever sent.
+    let (at_work, workers_gone) = mpsc::channel(1);
     for index in 0..worker_count {
+        let at_work = at_work.clone();
         let runtime = worker::runtime().map_err(StartError::Worker)?;
         let id_prefix = random_u64().map_err(StartError::Worker)?;
         let (sender, commands) = mpsc::unbounded_channel();
@@ -90,14 +93,18 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
         let shared = Arc::clone(&shared);
         running.spawn(format!("worker-{index}"), move || {
             worker::run(&runtime, shared, commands, id_prefix);
+            drop(at_work);
         })?;
     }
+    drop(at_work);
     let runtime = worker::runtime().map_err(StartError::Worker)?;
     let (looked_after, swaps) = (Arc::clone(&shared), running.lifecycle.swaps());
     running.spawn("upkeep".to_owned(), move || upkeep::run(&runtime, &looked_after, &swaps))?;
     if let Some((_, socket)) = admin_socket {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
-        running.spawn("admin".to_owned(), move || admin::run(&runtime, socket, &shared))?;
+        running.spawn("admin".to_owned(), move || {
+            admin::run(&runtime, socket, &shared, workers_gone);
+        })?;
     }
     running.listen(bound);
     running.lifecycle.advance(Phase::Serving);
@@ -246,9 +253,9 @@ pub(crate) fn open_all(
 fn bind_admin(
     sockets: &Sockets,
     address: SocketAddr,
-) -> Result<Option<(SocketAddr, std::net::TcpListener)>, ListenError> {
+) -> Result<Option<(SocketAddr, ListeningSocket)>, ListenError> {
     let Opened { bound, sockets } = sockets.open(address, 1)?;
-    Ok(sockets.into_iter().next().map(|socket| (bound, socket.listener)))
+    Ok(sockets.into_iter().next().map(|socket| (bound, socket)))
 }
 
 fn random_u64() -> io::Result<u64> {

@@ -1,7 +1,8 @@
 //! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`,
 //! `/status`.
 //!
-//! Plain HTTP/1.1, a few connections at a time, nothing that changes anything.
+//! Plain HTTP/1.1, a few connections at a time, nothing that changes anything. It is there until the
+//! last worker has ended, for a drain is when people look.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,34 +18,61 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tracing::error;
 
 use self::readiness::Readiness;
+use crate::listener::{self, ListeningSocket};
 use crate::worker::Shared;
 
 mod readiness;
 pub(crate) mod status;
 
-/// Serves until draining begins.
-pub(crate) fn run(runtime: &Runtime, socket: std::net::TcpListener, shared: &Arc<Shared>) {
+/// Serves until every sender of `workers` is gone, which is when the workers are.
+pub(crate) fn run(
+    runtime: &Runtime,
+    socket: ListeningSocket,
+    shared: &Arc<Shared>,
+    workers: mpsc::Receiver<Infallible>,
+) {
     LocalSet::new().block_on(runtime, async {
-        let listener = match TcpListener::from_std(socket) {
-            Ok(listener) => listener,
-            Err(error) => return error!(%error, "cannot serve the admin address"),
-        };
         tokio::select! {
-            () = shared.watcher.clone().draining() => {}
-            () = accept_loop(&listener, shared) => {}
+            () = serve_all(socket, shared) => {}
+            () = all_gone(workers) => {}
         }
     });
 }
 
-async fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>) {
+async fn serve_all(socket: ListeningSocket, shared: &Arc<Shared>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let ListeningSocket { listener, is_inherited } = socket;
+    let address = listener.local_addr();
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return error!(%error, "cannot serve the admin address"),
+    };
+    tokio::select! {
+        () = accept_loop(&listener, shared, &places) => {}
+        () = shared.watcher.clone().draining(), if !is_inherited => {}
+    }
+    // A process that is to replace this one listens on the same port: from now on it alone should
+    // be asked whether it is ready. If there is none, the port can be had.
+    drop(listener);
+    let again = address.and_then(listener::open_unshared).and_then(TcpListener::from_std);
+    match again {
+        Ok(listener) => accept_loop(&listener, shared, &places).await,
+        Err(_taken) => std::future::pending().await,
+    }
+}
+
+async fn all_gone(mut workers: mpsc::Receiver<Infallible>) {
+    while workers.recv().await.is_some() {}
+}
+
+async fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>, places: &Arc<Semaphore>) {
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {

@@ -149,6 +149,13 @@ pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
     socket(address, false).map(drop)
 }
 
+/// A socket on an address that this process had and nobody else has now.
+pub(crate) fn open_unshared(address: SocketAddr) -> io::Result<TcpListener> {
+    let Opened { sockets, .. } = bind(address, 1, false)?;
+    let socket = sockets.into_iter().next();
+    socket.map(|socket| socket.listener).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
 fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of the process before us may still be in TIME_WAIT.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hubgate::app;
+use hubgate::config::Config;
+use hubgate::listener::Sockets;
 use hubgate::rehearsal::sender::{Connection, Http, Sender};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -10,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::harness::backend::{Backend, OK, PATIENCE};
 use crate::harness::world::event;
-use crate::harness::{Plan, World};
+use crate::harness::{Plan, World, operator};
 
 #[tokio::test]
 async fn every_request_that_is_in_flight_when_draining_begins_is_answered() {
@@ -184,6 +187,72 @@ async fn a_delivery_whose_caller_is_gone_is_finished_before_the_end() {
 
     until_ended(&world).await;
     assert_eq!(world.metric("hubgate_requests_in_flight"), 0.0);
+}
+
+#[tokio::test]
+async fn the_operator_can_look_until_the_end_and_is_told_that_it_drains() {
+    let (backend, release) = held().await;
+    let world = Plan::new().upstream_url(&backend.url()).start().await;
+    assert_eq!(operator::get(&world, "/ready").await, (200, "ready\n".to_owned()));
+    let connection = connect(&world, Http::One).await;
+    let request = tokio::spawn(async move { connection.request(event("1")).await });
+    backend.until_seen(1).await;
+
+    world.proxy.drain();
+    until_refused(&world).await;
+
+    let not_ready = (503, "not ready: draining\n".to_owned());
+    let told =
+        async { while operator::try_get(&world, "/ready").await.as_ref() != Ok(&not_ready) {} };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let (code, status) = operator::get(&world, "/status").await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(
+        (code, &status["phase"], &status["health"]),
+        (200, &"draining".into(), &"red".into())
+    );
+    assert_eq!(status["upstreams"][0]["servers"][0]["in_flight"], 1);
+    assert!(operator::get(&world, "/metrics").await.1.contains("hubgate_requests_in_flight 1\n"));
+    release.add_permits(1);
+
+    assert_eq!(request.await.unwrap().unwrap().status, 200);
+    until_ended(&world).await;
+    operator::try_get(&world, "/live").await.expect_err("must be gone");
+}
+
+#[tokio::test]
+async fn from_the_drain_on_the_process_that_takes_over_alone_answers_the_operator() {
+    let (backend, release) = held().await;
+    let world = Plan::new().upstream_url(&backend.url()).start().await;
+    let connection = connect(&world, Http::One).await;
+    let request = tokio::spawn(async move { connection.request(event("1")).await });
+    backend.until_seen(1).await;
+    let [callers, admin] = [world.proxy.addresses()[0], world.proxy.admin_address().unwrap()];
+    world.edit_config(
+        "[admin]\nlisten = \"127.0.0.1:0\"",
+        &format!("[admin]\nlisten = \"{admin}\""),
+    );
+    world.edit_config("listen = [\"127.0.0.1:0\"]", &format!("listen = [\"{callers}\"]"));
+    let config = Config::load(&world.config_file()).unwrap();
+    let successor = app::start_with(config, Sockets::default().beside_another()).unwrap();
+
+    world.proxy.drain();
+    world.until_metric("hubgate_connections_open", 1.0).await;
+
+    // The kernel would have given about half of these to each.
+    let ready = async {
+        let mut in_a_row = 0;
+        while in_a_row < 20 {
+            let is_ready =
+                operator::try_get(&world, "/ready").await.is_ok_and(|(code, _)| code == 200);
+            in_a_row = if is_ready { in_a_row + 1 } else { 0 };
+        }
+    };
+    tokio::time::timeout(PATIENCE, ready).await.unwrap();
+    release.add_permits(1);
+    assert_eq!(request.await.unwrap().unwrap().status, 200);
+    until_ended(&world).await;
+    successor.stop();
 }
 
 async fn connect(world: &World, http: Http) -> Connection {

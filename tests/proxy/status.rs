@@ -204,6 +204,25 @@ async fn an_upstream_without_a_server_that_answers_makes_it_red_until_one_answer
 }
 
 #[tokio::test]
+async fn nobody_is_ready_whose_every_server_failed_a_moment_ago() {
+    let place = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", place.local_addr().unwrap());
+    let world = Plan::new().upstream_url(&url).start().await;
+    assert_eq!(operator::get(&world, "/ready").await.0, 200, "nothing is known yet");
+    drop(place);
+
+    let (code, why) = loop {
+        assert_eq!(send(world.meta(), event("1")).await.unwrap().status, 502);
+        match operator::get(&world, "/ready").await {
+            // It is passed over for a while only: on a slow machine, longer the next time.
+            (200, _) => {}
+            answer => break answer,
+        }
+    };
+    assert_eq!((code, why.as_str()), (503, "not ready: no upstream has a server that answers\n"));
+}
+
+#[tokio::test]
 async fn a_route_that_only_reports_is_told_loudly_with_what_it_let_through() {
     let world = Plan::new().webhook("signature = \"report\"").start().await;
     let forged = Message::event("another secret", "1");

@@ -1,5 +1,7 @@
 //! A look through the operator's window.
 
+use std::io;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -7,11 +9,22 @@ use super::World;
 
 /// Status code and body of one answer, over a connection of its own.
 pub async fn get(world: &World, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(world.proxy.admin_address().unwrap()).await.unwrap();
+    try_get(world, path).await.unwrap()
+}
+
+/// As [`get`], where nobody may be there to answer.
+pub async fn try_get(world: &World, path: &str) -> Result<(u16, String), io::ErrorKind> {
+    let answer = exchange(world, path).await.map_err(|error| error.kind())?;
+    let parts = answer.split_once("\r\n\r\n");
+    let (head, body) = parts.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned()))
+}
+
+async fn exchange(world: &World, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(world.proxy.admin_address().unwrap()).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

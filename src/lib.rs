@@ -43,7 +43,7 @@
 //! | [`worker`] | one core's thread, sockets and pools; what all workers share |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
 //! | [`reload`] | another generation in force, or the old one kept |
-//! | [`upkeep`] | what time changes in trust: certificates that end, revocation lists that are fetched |
+//! | [`upkeep`] | what time changes: certificates that end, revocation lists to fetch, events that stay away |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address; how it is, judged |
 //! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |

@@ -274,6 +274,8 @@ pub(super) struct Webhook {
     /// `None`: the same as for events.
     pub(super) verification_client_certificate: Option<Written<Demand>>,
     pub(super) signature: Written<Enforcement>,
+    /// `None`: however long none comes.
+    pub(super) quiet_alarm_ms: Option<Written<i64>>,
     /// `None`: the one of `[limits]`.
     pub(super) body_max_bytes: Option<Written<i64>>,
 }
@@ -302,6 +304,7 @@ impl Webhook {
             verification_client_certificate: table
                 .choice("verification_client_certificate", DEMANDS),
             signature: table.choice("signature", ENFORCEMENTS).unwrap_or(enforce),
+            quiet_alarm_ms: table.optional("quiet_alarm_ms").and_then(Item::number),
             body_max_bytes: table.optional("body_max_bytes").and_then(Item::number),
             at,
         }

@@ -1,6 +1,8 @@
 //! `[[webhook]]`: the routes that Meta calls.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::error::Fault;
 use super::findings::{At, Findings};
@@ -33,6 +35,8 @@ pub struct Webhook {
     pub verification_client_certificate: Demand,
     /// What becomes of an event whose signature is not right.
     pub signature: Enforcement,
+    /// From the last genuine event, or the start, to the alarm; `None`: there is none.
+    pub quiet_alarm: Option<Duration>,
     /// Largest accepted body on this route.
     pub body_max_bytes: NonZeroUsize,
 }
@@ -100,6 +104,9 @@ impl Webhook {
             verification: written.verification,
             client_certificate: events,
             signature: checked_signature(written, findings),
+            quiet_alarm: written.quiet_alarm_ms.as_ref().map(|alarm| {
+                Duration::from_millis(numbers::within(alarm, QUIET_ALARM_MS, findings))
+            }),
             body_max_bytes: body_max_bytes?,
             verification_client_certificate: verification.map_or(events, |demand| demand.value),
         })
@@ -127,6 +134,9 @@ fn checked_signature(written: &file::Webhook, findings: &mut Findings) -> Enforc
     }
     signature.value
 }
+
+/// From a second, to which events are known, to 31 days: some apps are quiet for a month.
+const QUIET_ALARM_MS: RangeInclusive<u64> = 1_000..=31 * 24 * 60 * 60 * 1_000;
 
 /// 1 GiB, as for `limits.body_max_bytes`.
 const MAXIMUM_BODY: u64 = 1 << 30;
@@ -302,6 +312,21 @@ mod tests {
               one of the two"
             ]
         );
+    }
+
+    #[test]
+    fn the_quiet_alarm_is_off_unless_written_and_takes_a_second_to_a_month() {
+        let alarm = |ms: u64| first(&webhook("/", &format!("quiet_alarm_ms = {ms}"))).quiet_alarm;
+
+        assert_eq!(first(&webhook("/", "")).quiet_alarm, None);
+        assert_eq!(alarm(1_800_000), Some(Duration::from_secs(30 * 60)));
+        assert_eq!(alarm(2_678_400_000), Some(Duration::from_secs(31 * 24 * 60 * 60)));
+        for bad in [999, 2_678_400_001_u64] {
+            assert_eq!(
+                faults(&webhook("/", &format!("quiet_alarm_ms = {bad}"))),
+                ["5: `webhook[0].quiet_alarm_ms`: must be from 1000 to 2678400000"]
+            );
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::upkeep::expiry::Kind;
 use crate::upkeep::refresh::FetchOutcome;
 
 /// A gauge that counts things in bytes, seconds or pieces.
-pub(super) type Level = Gauge<u64, AtomicU64>;
+pub(crate) type Level = Gauge<u64, AtomicU64>;
 
 /// The metrics of one proxy; handed down, never global.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Metrics {
 pub(crate) struct RouteMetrics {
     pub(crate) requests: Counter,
     pub(crate) events: Occurrences,
+    /// 1 while there is none for longer than the route's alarm allows.
+    pub(crate) quiet: Level,
     pub(crate) verifications: Counter,
     pub(crate) duration: Durations,
     pub(crate) upstream_duration: Durations,
@@ -94,6 +96,7 @@ struct RouteFamilies {
     secret_uses: Family<SecretLabels, Counter>,
     secret_last_used: Family<SecretLabels, Level>,
     last_verified_event: Family<RouteLabels, Level>,
+    quiet: Family<RouteLabels, Level>,
     received_bytes: Family<RouteLabels, Counter>,
     duration: Family<RouteLabels, Durations>,
     upstream_duration: Family<RouteLabels, Durations>,
@@ -379,6 +382,11 @@ impl RouteFamilies {
                 "last_verified_event_timestamp_seconds",
                 "When the last genuine event came, in seconds since 1970; 0 = never",
             ),
+            quiet: register(
+                r,
+                "quiet",
+                "1 while no genuine event came for longer than webhook.quiet_alarm_ms",
+            ),
             received_bytes: register(r, "received_bytes", "Bytes of request bodies received"),
             duration: register(
                 r,
@@ -414,6 +422,7 @@ impl RouteFamilies {
         RouteMetrics {
             requests: self.requests.get_or_create_owned(&labels),
             events: occurrences(&self.events_verified, &self.last_verified_event, &labels),
+            quiet: self.quiet.get_or_create_owned(&labels),
             verifications: self.verifications.get_or_create_owned(&labels),
             duration: self.duration.get_or_create_owned(&labels),
             upstream_duration: self.upstream_duration.get_or_create_owned(&labels),

@@ -1,5 +1,5 @@
-//! What changes in trust by time alone: certificates come to their end, revocation lists are
-//! replaced. Beside the road, on a thread of its own.
+//! What changes by time alone: certificates come to their end, revocation lists are replaced, events
+//! stay away. Beside the road, on a thread of its own.
 //!
 //! In: the current generation, again and again. Out: warnings, gauges, and fetched lists put in
 //! force, after which every open connection is looked at again. Callers never wait for it.
@@ -22,6 +22,7 @@ use crate::worker::Shared;
 pub(crate) mod cache;
 pub(crate) mod expiry;
 mod fetch;
+mod quiet;
 pub(crate) mod refresh;
 
 /// Looks after the generation in force until draining begins.
@@ -31,6 +32,7 @@ pub(crate) fn run(runtime: &Runtime, shared: &Shared, swaps: &Swaps) {
             () = shared.watcher.clone().draining() => {}
             () = watch_the_calendar(shared) => {}
             () = refresh_lists(shared, swaps) => {}
+            () = quiet::watch(shared) => {}
         }
     });
 }

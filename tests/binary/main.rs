@@ -16,6 +16,7 @@ mod descriptors;
 mod doctor;
 mod explain;
 mod harness;
+mod quiet;
 mod records;
 mod secrecy;
 mod signals;

@@ -135,6 +135,15 @@ fn on_webhook(webhook: &Webhook, now: &Moment, advice: &mut Vec<Advice>) {
             "write `signature = \"enforce\"` as soon as nothing would be refused any more",
         ));
     }
+    if webhook.quiet_alarm.as_ref().is_some_and(|alarm| alarm.is_quiet) {
+        let last = webhook.last_verified_event.as_ref();
+        let since = last.map_or("the start", |last| last.utc.as_str());
+        advice.push(red(
+            format!("webhook `{name}` is quiet: no genuine event since {since}"),
+            "does anybody connect, are handshakes refused, is the app still subscribed? See \"events \
+             stopped\" in the README",
+        ));
+    }
     for refused in &webhook.refusals {
         let Some(last) = &refused.last else { continue };
         let is_recent = now.unix_seconds.saturating_sub(last.unix_seconds) < RECENT_SECONDS;
@@ -211,6 +220,7 @@ mod tests {
                 only_reports: false,
                 events_verified: 0,
                 last_verified_event: None,
+                quiet_alarm: None,
                 verifications: 0,
                 secrets: Vec::new(),
                 refusals: Vec::new(),

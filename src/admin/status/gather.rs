@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{
-    Anchor, Certificate, Generation, Health, ListState, Refused, Reload, Revocation,
+    Anchor, Certificate, Generation, Health, ListState, QuietAlarm, Refused, Reload, Revocation,
     RevocationList, Secret, Server, ServerState, Site, Status, Upstream, Webhook, advice,
 };
 use crate::admin::readiness::Readiness;
@@ -128,6 +128,10 @@ fn webhook(route: &WebhookRoute) -> Webhook {
         only_reports: route.settings.signature == Enforcement::Report,
         events_verified: metrics.events.times(),
         last_verified_event: metrics.events.last().map(Into::into),
+        quiet_alarm: route.settings.quiet_alarm.map(|after| QuietAlarm {
+            after_seconds: after.as_secs(),
+            is_quiet: metrics.quiet.get() != 0,
+        }),
         verifications: metrics.verifications.get(),
         secrets: route.settings.app_secrets.iter().zip(&metrics.secrets).map(secret).collect(),
         refusals: refusals(metrics.refusals()),

@@ -164,12 +164,21 @@ pub(crate) struct Webhook {
     pub(crate) only_reports: bool,
     pub(crate) events_verified: u64,
     pub(crate) last_verified_event: Option<Moment>,
+    /// Not there: nobody asked for an alarm.
+    pub(crate) quiet_alarm: Option<QuietAlarm>,
     /// Verification requests whose token was right.
     pub(crate) verifications: u64,
     pub(crate) secrets: Vec<Secret>,
     pub(crate) refusals: Vec<Refused>,
     /// What a route that only reports let through.
     pub(crate) would_refuse: Vec<Refused>,
+}
+
+/// Whether events stay away for too long.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct QuietAlarm {
+    pub(crate) after_seconds: u64,
+    pub(crate) is_quiet: bool,
 }
 
 /// An app secret, by its label.

@@ -23,6 +23,7 @@ mod record;
 mod reload;
 mod run;
 mod send;
+mod status;
 
 /// Lets in only what Meta really sent: client certificate, payload signature, verification requests.
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Reload(reload::Arguments),
+    Status(status::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
     Doctor(Box<doctor::Arguments>),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -1,11 +1,12 @@
 //! `[admin]`: the operator's own window.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use super::error::Fault;
-use super::file;
+use super::error::{ConfigErrors, Fault};
 use super::findings::Findings;
 use super::server::address;
+use super::{document, file};
 
 /// `[admin]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,19 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// The section alone, for whoever asks a running process: the rest of the file may be broken by
+    /// now, and name secrets that the asker may not read.
+    pub fn read_alone(path: &Path) -> Result<Option<Self>, ConfigErrors> {
+        let text = super::read(path)?;
+        let mut findings = Findings::new(path, &text);
+        let Some(file) = document::parse(&text, &mut findings, file::File::read) else {
+            return findings.into_result(None);
+        };
+        let mut findings = Findings::new(path, &text);
+        let admin = file.admin.map(|admin| Self::check(&admin, &mut findings));
+        findings.into_result(admin)
+    }
+
     /// `None` if it is not wanted, or not usable.
     pub(super) fn check(written: &file::Admin, findings: &mut Findings) -> Option<Self> {
         let listen = address(&written.listen, findings)?;
@@ -27,7 +41,8 @@ impl Admin {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::fixture::{faults, load};
+    use super::*;
+    use crate::config::fixture::{Fixture, faults, load};
 
     fn admin(listen: &str) -> String {
         format!("[admin]\nlisten = \"{listen}\"")
@@ -53,6 +68,27 @@ mod tests {
     #[test]
     fn the_operators_window_can_be_shut() {
         assert_eq!(load("[admin]\nenabled = false").admin, None);
+    }
+
+    #[test]
+    fn the_operators_window_is_found_in_a_file_that_is_broken_elsewhere() {
+        let fixture = Fixture::new();
+        let read = |text: &str| {
+            fixture.write("hubgate.toml", text);
+            Admin::read_alone(&fixture.path("hubgate.toml"))
+        };
+        let broken = "[server]\nlisten = 5\n[nonsense]\n[[webhook]]\n\
+                      app_secrets = { file = \"absent\" }\n";
+
+        let found = read(&format!("{broken}{}", admin("127.0.0.1:7"))).expect("is found");
+        assert_eq!(found.map(|admin| admin.listen.port()), Some(7));
+        let default = read(broken).expect("is found");
+        assert_eq!(default.map(|admin| admin.listen.port()), Some(9180));
+        assert_eq!(read("[admin]\nenabled = false").expect("is found"), None);
+        for bad in ["[admin", "[admin]\nlisten = \"0.0.0.0:1\""] {
+            let errors = read(bad).expect_err("has a fault").to_string();
+            assert!(errors.contains("hubgate.toml:"), "{errors}");
+        }
     }
 
     #[test]

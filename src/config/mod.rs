@@ -85,10 +85,7 @@ impl Config {
 
     /// As [`Config::load`], with an environment to look secrets up in.
     pub fn load_with(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigErrors> {
-        let text = fs::read_to_string(path).map_err(|source| {
-            let place = Place { file: path.to_owned(), line: None, key: String::new() };
-            ConfigErrors::new(vec![ConfigError { place, fault: Fault::Read { source } }])
-        })?;
+        let text = read(path)?;
         let mut findings = Findings::new(path, &text);
         let written = document::parse(&text, &mut findings, file::File::read);
         let config = written.and_then(|file| Self::check(&file, environment, &mut findings));
@@ -162,6 +159,13 @@ impl Config {
             log: log?,
         })
     }
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    fs::read_to_string(path).map_err(|source| {
+        let place = Place { file: path.to_owned(), line: None, key: String::new() };
+        ConfigErrors::new(vec![ConfigError { place, fault: Fault::Read { source } }])
+    })
 }
 
 /// Every key that a configuration may have, as in `webhook.app_secrets.file`.

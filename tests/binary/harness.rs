@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -182,11 +183,7 @@ impl Process {
 
     /// Starts it with a terminal as its standard error.
     pub fn start_on_terminal(mut command: Command) -> Self {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-        let end = File::options().read(true).write(true).open(path).unwrap();
+        let (terminal, end) = terminal();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(end);
         let mut child = command.spawn().unwrap();
         let stdout = Output::read_from(child.stdout.take().unwrap());
@@ -288,6 +285,15 @@ impl Process {
         let status = tokio::time::timeout(PATIENCE, ended).await;
         status.unwrap_or_else(|_| panic!("still runs: {}", self.stderr()))
     }
+}
+
+/// A terminal to read from, and the end of it that a process writes to.
+pub fn terminal() -> (OwnedFd, File) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    (terminal, File::options().read(true).write(true).open(path).unwrap())
 }
 
 impl Drop for Process {

@@ -21,4 +21,5 @@ mod records;
 mod secrecy;
 mod signals;
 mod starting;
+mod status;
 mod terminal;

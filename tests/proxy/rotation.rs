@@ -3,12 +3,23 @@
 use hubgate::rehearsal::sender::{Message, Sender};
 
 use crate::harness::world::{APP_SECRET, PATH, event, send};
-use crate::harness::{Plan, World};
+use crate::harness::{Plan, World, operator};
 
 const NEW_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
 fn last_used(secret: &str) -> String {
     format!("hubgate_secret_last_used_timestamp_seconds{{route=\"{PATH}\",secret=\"{secret}\"}}")
+}
+
+/// The secrets that the status shows, and when each was last used.
+async fn shown_secrets(world: &World) -> Vec<(String, f64)> {
+    let status = operator::status(world).await;
+    let secrets = status["webhooks"][0]["secrets"].as_array().unwrap().iter();
+    let shown = secrets.map(|secret| {
+        let last_used = secret["last_used"]["unix_seconds"].as_f64().unwrap_or(0.0);
+        (secret["label"].as_str().unwrap().to_owned(), last_used)
+    });
+    shown.collect()
 }
 
 fn now() -> f64 {
@@ -38,6 +49,13 @@ async fn an_app_secret_is_rotated_and_nothing_is_refused_until_the_old_one_is_ta
     assert_eq!(meta.send(with_new_secret("new")).await.unwrap().status, 200);
     assert!((before..=now()).contains(&world.metric(&last_used("new-secret"))));
     assert_eq!(world.metric(&last_used("app-secret")), old_last_used);
+    // So does the status, in the order of the configuration; that is when to take the old one out.
+    let shown = shown_secrets(&world).await;
+    let new_last_used = world.metric(&last_used("new-secret"));
+    assert_eq!(
+        shown,
+        [(String::from("new-secret"), new_last_used), (String::from("app-secret"), old_last_used)]
+    );
 
     // The old one is taken out, and refused from then on; a connection from before knows it, too.
     let open = meta.connect().await.unwrap();
@@ -47,6 +65,8 @@ async fn an_app_secret_is_rotated_and_nothing_is_refused_until_the_old_one_is_ta
     assert_eq!(send(world.meta(), event("old, again")).await.unwrap().status, 403);
     assert_eq!(meta.send(with_new_secret("new, again")).await.unwrap().status, 200);
     world.until_refused("signature_mismatch", 3).await;
+    let shown = shown_secrets(&world).await;
+    assert_eq!(shown, [(String::from("new-secret"), world.metric(&last_used("new-secret")))]);
     let bodies: Vec<_> = world.app.received().into_iter().map(|received| received.body).collect();
     assert_eq!(bodies, ["old", "new", "new, again"]);
     assert_ne!(APP_SECRET, NEW_SECRET);

@@ -8,15 +8,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::harness::backend::PATIENCE;
+use crate::harness::operator::{self, status};
 use crate::harness::world::{PATH, event, send};
-use crate::harness::{Plan, World, operator};
-
-/// The document as it is now.
-async fn status(world: &World) -> Value {
-    let (code, body) = operator::get(world, "/status").await;
-    assert_eq!(code, 200, "{body}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
-}
+use crate::harness::{Plan, World};
 
 /// Waits until the document is as it should be: what is counted may be counted after the answer.
 async fn until(world: &World, is_reached: impl Fn(&Value) -> bool) -> Value {

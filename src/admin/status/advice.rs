@@ -1,7 +1,7 @@
 //! What is not as it should be, and what to do about it: a pure look at the document.
 //!
-//! Strangers cannot turn it red: what they can cause at will is shown, and not judged. A wrong
-//! signature counts only on a route whose callers have proven that they are Meta.
+//! Nobody turns it red by knocking: who is refused is shown, and not judged. A wrong signature counts
+//! only on a route whose callers have proven that they are Meta.
 
 use super::{
     Advice, Anchor, Certificate, Health, ListState, Moment, Refused, Server, ServerState, Status,

@@ -7,6 +7,13 @@ use tokio::net::TcpStream;
 
 use super::World;
 
+/// What `/status` says now.
+pub async fn status(world: &World) -> serde_json::Value {
+    let (code, body) = get(world, "/status").await;
+    assert_eq!(code, 200, "{body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
 /// Status code and body of one answer, over a connection of its own.
 pub async fn get(world: &World, path: &str) -> (u16, String) {
     try_get(world, path).await.unwrap()

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, Enforcement, Secret, Upstream, UpstreamAddress};
+use super::{Config, Enforcement, Secret, StaleCrl, Upstream, UpstreamAddress};
 
 /// Something that is allowed and probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub enum Warning {
         /// The webhook's name.
         webhook: String,
     },
+    /// After a restart nobody is let in until the first list is fetched.
+    CrlWithoutCache,
     /// Events would cross a public network as plain text.
     PlainTextUpstream {
         /// The upstream's name.
@@ -79,6 +81,10 @@ impl fmt::Display for Warning {
                 "webhook `{webhook}` ONLY REPORTS failed signatures and lets such events pass; set \
                  `signature = \"enforce\"` as soon as `would_refuse` stays at zero"
             ),
+            Self::CrlWithoutCache => formatter.write_str(
+                "`client_certificate.stale_crl` is \"refuse\", lists are fetched, and there is no \
+                 `crl_cache`: after a restart callers are refused until the first fetch is done",
+            ),
             Self::PlainTextUpstream { upstream } => write!(
                 formatter,
                 "upstream `{upstream}` has a public address and no TLS; use an `https` url"
@@ -93,6 +99,12 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     let body_max_bytes = config.limits.body_max_bytes.get();
     if body_max_bytes < LARGEST_EVENT_BYTES {
         warnings.push(Warning::BodyBelowLargestEvent { body_max_bytes });
+    }
+    let crl = config.client_certificate.as_ref().map(|section| &section.crl);
+    if crl
+        .is_some_and(|crl| crl.is_fetched() && crl.cache.is_none() && crl.stale == StaleCrl::Refuse)
+    {
+        warnings.push(Warning::CrlWithoutCache);
     }
     for upstream in &config.upstreams {
         about_upstream(upstream, &mut warnings);
@@ -242,6 +254,21 @@ mod tests {
                 },
             ]
         );
+    }
+
+    #[test]
+    fn lists_that_a_restart_forgets_are_named_where_callers_are_refused_for_it() {
+        let fixture = closed();
+        let warnings = |keys: &str| {
+            let section = "[client_certificate]\ntrust_anchors = [\"meta.pem\"]";
+            warnings(&fixture, &format!("{section}\n{keys}"))
+        };
+        let fetched = "crl_fetch = \"distribution_points\"";
+
+        assert_eq!(warnings(fetched), [Warning::CrlWithoutCache]);
+        assert_eq!(warnings(&format!("{fetched}\ncrl_cache = \"credentials\"")), []);
+        assert_eq!(warnings(&format!("{fetched}\nstale_crl = \"warn\"")), []);
+        assert_eq!(warnings("crl_files = [\"ca.pem\"]"), []);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct ClientCertificate {
     pub(super) verify_depth: usize,
     /// Those that could be read.
     pub(super) anchors: Vec<Anchor>,
+    /// Those that are not trusted, but looked out for.
+    pub(super) candidates: Vec<Anchor>,
 }
 
 /// One trust anchor.
@@ -101,41 +103,55 @@ pub(super) fn inspect(
     let settings = config.client_certificate.as_ref()?;
     // What cannot be read is among the errors already.
     let read = |file: &config::TrustAnchor| read_anchors(&file.label, &file.path).ok();
-    let anchors = settings.trust_anchors.iter().filter_map(read).flatten();
-    let anchors: Vec<_> = anchors.map(|anchor| Anchor::new(&anchor, now)).collect();
+    let read_all = |files: &[config::TrustAnchor]| {
+        let anchors = files.iter().filter_map(read).flatten();
+        anchors.map(|anchor| Anchor::new(&anchor, now)).collect::<Vec<_>>()
+    };
+    let anchors = read_all(&settings.trust_anchors);
+    let candidates = read_all(&settings.candidate_anchors);
     for anchor in &anchors {
-        judge(anchor, problems);
+        judge("anchor", anchor, problems);
     }
     judge_together(&anchors, problems);
+    for candidate in &candidates {
+        judge("candidate", candidate, problems);
+        if anchors.iter().any(|anchor| anchor.sha256 == candidate.sha256) {
+            problems.warn(format!(
+                "candidate `{}` is a trust anchor already; take it out of candidate_anchors",
+                candidate.label
+            ));
+        }
+    }
     Some(ClientCertificate {
         is_mandatory: is_certificate_mandatory(config),
         common_names: settings.common_names.clone(),
         verify_depth: settings.verify_depth,
         anchors,
+        candidates,
     })
 }
 
-fn judge(anchor: &Anchor, problems: &mut Problems) {
+fn judge(role: &str, anchor: &Anchor, problems: &mut Problems) {
     let Anchor { label, not_before, not_after, days_left, .. } = anchor;
     match anchor.state {
         State::Expired => problems.warn(format!(
-            "anchor `{label}` expired on {not_after} and vouches for nobody; install its successor"
+            "{role} `{label}` expired on {not_after} and vouches for nobody; install its successor"
         )),
         State::NotYetValid => problems.warn(format!(
-            "anchor `{label}` is not valid before {not_before} and vouches for nobody until then"
+            "{role} `{label}` is not valid before {not_before} and vouches for nobody until then"
         )),
         State::NotForClients => problems.warn(format!(
-            "anchor `{label}` may not vouch for clients, after its own key usage or purpose, so it \
+            "{role} `{label}` may not vouch for clients, after its own key usage or purpose, so it \
              vouches for nobody"
         )),
         State::Valid if *days_left < SUCCESSION_DAYS => problems.warn(format!(
-            "anchor `{label}` expires in {days_left} days, on {not_after}; add its successor"
+            "{role} `{label}` expires in {days_left} days, on {not_after}; add its successor"
         )),
         State::Valid => {}
     }
     if let Recognition::Namesake(known) = anchor.recognition {
         problems.warn(format!(
-            "anchor `{label}` has the subject of {} and another fingerprint: do not trust it \
+            "{role} `{label}` has the subject of {} and another fingerprint: do not trust it \
              before you have compared it with the CA's own page",
             known.name()
         ));

@@ -21,6 +21,7 @@ use crate::tls::certificate::days_until;
 
 mod anchors;
 mod listening;
+mod revocation;
 mod server_chain;
 mod sites;
 mod text;
@@ -29,8 +30,8 @@ mod webhooks;
 
 /// Check a configuration and everything that it names.
 ///
-/// Looks at the addresses to listen on, the server's certificate, the trust anchors, the upstreams
-/// and the secrets. Exits with 0 if there are no errors, else with 1; warnings do not count. An
+/// Looks at the addresses to listen on, the server's certificate, the trust anchors and candidates, the
+/// revocation lists, the upstreams and the secrets. Exits with 0 if there are no errors, else with 1; warnings do not count. An
 /// address in use and an upstream that does not answer are warnings: a hubgate may be running, an
 /// application may not run yet. Changes nothing and never shows a secret.
 #[derive(Debug, clap::Args)]
@@ -71,6 +72,8 @@ struct Facts {
     inherit: bool,
     server: server_chain::ServerChain,
     client_certificate: Option<anchors::ClientCertificate>,
+    /// Not there: nobody looks at revocation.
+    revocation: Option<revocation::Revocation>,
     upstreams: Vec<upstreams::Upstream>,
     webhooks: Vec<webhooks::Webhook>,
     sites: Vec<sites::Site>,
@@ -134,15 +137,18 @@ fn inspect(path: &Path) -> anyhow::Result<Report> {
 
 fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Facts> {
     // What `hubgate run` would refuse to start with, in its own words.
-    if let Err(refused) = Generation::build(1, config.clone(), &Metrics::new()) {
+    let generation = Generation::build(1, config.clone(), &Metrics::new());
+    if let Err(refused) = &generation {
         problems.told(refused.told());
     }
+    let trust = generation.as_ref().ok().and_then(|generation| generation.tls.trust());
     let now = SystemTime::now();
     let facts = Facts {
         listen: listening::inspect(config, problems),
         inherit: config.server.inherit,
         server: server_chain::inspect(config, now, problems),
         client_certificate: anchors::inspect(config, now, problems),
+        revocation: revocation::inspect(config, trust.map(|trust| &**trust), now, problems),
         upstreams: upstreams::inspect(config, problems)?,
         webhooks: webhooks::inspect(config),
         sites: sites::inspect(config),

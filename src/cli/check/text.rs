@@ -1,7 +1,8 @@
 //! The report for people: a section for each thing, keys in a column, problems at the end.
 
-use super::anchors::ClientCertificate;
+use super::anchors::{Anchor, ClientCertificate};
 use super::listening::{Listening, Purpose, State};
+use super::revocation::Revocation;
 use super::server_chain::ServerChain;
 use super::sites::Site;
 use super::upstreams::Upstream;
@@ -56,6 +57,9 @@ fn facts_of(page: &mut Page, facts: &Facts) {
             page.section("client certificate");
             page.row("demanded", "by no webhook");
         }
+    }
+    if let Some(section) = &facts.revocation {
+        revocation(page, section);
     }
     upstreams(page, &facts.upstreams);
     for webhook in &facts.webhooks {
@@ -121,12 +125,42 @@ fn client_certificate(page: &mut Page, section: &ClientCertificate) {
     page.row("common names", &section.common_names.join(", "));
     page.row("verify depth", &section.verify_depth.to_string());
     for anchor in &section.anchors {
-        page.heading(&format!("anchor {}", anchor.label));
-        page.row("file", &anchor.path.display().to_string());
-        page.row("subject", &anchor.subject);
-        page.row("expires", &expiry(&anchor.not_after, anchor.days_left));
-        page.row("sha256", &anchor.sha256);
-        page.row("known", &anchor.identity());
+        one_anchor(page, "anchor", anchor);
+    }
+    for candidate in &section.candidates {
+        one_anchor(page, "candidate", candidate);
+    }
+}
+
+fn one_anchor(page: &mut Page, role: &str, anchor: &Anchor) {
+    page.heading(&format!("{role} {}", anchor.label));
+    page.row("file", &anchor.path.display().to_string());
+    page.row("subject", &anchor.subject);
+    page.row("expires", &expiry(&anchor.not_after, anchor.days_left));
+    page.row("sha256", &anchor.sha256);
+    page.row("known", &anchor.identity());
+}
+
+fn revocation(page: &mut Page, section: &Revocation) {
+    page.section("revocation");
+    page.row(
+        "without a list",
+        match section.stale_crl {
+            "refuse" => "callers are refused",
+            _ => "callers are let in",
+        },
+    );
+    for place in &section.places {
+        page.row("fetched from", place);
+    }
+    if let Some(cache) = &section.cache {
+        page.row("kept in", &cache.display().to_string());
+    }
+    for list in &section.lists {
+        page.heading(&format!("list {}", list.path.display()));
+        page.row("issued", &list.this_update);
+        page.row("stale", &expiry(&list.next_update, list.days_left));
+        page.row("names", &count(list.revoked, "certificate"));
     }
 }
 

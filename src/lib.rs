@@ -102,6 +102,7 @@
 //! | a metric's name | `telemetry/metrics.rs` |
 //! | a field of the access record | `telemetry/access.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
+//! | when a webhook counts as quiet | `upkeep/quiet.rs` |
 //! | what makes the status yellow or red | `admin/status/advice.rs` |
 //! | what a reload changes, and what needs a restart | [`reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |

@@ -46,16 +46,12 @@ async fn an_app_secret_is_rotated_and_nothing_is_refused_until_the_old_one_is_ta
     assert!((before..=now()).contains(&world.metric(&last_used("app-secret"))));
     assert_eq!(world.metric(&last_used("new-secret")), 0.0);
     let old_last_used = world.metric(&last_used("app-secret"));
+    // So does the status, in the order of the configuration.
+    let expected = [(String::from("new-secret"), 0.0), (String::from("app-secret"), old_last_used)];
+    assert_eq!(shown_secrets(&world).await, expected);
     assert_eq!(meta.send(with_new_secret("new")).await.unwrap().status, 200);
     assert!((before..=now()).contains(&world.metric(&last_used("new-secret"))));
     assert_eq!(world.metric(&last_used("app-secret")), old_last_used);
-    // So does the status, in the order of the configuration; that is when to take the old one out.
-    let shown = shown_secrets(&world).await;
-    let new_last_used = world.metric(&last_used("new-secret"));
-    assert_eq!(
-        shown,
-        [(String::from("new-secret"), new_last_used), (String::from("app-secret"), old_last_used)]
-    );
 
     // The old one is taken out, and refused from then on; a connection from before knows it, too.
     let open = meta.connect().await.unwrap();

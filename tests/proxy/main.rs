@@ -32,6 +32,6 @@ mod road;
 mod rotation;
 mod signatures;
 mod sites;
-mod trace_context;
 mod status;
+mod trace_context;
 mod verification;

@@ -79,7 +79,8 @@
 //! A worker is a thread with a runtime of its own, its own listening socket on each address
 //! (`SO_REUSEPORT`), its own connections and its own pool to each upstream, so that nothing on the
 //! road crosses cores. Workers share the current generation (one atomic load), counters, permits
-//! and the budget for bodies. Admin, upkeep and signals have runtimes beside them.
+//! and the budget for bodies. Admin, upkeep and signals have runtimes beside them, and one thread
+//! writes the log.
 //!
 //! # Where do I find ..
 //!
@@ -97,10 +98,12 @@
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers.rs` |
+//! | what becomes of an event whose caller hangs up | `upstream/delivery.rs` |
 //! | what is tried again, and what is not | `upstream/client.rs` |
 //! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
 //! | a metric's name | `telemetry/metrics.rs` |
 //! | a field of the access record | `telemetry/access.rs` |
+//! | the form of a log line, and its way out of the process | `telemetry/json.rs`, `telemetry/lines.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
 //! | when a webhook counts as quiet | `upkeep/quiet.rs` |
 //! | what makes the status yellow or red | `admin/status/advice.rs` |

@@ -11,7 +11,6 @@ use super::record::Record;
 use crate::app::{self, Running};
 use crate::config::Config;
 use crate::listener::Sockets;
-use crate::reload::ReloadError;
 use crate::signals::{Request, Signals};
 use crate::systemd::{self, Notifier};
 use crate::telemetry::log;
@@ -152,7 +151,7 @@ impl<'a> Service<'a> {
         let failure = self.running.reload_from(self.config).err();
         self.record.reloads += 1;
         self.record.generation = self.running.generation();
-        self.record.failure = failure.map(|failed| with_causes(&failed));
+        self.record.failure = failure.map(|failed| super::with_causes(&failed));
         self.watch.follow(watched(self.config, self.running.files()));
         self.leave_record();
         self.notifier.ready(&self.status());
@@ -179,16 +178,6 @@ impl<'a> Service<'a> {
 /// The configuration itself, and what it names. What a refused one names is not known.
 fn watched(config: &Path, files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
     std::iter::once(config.to_owned()).chain(files)
-}
-
-fn with_causes(failed: &ReloadError) -> String {
-    let mut text = failed.to_string();
-    let mut cause = std::error::Error::source(failed);
-    while let Some(source) = cause {
-        text += &format!(": {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// For threads that are just starting; a machine on its knees is no reason to give up.

@@ -213,6 +213,12 @@ async fn a_chain_with_its_intermediate_is_in_order_and_an_application_that_check
     let server = Server::start(&identity, BOTH, str::to_owned).await;
     let examined = examine(&place, server.port, PATH, more).await;
     examined.assert_says("  ", "Meta says", "received=\"(the token is in it)\"");
+
+    let server = Server::start(&identity, BOTH, silent_to_strangers).await;
+    let examined =
+        examine(&place, server.port, PATH, "--token-file verify-token --timeout 1").await;
+    examined.assert_says("ok", "verification", "bare");
+    examined.assert_says("look", "wrong token", "no answer in time");
 }
 
 #[tokio::test]
@@ -344,6 +350,10 @@ async fn serve(
     }
     requests.fetch_add(1, Ordering::Relaxed);
     let body = answer(String::from_utf8_lossy(&read).lines().next().unwrap());
+    if body == SILENCE {
+        let _until_it_gives_up = stream.read_buf(&mut read).await;
+        return;
+    }
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     let _gone_either_way = stream.write_all((head + &body).as_bytes()).await;
@@ -355,6 +365,15 @@ fn echoing(line: &str) -> String {
     let challenge = line.split_once("hub.challenge=").map_or("", |(_, rest)| rest);
     challenge.split('&').next().unwrap_or_default().to_owned()
 }
+
+/// Takes the right token and says nothing to a wrong one.
+fn silent_to_strangers(line: &str) -> String {
+    let is_right = line.contains("token%7Ethat%2Bnobody+may%2Fsee");
+    if is_right { echoing(line) } else { SILENCE.to_owned() }
+}
+
+/// In place of an answer.
+const SILENCE: &str = "(silence)";
 
 /// Registers nobody: the challenge is in quotes.
 fn quoting(line: &str) -> String {

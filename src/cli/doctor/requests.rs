@@ -158,7 +158,11 @@ fn refusal(
                 .remedy("put a check of it in front of the application")
         }
         Ok(answer) => Finding::good(what, format!("refused with {}", answer.status.as_u16())),
-        Err(_error) => Finding::good(what, "refused without an answer"),
+        // Silence refuses nothing: the application may have it.
+        Err(error) if error.is_timeout() => {
+            Finding::doubtful(what, "no answer in time, so whether it was refused is not known")
+        }
+        Err(_closed) => Finding::good(what, "refused without an answer"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::backend::PATIENCE;
 use crate::harness::{Admin, PATH, Place, Process, Settings, event};
 use hubgate::rehearsal::sender::Sender;
 
@@ -40,9 +41,12 @@ async fn each_silence_raises_the_alarm_once_and_the_next_event_ends_it() {
     assert_eq!(lines(&process, END)[0]["level"], "INFO");
 
     // And falls silent again.
-    while admin.metric(&quiet).await == 0.0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let silent_again = async {
+        while admin.metric(&quiet).await == 0.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, silent_again).await.expect("falls silent again");
     assert_eq!(lines(&process, ALARM).len(), 2);
 }
 

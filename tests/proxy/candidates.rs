@@ -9,15 +9,10 @@ const MATCHES: &str = "hubgate_candidate_matches_total{anchor=\"next\"}";
 
 #[tokio::test]
 async fn a_change_of_ca_is_seen_coming_and_then_trusted_by_a_reload() {
-    let world = World::start().await;
-    let next = Authority::root(Ca::named("the CA after this one"));
+    let (world, next) = World::start_with_candidate().await;
     let meta_next = next.issue(Leaf::meta());
-    std::fs::write(world.dir.path().join("next.pem"), next.certificate_pem()).unwrap();
 
     // A candidate: counted, and refused with the alert of a CA that is not known.
-    let candidate = "[client_certificate]\ncandidate_anchors = [\"next.pem\"]";
-    world.edit_config("[client_certificate]", candidate);
-    world.reload();
     assert_eq!(world.metric(MATCHES), 0.0);
     let error = send(world.caller(meta_next.clone()), event("1")).await.expect_err("is refused");
     assert_eq!(error.tls_alert(), Some("unknown_ca"), "{error:?}");
@@ -37,12 +32,7 @@ async fn a_change_of_ca_is_seen_coming_and_then_trusted_by_a_reload() {
 
 #[tokio::test]
 async fn a_candidate_matches_only_whom_it_would_let_in() {
-    let world = World::start().await;
-    let next = Authority::root(Ca::named("the CA after this one"));
-    std::fs::write(world.dir.path().join("next.pem"), next.certificate_pem()).unwrap();
-    let candidate = "[client_certificate]\ncandidate_anchors = [\"next.pem\"]";
-    world.edit_config("[client_certificate]", candidate);
-    world.reload();
+    let (world, next) = World::start_with_candidate().await;
 
     for identity in [
         next.issue(Leaf::named("client.webhooks.fbclientcerts.com.evil.example")),

@@ -237,12 +237,7 @@ async fn a_route_that_only_reports_is_told_loudly_with_what_it_let_through() {
 
 #[tokio::test]
 async fn a_candidate_that_would_have_vouched_is_worth_a_look() {
-    let world = World::start().await;
-    let next = Authority::root(Ca::named("the CA after this one"));
-    std::fs::write(world.dir.path().join("next.pem"), next.certificate_pem()).unwrap();
-    let candidate = "[client_certificate]\ncandidate_anchors = [\"next.pem\"]";
-    world.edit_config("[client_certificate]", candidate);
-    world.reload();
+    let (world, next) = World::start_with_candidate().await;
     let before = now();
     let unused = status(&world).await;
     assert_eq!(entry(&unused["candidates"], "label", "next")["uses"], 0);

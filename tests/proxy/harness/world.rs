@@ -191,6 +191,17 @@ impl World {
         Plan::new().start().await
     }
 
+    /// One that looks out for a CA, `next`, that it does not trust.
+    pub async fn start_with_candidate() -> (Self, Authority) {
+        let world = Self::start().await;
+        let next = Authority::root(Ca::named("the CA after this one"));
+        std::fs::write(world.dir.path().join("next.pem"), next.certificate_pem()).unwrap();
+        let candidate = "[client_certificate]\ncandidate_anchors = [\"next.pem\"]";
+        world.edit_config("[client_certificate]", candidate);
+        world.reload();
+        (world, next)
+    }
+
     /// A caller without a certificate, to the webhook.
     pub fn stranger(&self) -> Options {
         let options = Options::to_local(self.proxy.addresses()[0], PATH).unwrap();

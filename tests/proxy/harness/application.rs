@@ -122,5 +122,8 @@ async fn serve_http(
             Ok::<_, hyper::Error>(answer)
         }
     });
-    let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut builder = http1::Builder::new();
+    // It takes whatever the proxy lets through, and what the proxy adds.
+    builder.max_headers(1000);
+    let _ended = builder.serve_connection(TokioIo::new(stream), service).await;
 }

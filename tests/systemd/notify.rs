@@ -83,12 +83,22 @@ async fn a_stuck_worker_stops_the_feeding_of_the_watchdog_until_it_works_again()
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(manager.told(), None, "a stuck worker is not alive");
 
-    ptrace::detach(stopped, None).unwrap();
+    drop(stopped);
     manager.until_told("WATCHDOG=1").await;
 }
 
-/// Stops one thread of a process, as a debugger does; only this thread can let it go on.
-fn stop_one_worker(process: &Process) -> Pid {
+/// A thread that stands still until this is dropped, by the thread that stopped it.
+struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Also when the test fails: a process with a traced thread is never quite dead.
+        let _ended_already = ptrace::detach(self.0, None);
+    }
+}
+
+/// Stops one thread of a process, as a debugger does.
+fn stop_one_worker(process: &Process) -> Stopped {
     let threads =
         std::fs::read_dir(format!("/proc/{}/task", process.id().as_raw_nonzero())).unwrap();
     let worker = threads
@@ -99,5 +109,5 @@ fn stop_one_worker(process: &Process) -> Pid {
     let worker = Pid::from_raw(worker);
     ptrace::attach(worker).unwrap();
     waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
-    worker
+    Stopped(worker)
 }

@@ -41,22 +41,28 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        writer.write_str("{\"timestamp\":\"")?;
-        self.write_time(&mut writer)?;
-        writer.write_str("\",\"level\":\"")?;
-        writer.write_str(metadata.level().as_str())?;
-        writer.write_str("\",\"target\":\"")?;
-        writer.write_str(metadata.target())?;
-        writer.write_str("\"")?;
-        let mut fields = JsonFields { writer, outcome: Ok(()) };
+        // The writer is called through a pointer: once a line, not once a word.
+        let mut line = String::with_capacity(USUAL_BYTES);
+        line.push_str("{\"timestamp\":\"");
+        self.write_time(&mut line)?;
+        line.push_str("\",\"level\":\"");
+        line.push_str(metadata.level().as_str());
+        line.push_str("\",\"target\":\"");
+        line.push_str(metadata.target());
+        line.push('"');
+        let mut fields = JsonFields { line, outcome: Ok(()) };
         event.record(&mut fields);
         fields.outcome?;
-        fields.writer.write_str("}\n")
+        fields.line.push_str("}\n");
+        writer.write_str(&fields.line)
     }
 }
 
+/// Most records of a request fit.
+const USUAL_BYTES: usize = 768;
+
 impl JsonLine {
-    fn write_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+    fn write_time(&self, line: &mut String) -> fmt::Result {
         let now = since_epoch();
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         if clock.second != now.as_secs() {
@@ -64,16 +70,18 @@ impl JsonLine {
             SystemTime.format_time(&mut Writer::new(&mut shown))?;
             // The formatter looks at the clock itself, which may have moved on.
             if since_epoch().as_secs() != now.as_secs() {
-                return writer.write_str(&shown);
+                line.push_str(&shown);
+                return Ok(());
             }
             shown.truncate("2026-11-24T08:00:00".len());
             *clock = Clock { second: now.as_secs(), shown };
         }
-        writer.write_str(&clock.shown)?;
+        line.push_str(&clock.shown);
         drop(clock);
         let mut digits = *b".000000Z";
         put_digits(&mut digits, 1..7, now.subsec_micros());
-        writer.write_str(str::from_utf8(&digits).unwrap_or_default())
+        line.push_str(str::from_utf8(&digits).unwrap_or_default());
+        Ok(())
     }
 }
 
@@ -90,25 +98,27 @@ fn put_digits(digits: &mut [u8], place: Range<usize>, mut number: u32) {
 }
 
 /// Writes each field as it is visited. Names are ours and need no escaping.
-struct JsonFields<'w> {
-    writer: Writer<'w>,
+struct JsonFields {
+    line: String,
     outcome: fmt::Result,
 }
 
-impl JsonFields<'_> {
-    fn put(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let name = field.name();
-        let written = self.outcome.and_then(|()| {
-            self.writer.write_str(",\"")?;
-            self.writer.write_str(name)?;
-            self.writer.write_str("\":")?;
-            value(&mut self.writer)
-        });
-        self.outcome = written;
+impl JsonFields {
+    /// The field's name; its value is to follow.
+    fn name(&mut self, field: &Field) -> &mut String {
+        self.line.push_str(",\"");
+        self.line.push_str(field.name());
+        self.line.push_str("\":");
+        &mut self.line
+    }
+
+    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let written = fmt::write(self.name(field), value);
+        self.outcome = self.outcome.and(written);
     }
 }
 
-impl Visit for JsonFields<'_> {
+impl Visit for JsonFields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no word for the others.
         let value = if value.is_finite() { value } else { 0.0 };
@@ -116,76 +126,85 @@ impl Visit for JsonFields<'_> {
         // form is long.
         let thousandths = (value * 1000.0).round();
         if (0.0..MAX_THOUSANDTHS).contains(&thousandths) && thousandths / 1000.0 == value {
-            return self.put(field, |writer| write_thousandths(writer, thousandths));
+            return push_thousandths(self.name(field), thousandths);
         }
-        self.put(field, |writer| write!(writer, "{value}"));
+        self.put(field, format_args!("{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |writer| write!(writer, "{value}"));
+        self.put(field, format_args!("{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |writer| write!(writer, "{value}"));
+        self.put(field, format_args!("{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |writer| write!(writer, "{value}"));
+        self.put(field, format_args!("{value}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |writer| {
-            writer.write_str("\"")?;
-            fmt::Write::write_str(&mut Escaped(writer), value)?;
-            writer.write_str("\"")
-        });
+        let line = self.name(field);
+        line.push('"');
+        push_escaped(line, value);
+        line.push('"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, |writer| {
-            writer.write_str("\"")?;
-            fmt::write(&mut Escaped(writer), format_args!("{value:?}"))?;
-            writer.write_str("\"")
-        });
+        let line = self.name(field);
+        line.push('"');
+        let written = fmt::write(&mut Escaped(line), format_args!("{value:?}"));
+        line.push('"');
+        self.outcome = self.outcome.and(written);
     }
 }
 
 /// As many as fit into the integer below.
 const MAX_THOUSANDTHS: f64 = 4e9;
 
-fn write_thousandths(writer: &mut Writer<'_>, thousandths: f64) -> fmt::Result {
+fn push_thousandths(line: &mut String, thousandths: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
     let thousandths = thousandths as u32;
     let mut digits = *b"0000000.000";
     put_digits(&mut digits, 8..11, thousandths % 1000);
     put_digits(&mut digits, 0..7, thousandths / 1000);
     let text = str::from_utf8(&digits).unwrap_or_default().trim_start_matches('0');
-    let zero = if text.starts_with('.') { "0" } else { "" };
-    writer.write_str(zero)?;
-    writer.write_str(text)
+    if text.starts_with('.') {
+        line.push('0');
+    }
+    line.push_str(text);
 }
 
 /// The inside of a JSON string (RFC 8259 section 7).
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+struct Escaped<'a>(&'a mut String);
 
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, mut text: &str) -> fmt::Result {
-        let must_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        while let Some(at) = text.bytes().position(must_escape) {
-            let (plain, rest) = text.split_at(at);
-            self.0.write_str(plain)?;
-            let mut characters = rest.chars();
-            match characters.next() {
-                Some('"') => self.0.write_str("\\\"")?,
-                Some('\\') => self.0.write_str("\\\\")?,
-                Some('\n') => self.0.write_str("\\n")?,
-                Some(other) => write!(self.0, "\\u{:04x}", u32::from(other))?,
-                None => {}
-            }
-            text = characters.as_str();
-        }
-        self.0.write_str(text)
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        push_escaped(self.0, text);
+        Ok(())
     }
+}
+
+fn push_escaped(line: &mut String, mut text: &str) {
+    let must_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Nearly every text is plain; without an early end, the compiler looks at many bytes at once.
+    if !text.bytes().fold(false, |found, byte| found | must_escape(byte)) {
+        return line.push_str(text);
+    }
+    while let Some(at) = text.bytes().position(must_escape) {
+        let (plain, rest) = text.split_at(at);
+        line.push_str(plain);
+        let mut characters = rest.chars();
+        match characters.next() {
+            Some('"') => line.push_str("\\\""),
+            Some('\\') => line.push_str("\\\\"),
+            Some('\n') => line.push_str("\\n"),
+            Some(other) => line.push_str(&format!("\\u{:04x}", u32::from(other))),
+            None => {}
+        }
+        text = characters.as_str();
+    }
+    line.push_str(text);
 }
 
 /// A line of the log itself: how many others were lost.

@@ -27,9 +27,7 @@ pub(crate) struct Truth<'a> {
 
 /// Headers to the application.
 pub(crate) fn towards_upstream(headers: &mut HeaderMap, truth: Truth<'_>) {
-    remove_hop_by_hop(headers);
-    remove_claims(headers);
-    headers.remove(EXPECT);
+    remove(headers, |name| is_hop_by_hop(name) || is_claim(name.as_str()) || *name == EXPECT);
     headers.insert(HOST, truth.forwarded_host.clone());
     headers.insert(X_FORWARDED_FOR, truth.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
@@ -46,16 +44,15 @@ pub(crate) fn towards_upstream(headers: &mut HeaderMap, truth: Truth<'_>) {
 
 /// Headers to the caller: end-to-end ones only.
 pub(crate) fn towards_caller(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    // Ours is written from the body that we send.
-    headers.remove(CONTENT_LENGTH);
+    // Our length is written from the body that we send.
+    remove(headers, |name| is_hop_by_hop(name) || *name == CONTENT_LENGTH);
 }
 
 /// Headers to the caller of a site: the length stays, since it may be that of a body that a HEAD
 /// did not ask for, and trailers stay announced.
 pub(crate) fn streamed_towards_caller(headers: &mut HeaderMap) {
     let trailer = headers.remove(TRAILER);
-    remove_hop_by_hop(headers);
+    remove(headers, is_hop_by_hop);
     if let Some(trailer) = trailer {
         headers.insert(TRAILER, trailer);
     }
@@ -73,27 +70,37 @@ pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| is_asked).cloned()
 }
 
-/// RFC 9110 section 7.6.1: the fixed ones, and whatever `Connection` names.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes what `is_unwanted` names, and whatever `Connection` names (RFC 9110 section 7.6.1). One
+/// pass over what is there: there are fewer headers in a request than names to look for.
+fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     if headers.contains_key(CONNECTION) {
         for name in named_by_connection(headers) {
             headers.remove(name);
         }
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_unwanted(name)).cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }
+
+/// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+];
 
 /// Options of `Connection` that name a header, save those that a sender must not make us drop.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -105,15 +112,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Removes what a sender has no business to say: who it is, whom it came through, what was proven.
-fn remove_claims(headers: &mut HeaderMap) {
-    let claims: Vec<HeaderName> =
-        headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
-    for name in claims {
-        headers.remove(name);
-    }
-}
-
+/// What a sender has no business to say: who it is, whom it came through, what was proven.
+///
 /// Names are lower case here. One with an underscore reaches a CGI-style application under the
 /// same name as one with a hyphen, so none passes (nginx drops them by default, too).
 fn is_claim(name: &str) -> bool {

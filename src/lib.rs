@@ -100,6 +100,7 @@
 //! | which headers pass, and which are set | `upstream/headers.rs` |
 //! | what becomes of an event whose caller hangs up | `upstream/delivery.rs` |
 //! | what is tried again, and what is not | `upstream/client.rs` |
+//! | which connections are kept, and which answers taken | `upstream/idle.rs`, `upstream/answer.rs` |
 //! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
 //! | a metric's name | `telemetry/metrics.rs` |
 //! | a field of the access record | `telemetry/access.rs` |

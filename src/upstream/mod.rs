@@ -2,11 +2,13 @@
 //!
 //! In: a request that was proven, or one of a site. Out: the application's answer, or a refusal.
 
+mod answer;
 mod balance;
 pub(crate) mod client;
 pub(crate) mod delivery;
 pub(crate) mod headers;
 mod health;
+mod idle;
 mod request_body;
 mod target;
 

@@ -1,0 +1,184 @@
+//! Connections between two exchanges: which are kept and for how long, and which of them is used.
+
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{HeaderMap, Response};
+use hyper::body::Incoming;
+use socket2::SockRef;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+
+use super::client::{Begun, Pool};
+use super::health::Load;
+use super::target::Opened;
+
+/// One of them.
+pub(super) struct Idle {
+    opened: Opened,
+    expires: Instant,
+}
+
+/// The connection that an answer is coming on; goes back to the pool when the answer has ended.
+pub(crate) struct Lease {
+    pool: Rc<Pool>,
+    server: usize,
+    opened: Opened,
+    idle_for: Option<Duration>,
+    pub(super) held: Held,
+}
+
+/// What an exchange takes of a server until its answer has ended.
+pub(super) struct Held {
+    pub(super) place: OwnedSemaphorePermit,
+    pub(super) load: Load,
+}
+
+impl Pool {
+    pub(super) fn lease(
+        self: &Rc<Self>,
+        server: usize,
+        response: Response<Incoming>,
+        opened: Opened,
+        held: Held,
+    ) -> Begun {
+        let is_kept = !closes(response.headers()) && !response.status().is_informational();
+        let idle_for = is_kept.then(|| self.idle_time(response.headers()));
+        let lease = Lease { pool: Rc::clone(self), server, opened, idle_for, held };
+        (response, lease)
+    }
+
+    /// The freshest connection that is still open; those that are not are dropped on the way.
+    pub(super) async fn check_out(&self, server: usize) -> Option<Opened> {
+        let pooled = self.idle.get(server)?;
+        loop {
+            let mut idle = pooled.borrow_mut().pop()?;
+            if idle.expires <= Instant::now() {
+                // Every other one is older.
+                pooled.borrow_mut().clear();
+                return None;
+            }
+            match peek(&idle.opened) {
+                Peeked::Quiet if idle.opened.sender.is_ready() => return Some(idle.opened),
+                Peeked::Closed => {}
+                // Bytes nobody asked for, or an end of the last exchange that hyper has not seen
+                // yet: let it look.
+                Peeked::Quiet | Peeked::Bytes => {
+                    tokio::task::yield_now().await;
+                    let is_ready = timeout(SETTLE_TIMEOUT, idle.opened.sender.ready()).await;
+                    if matches!(is_ready, Ok(Ok(()))) && matches!(peek(&idle.opened), Peeked::Quiet)
+                    {
+                        return Some(idle.opened);
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_back(&self, server: usize, opened: Opened, expires: Instant) {
+        if let Some(pooled) = self.idle.get(server) {
+            pooled.borrow_mut().push(Idle { opened, expires });
+        }
+    }
+
+    /// Drops what has been idle for too long; called now and then.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        for pooled in &self.idle {
+            pooled
+                .borrow_mut()
+                .retain(|idle| idle.expires > now && !idle.opened.sender.is_closed());
+        }
+    }
+
+    /// Ours, or less if the backend announces less: one second before it closes.
+    fn idle_time(&self, headers: &HeaderMap) -> Duration {
+        let ours = self.target.settings.idle_timeout;
+        let announced =
+            headers.get("keep-alive").and_then(|value| keep_alive_timeout(value.as_bytes()));
+        announced.map_or(ours, |theirs| {
+            ours.min(theirs.saturating_sub(KEEP_ALIVE_MARGIN).max(theirs / 2))
+        })
+    }
+}
+
+impl Lease {
+    /// The answer has ended: the connection may carry the next one.
+    pub(crate) fn check_in(self) {
+        let Self { pool, server, mut opened, idle_for, held } = self;
+        let Some(idle_for) = idle_for else { return };
+        let expires = Instant::now() + idle_for;
+        if opened.sender.is_ready() {
+            pool.put_back(server, opened, expires);
+            return;
+        }
+        let Held { place, load } = held;
+        drop(load);
+        // The answer came before the whole request was taken, or its end is still to be seen.
+        tokio::task::spawn_local(async move {
+            if let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, opened.sender.ready()).await {
+                pool.put_back(server, opened, expires);
+            }
+            drop(place);
+        });
+    }
+}
+
+/// How long a connection may take to come to rest after an exchange.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Clocks, queues and a busy backend need this much room before its own idle close.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
+
+enum Peeked {
+    /// Open, nothing to read: as an idle connection should be.
+    Quiet,
+    /// Something to read.
+    Bytes,
+    /// Closed or broken.
+    Closed,
+}
+
+/// Asks the kernel, not the runtime: a close that arrived a moment ago is seen, too.
+fn peek(opened: &Opened) -> Peeked {
+    let mut one = [MaybeUninit::uninit()];
+    match SockRef::from(&opened.socket).peek(&mut one) {
+        Ok(0) => Peeked::Closed,
+        Ok(_) => Peeked::Bytes,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Peeked::Quiet,
+        Err(_) => Peeked::Closed,
+    }
+}
+
+fn closes(headers: &HeaderMap) -> bool {
+    headers.get_all(http::header::CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
+}
+
+/// `timeout=5, max=100`, as Node and Apache send it.
+fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
+    let seconds = value.split(|byte| *byte == b',').find_map(|parameter| {
+        let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse().ok())?
+    });
+    seconds.map(|seconds: u32| Duration::from_secs(seconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_announces_its_idle_close_is_believed() {
+        assert_eq!(keep_alive_timeout(b"timeout=5"), Some(Duration::from_secs(5)));
+        assert_eq!(keep_alive_timeout(b"max=100, Timeout = 72"), Some(Duration::from_secs(72)));
+        assert_eq!(keep_alive_timeout(b"timeout=-1"), None);
+        assert_eq!(keep_alive_timeout(b"\xff"), None);
+    }
+}

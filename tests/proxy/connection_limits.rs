@@ -3,30 +3,22 @@
 use std::time::Duration;
 
 use hubgate::rehearsal::sender::{Ending, Http, Sender};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::harness::raw::{Raw, signed_event};
+use crate::harness::raw::{Raw, signed_event, until_hung_up};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
-
-/// Reads until the proxy closes; what it said before is not HTTP.
-async fn until_closed(stream: &mut TcpStream) {
-    let mut said = Vec::new();
-    let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut said));
-    let _gently_or_not = closed.await.expect("must be closed");
-    assert!(!said.starts_with(b"HTTP"), "{said:?}");
-}
 
 #[tokio::test]
 async fn a_silent_client_is_cut_at_the_handshake_deadline() {
     let world = Plan::new().limit("handshake_timeout_ms = 100").start().await;
     let mut silent = TcpStream::connect(world.proxy.addresses()[0]).await.unwrap();
-    until_closed(&mut silent).await;
+    until_hung_up(&mut silent).await;
     // A record that promises more than ever comes.
     let mut slow = TcpStream::connect(world.proxy.addresses()[0]).await.unwrap();
     slow.write_all(&[0x16, 3, 1, 1, 0, 1]).await.unwrap();
-    until_closed(&mut slow).await;
+    until_hung_up(&mut slow).await;
     world.until_handshake_refused("handshake_timeout", 2).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
     assert_eq!(send(world.meta(), event("{}")).await.unwrap().status, 200);
@@ -40,7 +32,7 @@ async fn what_is_not_tls_ends_at_once_and_harms_nobody() {
     {
         let mut stream = TcpStream::connect(world.proxy.addresses()[0]).await.unwrap();
         stream.write_all(bytes).await.unwrap();
-        until_closed(&mut stream).await;
+        until_hung_up(&mut stream).await;
     }
     drop(TcpStream::connect(world.proxy.addresses()[0]).await.unwrap());
     world.until_handshake_refused("handshake_failed", 4).await;

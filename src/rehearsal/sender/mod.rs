@@ -6,6 +6,7 @@
 //!
 //! One [`Sender`] keeps its tickets, so that its second connection may be a resumed one.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
-use tokio::io::AsyncBufRead;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufRead, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -119,12 +120,23 @@ impl Sender {
     /// So this waits for the server's next word, whichever it is: a ticket, data, or an alert.
     pub async fn handshake(&self) -> Result<(TlsStream<TcpStream>, Handshake), SendError> {
         let begin = Instant::now();
-        let limit = self.options.timeout;
-        let socket = within(limit, Waiting::Connect, self.tcp()).await?;
+        let socket = within(self.options.timeout, Waiting::Connect, self.tcp()).await?;
         let connect_time = begin.elapsed();
+        let (stream, facts) = self.handshake_over(socket).await?;
+        Ok((stream, Handshake { connect_time, ..facts }))
+    }
+
+    /// TLS alone, over a connection that somebody else opened.
+    pub async fn handshake_over(
+        &self,
+        mut socket: TcpStream,
+    ) -> Result<(TlsStream<TcpStream>, Handshake), SendError> {
+        let begin = Instant::now();
         let connector = TlsConnector::from(self.config.clone());
         let shaken = async {
             let name = self.options.server_name.clone();
+            let preamble = &self.options.preamble;
+            socket.write_all(preamble).await.map_err(SendError::from_tls_io)?;
             let mut stream =
                 connector.connect(name, socket).await.map_err(SendError::from_tls_io)?;
             if stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
@@ -132,8 +144,8 @@ impl Sender {
             }
             Ok(stream)
         };
-        let stream = within(limit, Waiting::Handshake, shaken).await?;
-        let facts = Handshake::of(&stream, connect_time, begin.elapsed() - connect_time);
+        let stream = within(self.options.timeout, Waiting::Handshake, shaken).await?;
+        let facts = Handshake::of(&stream, Duration::ZERO, begin.elapsed());
         Ok((stream, facts))
     }
 
@@ -161,7 +173,7 @@ impl Sender {
         };
         let mut outcome = Err(SendError::NoAddress { host });
         for address in addresses {
-            match TcpStream::connect(address).await {
+            match self.connect_to(address).await {
                 Ok(socket) => {
                     // Only latency is at stake, and a socket that refuses this fails soon anyway.
                     socket.set_nodelay(true).ok();
@@ -171,6 +183,13 @@ impl Sender {
             }
         }
         outcome
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let Some(source) = self.options.source else { return TcpStream::connect(address).await };
+        let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(address).await
     }
 }
 

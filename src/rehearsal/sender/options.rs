@@ -1,6 +1,6 @@
 //! Where a sender connects, as whom, and whom it believes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
@@ -19,6 +19,9 @@ pub struct Options {
     pub(super) target: String,
     pub(super) server_name: ServerName<'static>,
     pub(super) address: Option<SocketAddr>,
+    pub(super) source: Option<IpAddr>,
+    /// Sent before TLS begins.
+    pub(super) preamble: Vec<u8>,
     pub(super) trust: Trust,
     pub(super) identity: Option<Identity>,
     pub(super) tls: Tls,
@@ -82,6 +85,8 @@ impl Options {
             target: target.to_owned(),
             server_name,
             address: None,
+            source: None,
+            preamble: Vec::new(),
             trust: Trust::PublicRoots,
             identity: None,
             tls: Tls::Both,
@@ -120,6 +125,16 @@ impl Options {
     /// Connects here, whatever the URL's host resolves to.
     pub fn address(self, address: SocketAddr) -> Self {
         Self { address: Some(address), ..self }
+    }
+
+    /// Connects from this address of the machine, not from the one that its routes choose.
+    pub fn source(self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// Sends these bytes before TLS begins, as a load balancer does.
+    pub fn preamble(self, preamble: impl Into<Vec<u8>>) -> Self {
+        Self { preamble: preamble.into(), ..self }
     }
 
     /// The name asked for in TLS and expected in the server's certificate.

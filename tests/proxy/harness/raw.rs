@@ -31,6 +31,12 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
+    /// The same over a connection that somebody opened, and may have written to.
+    pub async fn over(stream: TcpStream, options: Options) -> Self {
+        let (stream, _) = Sender::new(options).unwrap().handshake_over(stream).await.unwrap();
+        Self { stream, unread: Vec::new() }
+    }
+
     /// Writes bytes as they are; the proxy must take them.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).await.unwrap();
@@ -82,6 +88,14 @@ impl Raw {
         let read = tokio::time::timeout(PATIENCE, read).await.expect("neither bytes nor an end");
         read.is_ok_and(|count| count > 0)
     }
+}
+
+/// Reads until the proxy closes; what it said before is not HTTP.
+pub async fn until_hung_up(stream: &mut TcpStream) {
+    let mut said = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said));
+    let _gently_or_not = closed.await.expect("must be closed");
+    assert!(!said.starts_with(b"HTTP"), "{said:?}");
 }
 
 /// The head of a signed event with these header lines more, each with its line end.

@@ -70,6 +70,11 @@ impl Plan {
         self
     }
 
+    /// Another address to listen on than a free port of 127.0.0.1.
+    pub fn listen(self, address: &str) -> Self {
+        self.server(&format!("listen = [\"{address}\"]"))
+    }
+
     /// A line more in `[[upstream]]`.
     pub fn upstream(mut self, line: &str) -> Self {
         self.upstream += &format!("{line}\n");
@@ -144,12 +149,13 @@ impl Plan {
             default_line(webhook, "app_secrets", "app_secrets = [{ file = \"app-secret\" }]");
         let token =
             default_line(webhook, "verify_token", "verify_token = { file = \"verify-token\" }");
+        let listen = default_line(server, "listen", "listen = [\"127.0.0.1:0\"]");
         let workers = default_line(server, "workers", "workers = 1");
         let more = more.replace("{dir}", &dir.display().to_string());
         let text = format!(
             r#"
 [server]
-listen = ["127.0.0.1:0"]
+{listen}
 certificate = "server.pem"
 private_key = "server.key"
 {workers}

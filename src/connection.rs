@@ -14,7 +14,7 @@ use rustls::HandshakeKind;
 use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -24,6 +24,7 @@ use crate::http::pace::Pace;
 use crate::http::serve::serve;
 use crate::lifecycle::Change;
 use crate::listener::Permit;
+use crate::proxy_protocol::Ends;
 use crate::refusal::{Hangup, Refusal};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
@@ -129,13 +130,12 @@ pub(crate) fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, pe
 }
 
 async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: Held) {
-    // [::ffff:192.0.2.1] is a v4 caller on a socket that takes both.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
+    let mut ends = Ends::of(peer, port);
     // Boxed: its room is given back when it is done.
-    let (tls, client) = match Box::pin(handshake(&worker, stream)).await {
+    let (tls, client) = match Box::pin(handshake(&worker, stream, &mut ends)).await {
         Ok(done) => done,
         Err(Refused { disbelief, stream }) => {
             let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
@@ -143,7 +143,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
             if let Some(candidate) = &disbelief.candidate {
                 metrics.candidate_matches(candidate).happened(now);
             }
-            log::hangup(peer, &disbelief);
+            log::hangup(ends.caller, &disbelief);
             if let Some(stream) = stream {
                 Box::pin(hang_up(stream)).await;
             }
@@ -153,12 +153,12 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let limits = worker.local().generation.config.limits.clone();
     let pace = Arc::new(Pace::new(&limits, is_h2));
-    let forwarded_for = HeaderValue::try_from(peer.ip().to_string());
+    let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
-        address: peer.to_string().into(),
+        address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
-        forwarded_port: HeaderValue::from(port),
+        forwarded_port: HeaderValue::from(ends.port),
     });
     let connected = Rc::new(Connected {
         caller: Rc::clone(&caller),
@@ -171,7 +171,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
     if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
-        log::no_request(peer, refusal);
+        log::no_request(ends.caller, refusal);
     }
 }
 
@@ -180,6 +180,12 @@ struct Refused {
     disbelief: Disbelief,
     /// To be closed gently; `None` if time is over anyway.
     stream: Option<TcpStream>,
+}
+
+impl Refused {
+    fn too_late() -> Self {
+        Self { disbelief: Hangup::HandshakeTimeout.into(), stream: None }
+    }
 }
 
 /// Closes so that the caller can still read the alert: one that has sent more by now than we read
@@ -201,21 +207,29 @@ const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
 
 async fn handshake(
     worker: &Worker,
-    stream: TcpStream,
+    mut stream: TcpStream,
+    ends: &mut Ends,
 ) -> Result<(Box<TlsStream<TcpStream>>, Option<Proven>), Refused> {
     let local = worker.local();
-    let limit = local.generation.config.limits.handshake_timeout;
+    let config = &local.generation.config;
+    let deadline = Instant::now() + config.limits.handshake_timeout;
+    let trusted = &config.server.proxy_protocol_from;
+    if !trusted.is_empty() {
+        match timeout_at(deadline, ends.announced(&mut stream, trusted)).await {
+            Ok(Ok(announced)) => *ends = announced,
+            Ok(Err(reason)) => {
+                return Err(Refused { disbelief: reason.into(), stream: Some(stream) });
+            }
+            Err(_elapsed) => return Err(Refused::too_late()),
+        }
+    }
     let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream).into_fallible();
-    let tls = match timeout(limit, accept).await {
+    let tls = match timeout_at(deadline, accept).await {
         Ok(Ok(tls)) => Box::new(tls),
         Ok(Err((error, stream))) => {
             return Err(Refused { disbelief: local.tls.explain(&error), stream: Some(stream) });
         }
-        Err(_elapsed) => {
-            let reason = Hangup::HandshakeTimeout;
-            let disbelief = Disbelief { reason, presented: None, candidate: None };
-            return Err(Refused { disbelief, stream: None });
-        }
+        Err(_elapsed) => return Err(Refused::too_late()),
     };
     // Resumed or not: what the session says of its peer is proven again, now, under this trust.
     let client = match local.tls.prove(tls.get_ref().1) {

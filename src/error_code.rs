@@ -55,6 +55,7 @@ error_codes! {
     ConfigDuplicate = "config_duplicate",
     ConfigContradiction = "config_contradiction",
     ConfigAddressInvalid = "config_address_invalid",
+    ConfigNetworkInvalid = "config_network_invalid",
     ConfigNotLoopback = "config_not_loopback",
     ConfigUrlInvalid = "config_url_invalid",
     ConfigPathInvalid = "config_path_invalid",

@@ -8,7 +8,7 @@
 //! # The road
 //!
 //! ```text
-//! socket -> TLS handshake: chain, name -> HTTP -> route
+//! socket -> PROXY header, if any -> TLS handshake: chain, name -> HTTP -> route
 //!    GET   verification request  -> token -> challenge                         -> answer
 //!    POST  event notification    -> body under limits -> signature -> upstream -> answer
 //!    any   a site's request      -> streamed to the upstream and back          -> answer
@@ -31,6 +31,7 @@
 //! | [`config`] | the file as written, then as checked; secrets; every fault with its line |
 //! | **the road** | |
 //! | [`listener`] | sockets, and accepting from them under permits |
+//! | [`proxy_protocol`] | who really called, as a trusted load balancer says before the TLS bytes |
 //! | [`tls`] | PEM files, what callers are shown, and the proof of who calls |
 //! | [`mod@http`] | one connection served under its limits in bytes and time; our own answers |
 //! | [`path`], [`route`] | one way to write a path; host and path to a webhook or a site |
@@ -95,6 +96,7 @@
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |
+//! | whose address the caller's is | `proxy_protocol/`, for networks of `config/network.rs` |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers.rs` |
@@ -128,6 +130,7 @@ pub mod refusal;
 mod http;
 pub mod listener;
 mod path;
+mod proxy_protocol;
 mod route;
 pub mod tls;
 mod upstream;

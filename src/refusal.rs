@@ -26,6 +26,12 @@ pub enum Hangup {
     HandshakeTimeout,
     /// The bytes are not TLS, or not a TLS that we speak, or the caller went away.
     HandshakeFailed,
+    /// A load balancer that must begin with a PROXY protocol header begins with something else.
+    ProxyHeaderMissing,
+    /// A load balancer's PROXY protocol header is wrong, or too long.
+    ProxyHeaderMalformed,
+    /// A PROXY protocol header from somebody who is not trusted to speak for others.
+    ProxyHeaderFromStranger,
     /// The caller refused our certificate or broke off with an alert.
     AlertReceived,
     /// Every route asks for a client certificate and none was presented.
@@ -114,9 +120,12 @@ pub enum Refusal {
 
 impl Hangup {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
+        Self::ProxyHeaderMissing,
+        Self::ProxyHeaderMalformed,
+        Self::ProxyHeaderFromStranger,
         Self::AlertReceived,
         Self::CertificateMissing,
         Self::UnknownAnchor,
@@ -137,6 +146,9 @@ impl Hangup {
         match self {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
+            Self::ProxyHeaderMissing => "proxy_header_missing",
+            Self::ProxyHeaderMalformed => "proxy_header_malformed",
+            Self::ProxyHeaderFromStranger => "proxy_header_from_stranger",
             Self::AlertReceived => "alert_received",
             Self::CertificateMissing => "certificate_missing",
             Self::UnknownAnchor => "unknown_anchor",
@@ -157,7 +169,10 @@ impl Hangup {
     pub fn loudness(self) -> Loudness {
         match self {
             Self::HandshakeTimeout | Self::HandshakeFailed | Self::AlertReceived => Loudness::Noise,
-            Self::CertificateMissing
+            Self::ProxyHeaderMissing
+            | Self::ProxyHeaderMalformed
+            | Self::ProxyHeaderFromStranger
+            | Self::CertificateMissing
             | Self::UnknownAnchor
             | Self::CertificateExpired
             | Self::CertificateNotYetValid
@@ -180,6 +195,15 @@ impl Hangup {
             }
             Self::HandshakeFailed => {
                 "a caller that does not speak TLS 1.2 or 1.3, or went away; harmless"
+            }
+            Self::ProxyHeaderMissing => {
+                "switch the PROXY protocol on in the load balancer, or take its network out of server.proxy_protocol_from"
+            }
+            Self::ProxyHeaderMalformed => {
+                "what server.proxy_protocol_from trusts does not speak the PROXY protocol, version 1 or 2"
+            }
+            Self::ProxyHeaderFromStranger => {
+                "a claim to speak for others: if it is your load balancer, add its network to server.proxy_protocol_from"
             }
             Self::AlertReceived => {
                 "the caller refused the server's certificate; run `hubgate check`"

@@ -193,6 +193,12 @@ pub enum Fault {
     /// Not an IP address and a port.
     #[error("must be an IP address and a port, as in `[::]:8443` or `127.0.0.1:9180`")]
     NotAnAddress,
+    /// Not a network in CIDR form, and not an address.
+    #[error(
+        "must be a network or an address, as in `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`, \
+         without bits behind the prefix"
+    )]
+    NotANetwork,
     /// The operator's window would be open to others.
     #[error("must be a loopback address, such as `127.0.0.1:9180`: it has no access control")]
     NotLoopback,

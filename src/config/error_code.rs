@@ -22,6 +22,7 @@ impl Fault {
             Self::ControlCharacter => ErrorCode::ConfigControlCharacter,
             Self::Duplicate { .. } | Self::RouteTaken { .. } => ErrorCode::ConfigDuplicate,
             Self::NotAnAddress => ErrorCode::ConfigAddressInvalid,
+            Self::NotANetwork => ErrorCode::ConfigNetworkInvalid,
             Self::NotLoopback => ErrorCode::ConfigNotLoopback,
             Self::File { .. } | Self::NotAFile { .. } | Self::NotADirectory { .. } => {
                 ErrorCode::ConfigFileUnusable

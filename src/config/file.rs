@@ -53,6 +53,7 @@ pub(super) struct Server {
     pub(super) private_key: Option<PemFile>,
     pub(super) workers: Written<i64>,
     pub(super) drain_timeout_ms: Written<i64>,
+    pub(super) proxy_protocol_from: Vec<Written<String>>,
 }
 
 impl Server {
@@ -65,6 +66,7 @@ impl Server {
             private_key: table.required("private_key").and_then(PemFile::read),
             workers: table.number_or("workers", 0),
             drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
+            proxy_protocol_from: texts(table.optional("proxy_protocol_from")).unwrap_or_default(),
         }
     }
 }

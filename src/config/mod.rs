@@ -19,6 +19,7 @@ pub use self::client_certificate::{ClientCertificate, Crl, CrlFetch, StaleCrl, T
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::network::{Network, Networks};
 pub use self::reload::Reload;
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
@@ -41,6 +42,7 @@ mod fixture;
 mod limits;
 mod log;
 mod names;
+mod network;
 mod numbers;
 mod paths;
 mod reload;

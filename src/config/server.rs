@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
+use super::network::Networks;
 use super::secret_source::{self, Environment};
 use super::{file, numbers, paths};
 
@@ -26,6 +27,8 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// From the stop signal to the moment when connections still busy are dropped.
     pub drain_timeout: Duration,
+    /// Whose connections begin with a PROXY protocol header; nobody else's do.
+    pub proxy_protocol_from: Networks,
 }
 
 impl Server {
@@ -53,6 +56,7 @@ impl Server {
             inherit: !inherited.is_empty(),
             workers: workers(&written.workers, findings),
             drain_timeout: numbers::milliseconds(&written.drain_timeout_ms, findings),
+            proxy_protocol_from: Networks::check(&written.proxy_protocol_from, findings),
             certificate: certificate?,
             private_key: private_key?,
         })
@@ -149,6 +153,32 @@ mod tests {
         assert_eq!(
             faults(&server(r#"listen = ["systemd", "systemd"]"#)),
             ["4: `server.listen[1]`: must differ from `server.listen[0]`, but is the same"]
+        );
+    }
+
+    #[test]
+    fn networks_that_speak_for_others_are_checked() {
+        let good = r#"proxy_protocol_from = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]"#;
+        let networks = load(&server(good)).server.proxy_protocol_from;
+        let shown: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+        assert!(load("").server.proxy_protocol_from.is_empty());
+
+        assert_eq!(
+            faults(&server("proxy_protocol_from = []")),
+            ["4: `server.proxy_protocol_from`: must have at least one entry"]
+        );
+        let bad = "proxy_protocol_from = [\n\"10.0.0.1/8\",\n\"::1\",\n\"lb\",\n\"::1/128\"]";
+        assert_eq!(
+            faults(&server(bad)),
+            [
+                "5: `server.proxy_protocol_from[0]`: must be a network or an address, as in \
+                 `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`, without bits behind the prefix",
+                "7: `server.proxy_protocol_from[2]`: must be a network or an address, as in \
+                 `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`, without bits behind the prefix",
+                "8: `server.proxy_protocol_from[3]`: must differ from \
+                 `server.proxy_protocol_from[1]`, but is the same",
+            ]
         );
     }
 

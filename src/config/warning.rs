@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, Enforcement, Secret, StaleCrl, Upstream, UpstreamAddress};
+use super::{Config, Enforcement, Network, Secret, StaleCrl, Upstream, UpstreamAddress};
 
 /// Something that is allowed and probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,13 @@ pub enum Warning {
     SignatureReportOnly {
         /// The webhook's name.
         webhook: String,
+    },
+    /// Everybody may say who else they are.
+    EverybodyTrusted {
+        /// The key.
+        key: &'static str,
+        /// The network.
+        network: Network,
     },
     /// After a restart nobody is let in until the first list is fetched.
     CrlWithoutCache,
@@ -81,6 +88,11 @@ impl fmt::Display for Warning {
                 "webhook `{webhook}` ONLY REPORTS failed signatures and lets such events pass; set \
                  `signature = \"enforce\"` as soon as `would_refuse` stays at zero"
             ),
+            Self::EverybodyTrusted { key, network } => write!(
+                formatter,
+                "`{key}` has `{network}`: whoever connects can claim any address; name the load \
+                 balancer's own networks"
+            ),
             Self::CrlWithoutCache => formatter.write_str(
                 "`client_certificate.stale_crl` is \"refuse\", lists are fetched, and there is no \
                  `crl_cache`: after a restart callers are refused until the first fetch is done",
@@ -100,6 +112,10 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     if body_max_bytes < LARGEST_EVENT_BYTES {
         warnings.push(Warning::BodyBelowLargestEvent { body_max_bytes });
     }
+    let trusted = config.server.proxy_protocol_from.iter();
+    let key = "server.proxy_protocol_from";
+    let everybody = trusted.filter(|network| network.is_everybody());
+    warnings.extend(everybody.map(|network| Warning::EverybodyTrusted { key, network: *network }));
     let crl = config.client_certificate.as_ref().map(|section| &section.crl);
     if crl
         .is_some_and(|crl| crl.is_fetched() && crl.cache.is_none() && crl.stale == StaleCrl::Refuse)
@@ -253,6 +269,26 @@ mod tests {
                     timeout: Duration::from_secs(5),
                 },
             ]
+        );
+    }
+
+    #[test]
+    fn everybody_as_a_load_balancer_is_named() {
+        let fixture = closed();
+        let warnings = |networks: &str| {
+            let section = "[server]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"";
+            warnings(&fixture, &format!("{section}\nproxy_protocol_from = [{networks}]"))
+        };
+
+        assert_eq!(warnings("\"0.0.0.0/1\", \"::/1\""), []);
+        let named = warnings("\"0.0.0.0/0\", \"10.0.0.0/8\", \"::/0\"");
+        let shown: Vec<_> = named.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["0.0.0.0/0", "::/0"].map(|network| format!(
+                "`server.proxy_protocol_from` has `{network}`: whoever connects can claim any \
+                 address; name the load balancer's own networks"
+            ))
         );
     }
 

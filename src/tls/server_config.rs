@@ -98,7 +98,7 @@ impl WorkerTls {
             Some(Error::AlertReceived(_)) => Hangup::AlertReceived,
             _ => Hangup::HandshakeFailed,
         };
-        Disbelief { reason, presented: None, candidate: None }
+        reason.into()
     }
 
     /// The proven caller of a finished handshake, full or resumed; `None` if it presented nothing.

@@ -108,6 +108,9 @@ fn certificate_error(reason: Hangup) -> CertificateError {
         | Hangup::CertificateMissing
         | Hangup::HandshakeTimeout
         | Hangup::HandshakeFailed
+        | Hangup::ProxyHeaderMissing
+        | Hangup::ProxyHeaderMalformed
+        | Hangup::ProxyHeaderFromStranger
         | Hangup::AlertReceived => CertificateError::ApplicationVerificationFailure,
     }
 }

@@ -70,6 +70,8 @@ struct Facts {
     listen: Vec<listening::Listening>,
     /// Whether sockets that systemd hands over are served, too; they are not there to be seen.
     inherit: bool,
+    /// Who says in a PROXY protocol header who called.
+    proxy_protocol_from: Vec<String>,
     server: server_chain::ServerChain,
     client_certificate: Option<anchors::ClientCertificate>,
     /// Not there: nobody looks at revocation.
@@ -146,6 +148,12 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
     let facts = Facts {
         listen: listening::inspect(config, problems),
         inherit: config.server.inherit,
+        proxy_protocol_from: config
+            .server
+            .proxy_protocol_from
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         server: server_chain::inspect(config, now, problems),
         client_certificate: anchors::inspect(config, now, problems),
         revocation: revocation::inspect(config, trust.map(|trust| &**trust), now, problems),

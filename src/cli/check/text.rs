@@ -49,7 +49,7 @@ fn errors_of(problems: &Problems, ending: &str) -> String {
 }
 
 fn facts_of(page: &mut Page, facts: &Facts) {
-    listen(page, &facts.listen, facts.inherit);
+    listen(page, facts);
     server(page, &facts.server);
     match &facts.client_certificate {
         Some(section) => client_certificate(page, section),
@@ -70,7 +70,7 @@ fn facts_of(page: &mut Page, facts: &Facts) {
     }
 }
 
-fn listen(page: &mut Page, addresses: &[Listening], inherit: bool) {
+fn listen(page: &mut Page, facts: &Facts) {
     page.section("listen");
     let row = |Listening { address, purpose, state }: &Listening| {
         let purpose = match purpose {
@@ -86,9 +86,12 @@ fn listen(page: &mut Page, addresses: &[Listening], inherit: bool) {
         };
         (address.to_string(), format!("{purpose}, {state}"))
     };
-    let mut rows = addresses.iter().map(row).collect::<Vec<_>>();
-    if inherit {
+    let mut rows = facts.listen.iter().map(row).collect::<Vec<_>>();
+    if facts.inherit {
         rows.push(("systemd".to_owned(), "for callers, whatever it hands over".to_owned()));
+    }
+    if !facts.proxy_protocol_from.is_empty() {
+        rows.push(("PROXY protocol".to_owned(), facts.proxy_protocol_from.join(", ")));
     }
     page.rows(&rows);
 }

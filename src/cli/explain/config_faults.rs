@@ -114,6 +114,16 @@ pub(super) const ADDRESS_INVALID: Explanation = Explanation {
     next: "hubgate check",
 };
 
+pub(super) const NETWORK_INVALID: Explanation = Explanation {
+    meaning: "A value is neither a network in CIDR form nor an IP address.",
+    causes: &[
+        "a host name in place of an address",
+        "bits behind the prefix: 10.0.0.1/8 is either 10.0.0.0/8 or 10.0.0.1",
+        "a range or a mask in another form, such as 10.0.0.0/255.0.0.0",
+    ],
+    next: "hubgate check",
+};
+
 pub(super) const NOT_LOOPBACK: Explanation = Explanation {
     meaning: "The operator's window would be open to other machines; it has no access control.",
     causes: &[

@@ -20,6 +20,7 @@ pub(super) fn explanation(code: ErrorCode) -> Explanation {
         ErrorCode::ConfigDuplicate => config::DUPLICATE,
         ErrorCode::ConfigContradiction => config::CONTRADICTION,
         ErrorCode::ConfigAddressInvalid => config::ADDRESS_INVALID,
+        ErrorCode::ConfigNetworkInvalid => config::NETWORK_INVALID,
         ErrorCode::ConfigNotLoopback => config::NOT_LOOPBACK,
         ErrorCode::ConfigUrlInvalid => config::URL_INVALID,
         ErrorCode::ConfigPathInvalid => config::PATH_INVALID,

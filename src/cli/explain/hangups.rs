@@ -8,6 +8,9 @@ pub(super) fn explanation(hangup: Hangup) -> Explanation {
     match hangup {
         Hangup::HandshakeTimeout => HANDSHAKE_TIMEOUT,
         Hangup::HandshakeFailed => HANDSHAKE_FAILED,
+        Hangup::ProxyHeaderMissing => PROXY_HEADER_MISSING,
+        Hangup::ProxyHeaderMalformed => PROXY_HEADER_MALFORMED,
+        Hangup::ProxyHeaderFromStranger => PROXY_HEADER_FROM_STRANGER,
         Hangup::AlertReceived => ALERT_RECEIVED,
         Hangup::CertificateMissing => CERTIFICATE_MISSING,
         Hangup::UnknownAnchor => UNKNOWN_ANCHOR,
@@ -39,9 +42,38 @@ const HANDSHAKE_FAILED: Explanation = Explanation {
     causes: &[
         "a scanner, or plain HTTP sent to the TLS port",
         "a client that has nothing newer than TLS 1.1; Meta has",
-        "a load balancer in front that sends the PROXY protocol unasked",
+        "a load balancer that sends the PROXY protocol: see server.proxy_protocol_from",
     ],
     next: "openssl s_client -connect localhost:8443 </dev/null",
+};
+
+const PROXY_HEADER_MISSING: Explanation = Explanation {
+    meaning: "A peer in server.proxy_protocol_from connected and did not begin with a PROXY protocol header.",
+    causes: &[
+        "the PROXY protocol is off in the load balancer (HAProxy: send-proxy-v2; NLB: the target group's attribute)",
+        "a health check that leaves the header out; HAProxy's sends it with check-send-proxy",
+        "somebody behind the same addresses who calls directly: name fewer of them",
+    ],
+    next: "journalctl -u hubgate -o cat | grep proxy_header_missing",
+};
+
+const PROXY_HEADER_MALFORMED: Explanation = Explanation {
+    meaning: "A peer in server.proxy_protocol_from began a PROXY protocol header that is none.",
+    causes: &[
+        "a line of version 1 with a wrong address, port or end, or of more than 107 bytes",
+        "a header of version 2 with an unknown command or family, cut short, or of more than 4096 bytes",
+        "somebody behind the same addresses who tries what a parser does",
+    ],
+    next: "journalctl -u hubgate -o cat | grep proxy_header_malformed",
+};
+
+const PROXY_HEADER_FROM_STRANGER: Explanation = Explanation {
+    meaning: "A peer that is not in server.proxy_protocol_from began with a PROXY protocol header.",
+    causes: &[
+        "the load balancer has an address that is not in server.proxy_protocol_from",
+        "somebody who reaches hubgate past the load balancer, and claims another address",
+    ],
+    next: "journalctl -u hubgate -o cat | grep proxy_header_from_stranger",
 };
 
 const ALERT_RECEIVED: Explanation = Explanation {

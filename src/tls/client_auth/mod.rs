@@ -96,6 +96,13 @@ pub struct Disbelief {
     pub candidate: Option<Arc<str>>,
 }
 
+/// Nothing was presented that could be told.
+impl From<Hangup> for Disbelief {
+    fn from(reason: Hangup) -> Self {
+        Self { reason, presented: None, candidate: None }
+    }
+}
+
 impl ClientTrust {
     /// `anchors` and `common_names` are not empty: the configuration saw to that.
     pub fn new(

@@ -1,0 +1,111 @@
+//! Reads the PROXY protocol header that a trusted load balancer puts before the TLS bytes.
+//!
+//! In: a fresh socket, its peer, and the networks that are trusted to speak for others. Out: who
+//! really called, and the socket standing at the first byte after the header. A peer in these
+//! networks must send a header, and nobody else may. Consumes exactly the header. Knows nothing of
+//! TLS or HTTP; the deadline is the conductor's.
+
+use std::net::SocketAddr;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use self::wire::{Fault, Progress};
+use crate::config::Networks;
+use crate::refusal::Hangup;
+
+mod wire;
+
+/// Who called, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    /// The caller's address, canonical: `[::ffff:192.0.2.1]` is a v4 caller on a socket that takes
+    /// both.
+    pub(crate) caller: SocketAddr,
+    /// The port that it connected to.
+    pub(crate) port: u16,
+}
+
+impl Ends {
+    /// Of a connection that nobody else has a word in.
+    pub(crate) fn of(peer: SocketAddr, local_port: u16) -> Self {
+        Self { caller: canonical(peer), port: local_port }
+    }
+
+    /// What a trusted peer says instead of its own, or that a stranger says nothing of the kind.
+    pub(crate) async fn announced(
+        self,
+        stream: &mut TcpStream,
+        trusted: &Networks,
+    ) -> Result<Self, Hangup> {
+        if !trusted.contains(self.caller.ip()) {
+            return no_header(stream).await.map(|()| self);
+        }
+        let announced = read(stream).await?;
+        Ok(announced.map_or(self, |ends| Self::of(ends.source, ends.destination.port())))
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Takes one header off the stream. Bytes are looked at before they are taken, so none of what
+/// follows is; what is looked at and goes on is taken, so that the next look waits for news.
+async fn read(stream: &mut TcpStream) -> Result<Option<wire::Ends>, Hangup> {
+    let mut seen = Vec::new();
+    loop {
+        let taken = seen.len();
+        let arrived = look(stream, &mut seen).await?;
+        match wire::parse(&seen) {
+            Ok(Progress::Whole { ends, length }) => {
+                take(stream, length.saturating_sub(taken)).await?;
+                return Ok(ends);
+            }
+            Ok(Progress::More) => take(stream, arrived).await?,
+            Err(Fault::Missing) => return Err(Hangup::ProxyHeaderMissing),
+            Err(Fault::Malformed) => return Err(Hangup::ProxyHeaderMalformed),
+        }
+    }
+}
+
+/// Passes at the first byte that no header begins with, without taking anything from the stream.
+async fn no_header(stream: &mut TcpStream) -> Result<(), Hangup> {
+    let mut seen = Vec::new();
+    loop {
+        let taken = seen.len();
+        let arrived = look(stream, &mut seen).await?;
+        if wire::is_header(&seen) {
+            return Err(Hangup::ProxyHeaderFromStranger);
+        }
+        if wire::parse(&seen).is_err() {
+            // What was taken before begins like a header, so it is no TLS, whatever comes.
+            return if taken == 0 { Ok(()) } else { Err(Hangup::HandshakeFailed) };
+        }
+        take(stream, arrived).await?;
+    }
+}
+
+/// Adds what has arrived to `seen`, and leaves it on the stream; returns how much it is.
+async fn look(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Result<usize, Hangup> {
+    let taken = seen.len();
+    // A header that may be longer has been refused by then, so this is never nothing.
+    let room = wire::V2_MAX_BYTES.saturating_sub(taken).clamp(1, LOOK_BYTES);
+    seen.resize(taken + room, 0);
+    let arrived = match seen.get_mut(taken..) {
+        Some(room) => stream.peek(room).await.unwrap_or(0),
+        None => 0,
+    };
+    seen.truncate(taken + arrived);
+    if arrived == 0 { Err(Hangup::HandshakeFailed) } else { Ok(arrived) }
+}
+
+/// Takes so many bytes that have arrived.
+async fn take(stream: &mut TcpStream, count: usize) -> Result<(), Hangup> {
+    let mut taken = [0; LOOK_BYTES];
+    let taken = taken.get_mut(..count).ok_or(Hangup::ProxyHeaderMalformed)?;
+    stream.read_exact(taken).await.map(|_all| ()).map_err(|_gone| Hangup::HandshakeFailed)
+}
+
+/// Most headers are whole within the first look.
+const LOOK_BYTES: usize = 256;

@@ -5,6 +5,7 @@ use super::ledger::{Anchor, Ledger, Outcome};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value;
+use crate::config::Network;
 
 /// One `server`.
 #[derive(Clone, Debug)]
@@ -202,16 +203,9 @@ fn translate_listen(
     }
 }
 
-/// With a prefix length, as hubgate wants it.
+/// As hubgate wants it: nginx takes bits behind the prefix, and warns.
 fn network(text: &str) -> Option<String> {
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length)),
-        None => (text, None),
-    };
-    let address: std::net::IpAddr = address.parse().ok()?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Some(longest), value::number)?;
-    (length <= longest).then(|| format!("{address}/{length}"))
+    Network::from_sloppy(text).map(|network| network.to_string())
 }
 
 fn translate_certificates(

@@ -54,6 +54,33 @@ fn every_directive_of_a_fixture_is_named_in_the_comments() {
 }
 
 #[test]
+fn balancers_that_send_the_proxy_protocol_are_taken_over() {
+    let fixture = Fixture::of("strict", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let changed = text.replacen(" ssl http2;", " ssl http2 proxy_protocol;", 1).replacen(
+        "ssl_verify_client",
+        "set_real_ip_from 10.1.2.3/8;\n set_real_ip_from 192.0.2.1;\n \
+         real_ip_header proxy_protocol;\n ssl_verify_client",
+        1,
+    );
+    assert_ne!(changed, text);
+    fixture.write("nginx.conf", &changed);
+
+    let import = fixture.import().unwrap();
+
+    let config = load(&fixture, &import);
+    let trusted = config.server.proxy_protocol_from.iter().map(ToString::to_string);
+    assert_eq!(trusted.collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.1/32"], "{}", import.text);
+    let about = |name: &str| {
+        let found = import.findings.iter().find(|finding| finding.directive.starts_with(name));
+        found.unwrap_or_else(|| panic!("nothing about {name}")).outcome
+    };
+    assert_eq!(about("listen"), Outcome::Stricter, "{}", import.text);
+    assert_eq!(about("set_real_ip_from"), Outcome::Carried);
+    assert_eq!(about("real_ip_header"), Outcome::Carried);
+}
+
+#[test]
 fn what_could_open_more_than_nginx_does_is_excepted_from_the_site() {
     let fixture = Fixture::of("mixed", nowhere());
     let config = load(&fixture, &fixture.import().unwrap());

@@ -109,3 +109,47 @@ async fn take(stream: &mut TcpStream, count: usize) -> Result<(), Hangup> {
 
 /// Most headers are whole within the first look.
 const LOOK_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What is announced of a peer that sends these bytes at once and closes, and what is left.
+    async fn after(sent: &[u8], trusted: &str) -> (Result<Ends, Hangup>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("is bound");
+        let mut peer = TcpStream::connect(address).await.expect("is listened on");
+        let (mut stream, from) = listener.accept().await.expect("has connected");
+        peer.write_all(sent).await.expect("is taken");
+        drop(peer);
+        let trusted = [trusted.parse().expect("a network")].into_iter().collect();
+        let announced = Ends::of(from, address.port()).announced(&mut stream, &trusted).await;
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.expect("is closed gently");
+        (announced, rest)
+    }
+
+    #[tokio::test]
+    async fn what_comes_with_the_header_in_one_piece_stays_on_the_stream() {
+        let line = b"PROXY TCP4 192.0.2.7 198.51.100.1 12345 443\r\n\x16\x03\x01rest";
+        let long = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x02\x0c", &[192, 0, 2, 7, 0, 0, 0, 0][..]];
+        let long = [&long.concat()[..], &[0x30, 0x39, 0x01, 0xbb], &[7; 512]].concat();
+        for sent in [&line[..], &[&long[..], b"\x16\x03\x01rest"].concat()] {
+            let (announced, rest) = after(sent, "127.0.0.1").await;
+            let announced = announced.expect("is a header");
+            assert_eq!(announced.caller.to_string(), "192.0.2.7:12345");
+            assert_eq!(announced.port, 443);
+            assert_eq!(rest, b"\x16\x03\x01rest");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_stranger_is_taken() {
+        let (announced, rest) = after(b"\x16\x03\x01rest", "192.0.2.1").await;
+        assert!(announced.is_ok());
+        assert_eq!(rest, b"\x16\x03\x01rest");
+    }
+}

@@ -84,7 +84,7 @@ impl FromStr for Network {
             IpAddr::V4(v4) if address.is_ipv6() && prefix >= MAPPED_PREFIX => {
                 Ok(Self { address: IpAddr::V4(v4), prefix: prefix - MAPPED_PREFIX })
             }
-            _ => Ok(Self { address, prefix }),
+            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Self { address, prefix }),
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn network(text: &str) -> Network {
-        text.parse().unwrap_or_else(|_| panic!("{text} is a network"))
+        text.parse().expect("a network")
     }
 
     #[test]

@@ -184,10 +184,10 @@ pub(crate) fn host(request: &Parts) -> Result<Authority, Refusal> {
 
 fn parse(value: &[u8]) -> Result<Authority, Refusal> {
     let authority = Authority::try_from(value).map_err(|_invalid| Refusal::HostInvalid)?;
+    let host = authority.host();
     // The library takes any text for a port.
-    let has_bad_port =
-        authority.port().is_none() && authority.as_str().len() != authority.host().len();
-    if authority.host().is_empty() || authority.as_str().contains('@') || has_bad_port {
+    let has_bad_port = authority.as_str().len() != host.len() && authority.port().is_none();
+    if host.is_empty() || authority.as_str().contains('@') || has_bad_port {
         return Err(Refusal::HostInvalid);
     }
     Ok(authority)

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::{Exchange, Verified};
 use crate::config::{Demand, Enforcement, Verification};
@@ -67,14 +68,14 @@ async fn event(
     };
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let began = Instant::now();
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
         memory_bytes: limits.body_memory_bytes.get(),
-        timeout: limits.body_timeout,
+        deadline: began + limits.body_timeout,
     };
     let mut check = Check::begin(&route.signing_keys, claim);
     let memory = &exchange.connected.worker.shared.body_memory;
-    let began = Instant::now();
     let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
     exchange.connected.pace.set_body_unread(false);
     record.bytes = check.length();
@@ -161,7 +162,7 @@ impl Forward<'_> {
         let began = Instant::now();
         // A caller that hangs up does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
-            let answer = pool.exchange(request).await;
+            let answer = pool.exchange(request, began).await;
             drop((admitted, busy));
             answer
         });

@@ -1,12 +1,11 @@
 //! Receives a whole request body under its limits: one body's bytes, everybody's bytes, and time.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::atomic::AtomicU64;
+use tokio::time::{Instant, timeout_at};
 
 use crate::refusal::Refusal;
 
@@ -32,8 +31,8 @@ pub(crate) struct BodyLimits {
     pub(crate) max_bytes: usize,
     /// Most that all bodies together may take.
     pub(crate) memory_bytes: usize,
-    /// From now to its last byte.
-    pub(crate) timeout: Duration,
+    /// When its last byte must be there.
+    pub(crate) deadline: Instant,
 }
 
 impl BodyMemory {
@@ -103,6 +102,6 @@ pub(crate) async fn receive(
         }
         Ok(())
     };
-    tokio::time::timeout(limits.timeout, all_frames).await.unwrap_or(Err(Refusal::BodyTimeout))?;
+    timeout_at(limits.deadline, all_frames).await.unwrap_or(Err(Refusal::BodyTimeout))?;
     Ok(held)
 }

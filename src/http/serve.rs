@@ -116,17 +116,20 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             cx.waker().wake_by_ref();
         }
         loop {
-            let deadline = pace.deadline().unwrap_or_else(|| Instant::now() + FAR);
-            if deadline < armed {
+            let deadline = pace.deadline();
+            if let Some(deadline) = deadline
+                && deadline < armed
+            {
                 armed = deadline;
                 timer.as_mut().reset(armed);
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if deadline > Instant::now() {
+            let now = Instant::now();
+            if deadline.is_none_or(|deadline| deadline > now) {
                 // The deadline moved on since the timer was armed.
-                armed = deadline;
+                armed = deadline.unwrap_or(now + FAR);
                 timer.as_mut().reset(armed);
                 continue;
             }

@@ -68,12 +68,13 @@ impl Pool {
         *settings == target.settings && !settings.servers.iter().any(is_tls)
     }
 
-    /// Sends `request` and reads the whole answer, all within the upstream's deadline.
+    /// Sends `request` and reads the whole answer, all within the upstream's time after `began`.
     pub(crate) async fn exchange(
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
+        began: Instant,
     ) -> Result<Response<Bytes>, Refusal> {
-        let deadline = Instant::now() + self.target.settings.timeout;
+        let deadline = began + self.target.settings.timeout;
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
         let exchange = async {
             let spare = if may_repeat { again(&request) } else { None };

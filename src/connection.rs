@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
 pub(crate) struct Caller {
+    /// Who is at the other end, if no trusted proxy says otherwise of a request.
+    pub(crate) ip: IpAddr,
     /// Address and port, as they are logged.
     pub(crate) address: Rc<str>,
     proven: RefCell<Option<Proven>>,
@@ -155,6 +157,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
     let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
+        ip: ends.caller.ip(),
         address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),

@@ -54,6 +54,7 @@ pub(super) struct Server {
     pub(super) workers: Written<i64>,
     pub(super) drain_timeout_ms: Written<i64>,
     pub(super) proxy_protocol_from: Vec<Written<String>>,
+    pub(super) trusted_proxies: Vec<Written<String>>,
 }
 
 impl Server {
@@ -67,6 +68,7 @@ impl Server {
             workers: table.number_or("workers", 0),
             drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
             proxy_protocol_from: texts(table.optional("proxy_protocol_from")).unwrap_or_default(),
+            trusted_proxies: texts(table.optional("trusted_proxies")).unwrap_or_default(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Whose connections begin with a PROXY protocol header; nobody else's do.
     pub proxy_protocol_from: Networks,
+    /// Whose `X-Forwarded-For` says who called; nobody else's does.
+    pub trusted_proxies: Networks,
 }
 
 impl Server {
@@ -57,6 +59,7 @@ impl Server {
             workers: workers(&written.workers, findings),
             drain_timeout: numbers::milliseconds(&written.drain_timeout_ms, findings),
             proxy_protocol_from: Networks::check(&written.proxy_protocol_from, findings),
+            trusted_proxies: Networks::check(&written.trusted_proxies, findings),
             certificate: certificate?,
             private_key: private_key?,
         })

@@ -112,10 +112,13 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     if body_max_bytes < LARGEST_EVENT_BYTES {
         warnings.push(Warning::BodyBelowLargestEvent { body_max_bytes });
     }
-    let trusted = config.server.proxy_protocol_from.iter();
-    let key = "server.proxy_protocol_from";
-    let everybody = trusted.filter(|network| network.is_everybody());
-    warnings.extend(everybody.map(|network| Warning::EverybodyTrusted { key, network: *network }));
+    for (key, networks) in [
+        ("server.proxy_protocol_from", &config.server.proxy_protocol_from),
+        ("server.trusted_proxies", &config.server.trusted_proxies),
+    ] {
+        let everybody = networks.iter().copied().filter(|network| network.is_everybody());
+        warnings.extend(everybody.map(|network| Warning::EverybodyTrusted { key, network }));
+    }
     let crl = config.client_certificate.as_ref().map(|section| &section.crl);
     if crl
         .is_some_and(|crl| crl.is_fetched() && crl.cache.is_none() && crl.stale == StaleCrl::Refuse)
@@ -275,21 +278,23 @@ mod tests {
     #[test]
     fn everybody_as_a_load_balancer_is_named() {
         let fixture = closed();
-        let warnings = |networks: &str| {
-            let section = "[server]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"";
-            warnings(&fixture, &format!("{section}\nproxy_protocol_from = [{networks}]"))
-        };
+        for key in ["proxy_protocol_from", "trusted_proxies"] {
+            let warnings = |networks: &str| {
+                let section = "[server]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"";
+                warnings(&fixture, &format!("{section}\n{key} = [{networks}]"))
+            };
 
-        assert_eq!(warnings("\"0.0.0.0/1\", \"::/1\""), []);
-        let named = warnings("\"0.0.0.0/0\", \"10.0.0.0/8\", \"::/0\"");
-        let shown: Vec<_> = named.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            shown,
-            ["0.0.0.0/0", "::/0"].map(|network| format!(
-                "`server.proxy_protocol_from` has `{network}`: whoever connects can claim any \
-                 address; name the load balancer's own networks"
-            ))
-        );
+            assert_eq!(warnings("\"0.0.0.0/1\", \"::/1\""), []);
+            let named = warnings("\"0.0.0.0/0\", \"10.0.0.0/8\", \"::/0\"");
+            let shown: Vec<_> = named.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                shown,
+                ["0.0.0.0/0", "::/0"].map(|network| format!(
+                    "`server.{key}` has `{network}`: whoever connects can claim any address; name \
+                     the load balancer's own networks"
+                ))
+            );
+        }
     }
 
     #[test]

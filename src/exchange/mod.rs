@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 
-use crate::connection::Connected;
+use crate::connection::{Caller, Connected};
 use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;
@@ -22,6 +22,7 @@ use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_upstream};
 use crate::worker::Local;
 
+mod forwarded_for;
 mod site;
 mod tunnel;
 mod webhook;
@@ -32,8 +33,12 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let local = connected.worker.local();
     let version = request.version();
     let is_head = request.method() == Method::HEAD;
+    let forwarded = forwarded(&connected.caller, &local, request.headers());
     let mut record = Record {
-        client: Rc::clone(&connected.caller.address),
+        client: match &forwarded {
+            Some(forwarded) => forwarded.address.as_str().into(),
+            None => Rc::clone(&connected.caller.address),
+        },
         request_id: connected.worker.next_request_id(),
         trace_id: None,
         method: request.method().clone(),
@@ -50,7 +55,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
         is_written: local.generation.config.log.access,
     };
     let mut is_forged = false;
-    let mut answer = match conduct(&connected, &local, request, &mut record).await {
+    let mut answer = match conduct(&connected, &local, forwarded, request, &mut record).await {
         Ok(answer) => answer,
         Err(refusal) => {
             record.outcome = Outcome::Refused(refusal);
@@ -84,6 +89,7 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
 async fn conduct(
     connected: &Rc<Connected>,
     local: &Rc<Local>,
+    forwarded: Option<Forwarded>,
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
@@ -116,7 +122,7 @@ async fn conduct(
     record.metrics = Some(Arc::clone(metrics));
     let client = connected.caller.client(local, &connected.worker.shared.metrics)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
-    let exchange = Exchange { connected, local, host, target, client };
+    let exchange = Exchange { connected, local, forwarded, host, target, client };
     match route {
         Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, record).await,
         Route::Site(route) => site::conduct(&exchange, route, parts, body, record).await,
@@ -131,10 +137,33 @@ fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Refusal> {
     target.map_err(|_invalid| Refusal::PathInvalid)
 }
 
+/// What a trusted proxy says of a request.
+struct Forwarded {
+    /// The caller's address.
+    address: String,
+    /// The same, ready for `X-Forwarded-For`.
+    header: HeaderValue,
+}
+
+/// `None`: the connection itself says who called.
+fn forwarded(caller: &Caller, local: &Local, headers: &HeaderMap) -> Option<Forwarded> {
+    let trusted = &local.generation.config.server.trusted_proxies;
+    if trusted.is_empty() {
+        return None;
+    }
+    let ip = forwarded_for::caller(caller.ip, headers, trusted);
+    if ip == caller.ip {
+        return None;
+    }
+    let address = ip.to_string();
+    Some(Forwarded { header: HeaderValue::try_from(&address).ok()?, address })
+}
+
 /// A request whose route is found.
 struct Exchange<'a> {
     connected: &'a Rc<Connected>,
     local: &'a Rc<Local>,
+    forwarded: Option<Forwarded>,
     host: Authority,
     /// As it was matched, and as it is forwarded.
     target: PathAndQuery,
@@ -165,7 +194,10 @@ impl Exchange<'_> {
             None => verified.alone,
         };
         let truth = Truth {
-            forwarded_for: &caller.forwarded_for,
+            forwarded_for: match &self.forwarded {
+                Some(forwarded) => &forwarded.header,
+                None => &caller.forwarded_for,
+            },
             forwarded_port: &caller.forwarded_port,
             // Where there is a header, the host was read from it.
             forwarded_host: match parts.headers.get(HOST) {

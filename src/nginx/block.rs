@@ -283,7 +283,8 @@ fn translate_real_ip(block: &Block<'_>, server: &mut Server, ledger: &mut Ledger
         ledger.settle(directive, Anchor::Server, outcome, "");
     }
     if let Some(directive) = scope.find("real_ip_recursive") {
-        let note = "X-Forwarded-For is continued, and read from its end";
+        let note =
+            "X-Forwarded-For is read from its end, over trusted addresses to the first other one";
         ledger.settle(directive, Anchor::Server, Outcome::Carried, note);
     }
 }

@@ -76,6 +76,25 @@ async fn a_delivered_event_leaves_one_record_with_every_field() {
 }
 
 #[tokio::test]
+async fn a_record_names_the_caller_that_a_trusted_proxy_names() {
+    let place = Place::new();
+    let server = "proxy_protocol_from = [\"127.0.0.1\"]\ntrusted_proxies = [\"10.0.0.0/8\"]";
+    let process = place.run(&Settings { server: server.to_owned(), ..Settings::default() }).await;
+    let from = |source: &str| {
+        let line = format!("PROXY TCP4 {source} 198.51.100.1 12345 443\r\n");
+        Sender::new(place.meta(&process).preamble(line)).unwrap()
+    };
+    let claiming = || event("{}").header("x-forwarded-for", "10.0.0.9, 203.0.113.5");
+
+    from("192.0.2.7").send(claiming()).await.unwrap();
+    from("10.0.0.7").send(claiming()).await.unwrap();
+
+    let records = process.until_records(2).await;
+    let clients: Vec<_> = records.iter().map(|record| &record["client"]).collect();
+    assert_eq!(clients, ["192.0.2.7:12345", "203.0.113.5"]);
+}
+
+#[tokio::test]
 async fn the_records_tell_both_of_metas_eras_apart() {
     let place = Place::new();
     let root = Authority::root(Ca::digicert_root());

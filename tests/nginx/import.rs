@@ -81,6 +81,28 @@ fn balancers_that_send_the_proxy_protocol_are_taken_over() {
 }
 
 #[test]
+fn proxies_that_say_who_called_are_taken_over() {
+    let fixture = Fixture::of("strict", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let lines = "set_real_ip_from 10.0.0.0/8;\n real_ip_header X-Forwarded-For;\n \
+                 real_ip_recursive on;\n ssl_verify_client";
+    let changed = text.replacen("ssl_verify_client", lines, 1);
+    assert_ne!(changed, text);
+    fixture.write("nginx.conf", &changed);
+
+    let import = fixture.import().unwrap();
+
+    let config = load(&fixture, &import);
+    let trusted = config.server.trusted_proxies.iter().map(ToString::to_string);
+    assert_eq!(trusted.collect::<Vec<_>>(), ["10.0.0.0/8"], "{}", import.text);
+    assert!(config.server.proxy_protocol_from.is_empty());
+    for name in ["set_real_ip_from", "real_ip_header", "real_ip_recursive"] {
+        let found = import.findings.iter().find(|finding| finding.directive.starts_with(name));
+        assert_eq!(found.unwrap().outcome, Outcome::Carried, "{name}");
+    }
+}
+
+#[test]
 fn what_could_open_more_than_nginx_does_is_excepted_from_the_site() {
     let fixture = Fixture::of("mixed", nowhere());
     let config = load(&fixture, &fixture.import().unwrap());

@@ -37,4 +37,5 @@ mod signatures;
 mod sites;
 mod status;
 mod trace_context;
+mod trusted_proxies;
 mod verification;

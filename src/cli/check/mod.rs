@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, Networks};
 use crate::error_code::Told;
 use crate::generation::Generation;
 use crate::telemetry::metrics::Metrics;
@@ -72,6 +72,8 @@ struct Facts {
     inherit: bool,
     /// Who says in a PROXY protocol header who called.
     proxy_protocol_from: Vec<String>,
+    /// Who says in `X-Forwarded-For` who called.
+    trusted_proxies: Vec<String>,
     server: server_chain::ServerChain,
     client_certificate: Option<anchors::ClientCertificate>,
     /// Not there: nobody looks at revocation.
@@ -148,12 +150,8 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
     let facts = Facts {
         listen: listening::inspect(config, problems),
         inherit: config.server.inherit,
-        proxy_protocol_from: config
-            .server
-            .proxy_protocol_from
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        proxy_protocol_from: shown(&config.server.proxy_protocol_from),
+        trusted_proxies: shown(&config.server.trusted_proxies),
         server: server_chain::inspect(config, now, problems),
         client_certificate: anchors::inspect(config, now, problems),
         revocation: revocation::inspect(config, trust.map(|trust| &**trust), now, problems),
@@ -163,6 +161,10 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
     };
     problems.warnings.extend(config.warnings().iter().map(ToString::to_string));
     Ok(facts)
+}
+
+fn shown(networks: &Networks) -> Vec<String> {
+    networks.iter().map(ToString::to_string).collect()
 }
 
 /// A route's index exists: the configuration saw to that.

@@ -93,6 +93,9 @@ fn listen(page: &mut Page, facts: &Facts) {
     if !facts.proxy_protocol_from.is_empty() {
         rows.push(("PROXY protocol".to_owned(), facts.proxy_protocol_from.join(", ")));
     }
+    if !facts.trusted_proxies.is_empty() {
+        rows.push(("X-Forwarded-For".to_owned(), facts.trusted_proxies.join(", ")));
+    }
     page.rows(&rows);
 }
 

@@ -104,7 +104,7 @@
 //! | what is tried again, and what is not | `upstream/client.rs` |
 //! | which connections are kept, and which answers taken | `upstream/idle.rs`, `upstream/answer.rs` |
 //! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
-//! | a metric's name | `telemetry/metrics.rs` |
+//! | a metric's name | `telemetry/metrics/` |
 //! | a field of the access record | `telemetry/access.rs` |
 //! | the form of a log line, and its way out of the process | `telemetry/json.rs`, `telemetry/lines.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |

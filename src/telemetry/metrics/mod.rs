@@ -1,0 +1,148 @@
+//! Every metric of the program, each name once. Labels come from closed lists or from the
+//! configuration, never from a stranger; every series is there, at zero, from the start.
+//!
+//! Here stands what belongs to the whole process; each file beside has the metrics of its kind.
+
+mod level;
+mod route;
+mod trust;
+mod upstream;
+
+use std::time::SystemTime;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+pub(crate) use self::level::{Level, Raised};
+pub(super) use self::level::{moment, unix_seconds};
+use self::route::RouteFamilies;
+pub(crate) use self::route::{NO_ROUTE, RouteMetrics};
+pub(crate) use self::trust::AnchorMetrics;
+use self::trust::TrustFamilies;
+use self::upstream::UpstreamFamilies;
+pub(crate) use self::upstream::UpstreamMetrics;
+use super::occurrences::Occurrences;
+use crate::refusal::Hangup;
+
+/// The metrics of one proxy; handed down, never global.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) connections: Counter,
+    pub(crate) connections_open: Level,
+    pub(crate) connections_at_limit: Counter,
+    pub(crate) accept_errors: Counter,
+    pub(crate) handshakes_full: Counter,
+    pub(crate) handshakes_resumed: Counter,
+    pub(crate) requests_in_flight: Level,
+    pub(crate) body_memory_bytes: Level,
+    handshake_refusals: Vec<Occurrences>,
+    reloads: Family<OutcomeLabels, Counter>,
+    pub(crate) generation: Level,
+    pub(crate) self_check_failures: Counter,
+    trust: TrustFamilies,
+    upstreams: UpstreamFamilies,
+    routes: RouteFamilies,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+impl Metrics {
+    /// Registers everything, at zero.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a second registry is a decision, not a default"
+    )]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("hubgate");
+        let r = &mut registry;
+        let handshakes: Family<KindLabels, Counter> =
+            register(r, "handshakes", "TLS handshakes that ended well, full or resumed");
+        let refused: Family<ReasonLabels, Counter> =
+            register(r, "handshake_refusals", "Connections that ended before HTTP, by reason");
+        Self {
+            connections: register(r, "connections", "Connections accepted"),
+            connections_open: register(r, "connections_open", "Connections open now"),
+            connections_at_limit: register(
+                r,
+                "connections_at_limit",
+                "Times that accepting waited because limits.connections was reached",
+            ),
+            accept_errors: register(
+                r,
+                "accept_errors",
+                "Failures to accept, such as no free descriptors",
+            ),
+            handshakes_full: handshakes.get_or_create_owned(&KindLabels { kind: "full" }),
+            handshakes_resumed: handshakes.get_or_create_owned(&KindLabels { kind: "resumed" }),
+            handshake_refusals: Hangup::ALL
+                .iter()
+                .map(|hangup| refused.get_or_create_owned(&ReasonLabels { reason: hangup.label() }))
+                .map(|times| Occurrences { times, last: Level::default() })
+                .collect(),
+            requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
+            body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
+            reloads: register(r, "reloads", "Attempts to change the generation, by outcome"),
+            generation: register(r, "generation", "Number of the generation in force"),
+            self_check_failures: register(
+                r,
+                "self_check_failures",
+                "Times that a worker did not answer in time, so that the watchdog was not fed",
+            ),
+            trust: TrustFamilies::register(r),
+            upstreams: UpstreamFamilies::register(r),
+            routes: RouteFamilies::register(r),
+            registry,
+        }
+    }
+
+    /// A connection ended before HTTP.
+    pub(crate) fn handshake_refused(&self, hangup: Hangup, now: SystemTime) {
+        if let Some(refusals) = self.handshake_refusals.get(hangup as usize) {
+            refusals.happened(now);
+        }
+    }
+
+    /// Every reason for which connections ended before HTTP.
+    pub(crate) fn handshake_refusals(&self) -> impl Iterator<Item = (Hangup, &Occurrences)> {
+        Hangup::ALL.into_iter().zip(&self.handshake_refusals)
+    }
+
+    pub(crate) fn reloads(&self, succeeded: bool) -> Counter {
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        self.reloads.get_or_create_owned(&OutcomeLabels { outcome })
+    }
+
+    /// All of them in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        encode(&mut text, &self.registry)
+            .unwrap_or_else(|_full| text.push_str("# cannot encode\n"));
+        text
+    }
+}
+
+fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: prometheus_client::registry::Metric + Clone + Default,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}

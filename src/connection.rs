@@ -16,10 +16,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::exchange;
-use crate::http::caller_io::CallerIo;
+use crate::http::caller_io::{CallerIo, CallerStream};
 use crate::http::pace::Pace;
 use crate::http::serve::serve;
 use crate::lifecycle::Change;
@@ -36,6 +35,8 @@ use crate::worker::{Busy, Local, Worker};
 pub(crate) struct Caller {
     /// Who is at the other end, if no trusted proxy says otherwise of a request.
     pub(crate) ip: IpAddr,
+    /// Whether it speaks plain HTTP; then it is a trusted proxy.
+    pub(crate) is_plain: bool,
     /// Address and port, as they are logged.
     pub(crate) address: Rc<str>,
     proven: RefCell<Option<Proven>>,
@@ -104,8 +105,10 @@ impl Caller {
     async fn must_go(self: Rc<Self>, worker: Rc<Worker>, pace: Arc<Pace>) {
         let mut watcher = worker.shared.watcher.clone();
         while watcher.changed().await == Change::Swapped {
-            let metrics = &worker.shared.metrics;
-            if self.prove_again(&worker.local(), metrics, UnixTime::now()).is_err() {
+            let (local, metrics) = (worker.local(), &worker.shared.metrics);
+            let trusted = &local.generation.config.server.trusted_proxies;
+            let is_stranger = self.is_plain && !trusted.contains(self.ip);
+            if is_stranger || self.prove_again(&local, metrics, UnixTime::now()).is_err() {
                 return;
             }
         }
@@ -122,22 +125,32 @@ impl Caller {
 /// Some round trips, while the process drains.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A connection as it was accepted.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// The address that was connected to, as it was configured.
+    pub(crate) listening: SocketAddr,
+}
+
 /// Serves an accepted connection in a task of its own.
-pub(crate) fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+pub(crate) fn begin(worker: &Rc<Worker>, accepted: Accepted, permit: Permit) {
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
     let open = Raised::new(metrics, |metrics| &metrics.connections_open);
     let held = Held { _busy: Busy::new(worker), _open: open, _permit: permit };
-    tokio::task::spawn_local(conduct(Rc::clone(worker), stream, peer, held));
+    tokio::task::spawn_local(conduct(Rc::clone(worker), accepted, held));
 }
 
-async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: Held) {
+async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
+    let Accepted { stream, peer, listening } = accepted;
+    let is_plain = worker.local().generation.config.server.is_plain(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let mut ends = Ends::of(peer, port);
     // Boxed: its room is given back when it is done.
-    let (tls, client) = match Box::pin(handshake(&worker, stream, &mut ends)).await {
+    let (stream, client) = match Box::pin(handshake(&worker, stream, is_plain, &mut ends)).await {
         Ok(done) => done,
         Err(Refused { disbelief, stream }) => {
             let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
@@ -152,12 +165,13 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
             return;
         }
     };
-    let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let is_h2 = stream.is_h2();
     let limits = worker.local().generation.config.limits.clone();
     let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: ends.caller.ip(),
+        is_plain,
         address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
@@ -169,7 +183,7 @@ async fn conduct(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, held: 
         pace: Arc::clone(&pace),
         _held: held,
     });
-    let io = CallerIo::new(tls, Arc::clone(&pace));
+    let io = CallerIo::new(stream, Arc::clone(&pace));
     let answer = move |request| exchange::answer(Rc::clone(&connected), request);
     let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
     if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
@@ -211,8 +225,9 @@ const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
 async fn handshake(
     worker: &Worker,
     mut stream: TcpStream,
+    is_plain: bool,
     ends: &mut Ends,
-) -> Result<(Box<TlsStream<TcpStream>>, Option<Proven>), Refused> {
+) -> Result<(CallerStream, Option<Proven>), Refused> {
     let local = worker.local();
     let config = &local.generation.config;
     let deadline = Instant::now() + config.limits.handshake_timeout;
@@ -225,6 +240,13 @@ async fn handshake(
             }
             Err(_elapsed) => return Err(Refused::too_late()),
         }
+    }
+    if is_plain {
+        if config.server.trusted_proxies.contains(ends.caller.ip()) {
+            return Ok((CallerStream::Plain(stream), None));
+        }
+        let disbelief = Hangup::PlainFromStranger.into();
+        return Err(Refused { disbelief, stream: Some(stream) });
     }
     let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream).into_fallible();
     let tls = match timeout_at(deadline, accept).await {
@@ -256,5 +278,5 @@ async fn handshake(
         anchor.used(SystemTime::now());
         Proven { generation: local.generation.number, client, anchor }
     });
-    Ok((tls, proven))
+    Ok((CallerStream::Tls(tls), proven))
 }

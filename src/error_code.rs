@@ -71,6 +71,7 @@ error_codes! {
     ConfigCredentialsMissing = "config_credentials_missing",
     // What would leave a check without anything to check against.
     ConfigAnchorsMissing = "config_anchors_missing",
+    ConfigProxiesMissing = "config_proxies_missing",
     ConfigTokenMissing = "config_token_missing",
     ConfigProofMissing = "config_proof_missing",
     // Certificates, keys, lists.

@@ -96,7 +96,7 @@
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |
-//! | whose address the caller's is | `proxy_protocol/`, `exchange/forwarded_for.rs`, for networks of `config/network.rs` |
+//! | whose address the caller's is | `proxy_protocol/`, `exchange/forwarded.rs`, for networks of `config/network.rs` |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers.rs` |

@@ -32,6 +32,8 @@ pub enum Hangup {
     ProxyHeaderMalformed,
     /// A PROXY protocol header from somebody who is not trusted to speak for others.
     ProxyHeaderFromStranger,
+    /// Plain HTTP from somebody who is no trusted proxy.
+    PlainFromStranger,
     /// The caller refused our certificate or broke off with an alert.
     AlertReceived,
     /// Every route asks for a client certificate and none was presented.
@@ -120,12 +122,13 @@ pub enum Refusal {
 
 impl Hangup {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::ProxyHeaderMissing,
         Self::ProxyHeaderMalformed,
         Self::ProxyHeaderFromStranger,
+        Self::PlainFromStranger,
         Self::AlertReceived,
         Self::CertificateMissing,
         Self::UnknownAnchor,
@@ -149,6 +152,7 @@ impl Hangup {
             Self::ProxyHeaderMissing => "proxy_header_missing",
             Self::ProxyHeaderMalformed => "proxy_header_malformed",
             Self::ProxyHeaderFromStranger => "proxy_header_from_stranger",
+            Self::PlainFromStranger => "plain_from_stranger",
             Self::AlertReceived => "alert_received",
             Self::CertificateMissing => "certificate_missing",
             Self::UnknownAnchor => "unknown_anchor",
@@ -172,6 +176,7 @@ impl Hangup {
             Self::ProxyHeaderMissing
             | Self::ProxyHeaderMalformed
             | Self::ProxyHeaderFromStranger
+            | Self::PlainFromStranger
             | Self::CertificateMissing
             | Self::UnknownAnchor
             | Self::CertificateExpired
@@ -204,6 +209,9 @@ impl Hangup {
             }
             Self::ProxyHeaderFromStranger => {
                 "a claim to speak for others: if it is your load balancer, add its network to server.proxy_protocol_from"
+            }
+            Self::PlainFromStranger => {
+                "server.plain_listen serves server.trusted_proxies alone: if it is your load balancer, add its network"
             }
             Self::AlertReceived => {
                 "the caller refused the server's certificate; run `hubgate check`"

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tracing::error;
 
-use crate::connection;
+use crate::connection::{self, Accepted};
 use crate::generation::Generation;
 use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
@@ -222,7 +222,12 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         match command {
             Command::Listen(address, socket) => {
                 let (open, questions) = mpsc::unbounded_channel();
-                tokio::task::spawn_local(accept_loop(socket, Rc::clone(worker), questions));
+                tokio::task::spawn_local(accept_loop(
+                    address,
+                    socket,
+                    Rc::clone(worker),
+                    questions,
+                ));
                 listening.insert(address, open);
             }
             Command::Close(address) => drop(listening.remove(&address)),
@@ -256,6 +261,7 @@ async fn answer_until_closed(mut questions: mpsc::UnboundedReceiver<Question>) {
 }
 
 async fn accept_loop(
+    configured: SocketAddr,
     socket: ListeningSocket,
     worker: Rc<Worker>,
     questions: mpsc::UnboundedReceiver<Question>,
@@ -272,22 +278,24 @@ async fn accept_loop(
         biased;
         () = watcher.draining() => {}
         () = answer_until_closed(questions) => {}
-        () = accept_all(&listener, &worker) => {}
+        () = accept_all(configured, &listener, &worker) => {}
     }
     if is_inherited {
         // It stays open in other hands: what is queued is for the process that comes after this.
         return;
     }
     // The kernel resets what is queued on a closing socket: take it first, to answer it.
-    let _nothing_queued = tokio::time::timeout(QUEUE_TIMEOUT, accept_all(&listener, &worker)).await;
+    let _nothing_queued =
+        tokio::time::timeout(QUEUE_TIMEOUT, accept_all(configured, &listener, &worker)).await;
 }
 
-async fn accept_all(listener: &TcpListener, worker: &Rc<Worker>) {
+async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<Worker>) {
     let shared = &worker.shared;
     while let Some((stream, peer, permit)) =
         listener::accept(listener, &shared.permits, &shared.metrics).await
     {
-        connection::begin(worker, stream, peer, permit);
+        let accepted = Accepted { stream, peer, listening: configured };
+        connection::begin(worker, accepted, permit);
     }
 }
 

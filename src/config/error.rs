@@ -199,6 +199,12 @@ pub enum Fault {
          without bits behind the prefix"
     )]
     NotANetwork,
+    /// Everybody would be believed, or nobody served.
+    #[error(
+        "needs `server.trusted_proxies`: what comes in plain text, and what it says of others, is \
+         believed from there alone"
+    )]
+    ProxiesMissing,
     /// The operator's window would be open to others.
     #[error("must be a loopback address, such as `127.0.0.1:9180`: it has no access control")]
     NotLoopback,

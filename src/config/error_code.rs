@@ -23,6 +23,7 @@ impl Fault {
             Self::Duplicate { .. } | Self::RouteTaken { .. } => ErrorCode::ConfigDuplicate,
             Self::NotAnAddress => ErrorCode::ConfigAddressInvalid,
             Self::NotANetwork => ErrorCode::ConfigNetworkInvalid,
+            Self::ProxiesMissing => ErrorCode::ConfigProxiesMissing,
             Self::NotLoopback => ErrorCode::ConfigNotLoopback,
             Self::File { .. } | Self::NotAFile { .. } | Self::NotADirectory { .. } => {
                 ErrorCode::ConfigFileUnusable

@@ -55,6 +55,7 @@ pub(super) struct Server {
     pub(super) drain_timeout_ms: Written<i64>,
     pub(super) proxy_protocol_from: Vec<Written<String>>,
     pub(super) trusted_proxies: Vec<Written<String>>,
+    pub(super) plain_listen: Vec<Written<String>>,
 }
 
 impl Server {
@@ -69,6 +70,7 @@ impl Server {
             drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
             proxy_protocol_from: texts(table.optional("proxy_protocol_from")).unwrap_or_default(),
             trusted_proxies: texts(table.optional("trusted_proxies")).unwrap_or_default(),
+            plain_listen: texts(table.optional("plain_listen")).unwrap_or_default(),
         }
     }
 }

@@ -144,9 +144,10 @@ impl Config {
         let server = server.flatten();
         if let (Some(server), Some(admin), Some(section)) = (&server, &admin, &written.admin)
             && admin.listen.port() != 0
-            && server.listen.contains(&admin.listen)
+            && server.addresses().contains(&admin.listen)
         {
-            let first = "server.listen".to_owned();
+            let is_plain = server.is_plain(admin.listen);
+            let first = if is_plain { "server.plain_listen" } else { "server.listen" }.to_owned();
             findings.fault(&section.listen.at, Fault::Duplicate { first });
         }
         Some(Self {

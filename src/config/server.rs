@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::Fault;
-use super::findings::{Findings, Written};
+use super::findings::{At, Findings, Written};
 use super::network::Networks;
 use super::secret_source::{self, Environment};
 use super::{file, numbers, paths};
@@ -31,6 +31,8 @@ pub struct Server {
     pub proxy_protocol_from: Networks,
     /// Whose `X-Forwarded-For` says who called; nobody else's does.
     pub trusted_proxies: Networks,
+    /// Addresses for plain HTTP, which serve trusted proxies alone; none of them is in `listen`.
+    pub plain_listen: Vec<SocketAddr>,
 }
 
 impl Server {
@@ -49,6 +51,7 @@ impl Server {
         // Port 0 asks for any free port, so it may be asked for twice.
         let fixed = listen.iter().filter(|(address, _)| address.port() != 0);
         findings.must_differ(fixed.map(|(address, at)| (*address, *at)));
+        let plain_listen = plain_addresses(written, &listen, findings);
         let certificate = written.certificate.as_ref();
         let certificate = certificate.and_then(|file| pem_file(file, environment, findings));
         let private_key = written.private_key.as_ref();
@@ -60,10 +63,44 @@ impl Server {
             drain_timeout: numbers::milliseconds(&written.drain_timeout_ms, findings),
             proxy_protocol_from: Networks::check(&written.proxy_protocol_from, findings),
             trusted_proxies: Networks::check(&written.trusted_proxies, findings),
+            plain_listen,
             certificate: certificate?,
             private_key: private_key?,
         })
     }
+}
+
+impl Server {
+    /// Every address to bind, whatever is spoken there.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.iter().chain(&self.plain_listen).copied().collect()
+    }
+
+    /// Whether callers at this address, as it was configured, speak plain HTTP.
+    pub fn is_plain(&self, address: SocketAddr) -> bool {
+        self.plain_listen.contains(&address)
+    }
+}
+
+/// Where plain HTTP is spoken: nobody would be there to serve without trusted proxies.
+fn plain_addresses(
+    written: &file::Server,
+    listen: &[(SocketAddr, &At)],
+    findings: &mut Findings,
+) -> Vec<SocketAddr> {
+    let mut plain = Vec::new();
+    for text in &written.plain_listen {
+        plain.extend(address(text, findings).map(|address| (address, &text.at)));
+    }
+    // Also port 0 is there once: an address says what is spoken.
+    let all = listen.iter().filter(|(address, _)| plain.iter().any(|(other, _)| other == address));
+    findings.must_differ(all.take(1).chain(&plain).map(|(address, at)| (*address, *at)));
+    if let Some(first) = written.plain_listen.first()
+        && written.trusted_proxies.is_empty()
+    {
+        findings.fault(&first.at, Fault::ProxiesMissing);
+    }
+    plain.into_iter().map(|(address, _)| address).collect()
 }
 
 /// Stands among the addresses for the sockets that the service manager hands over.
@@ -181,6 +218,33 @@ mod tests {
                  `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.1`, without bits behind the prefix",
                 "8: `server.proxy_protocol_from[3]`: must differ from \
                  `server.proxy_protocol_from[1]`, but is the same",
+            ]
+        );
+    }
+
+    #[test]
+    fn plain_http_is_for_trusted_proxies_at_addresses_of_its_own() {
+        let good = "plain_listen = [\"127.0.0.1:80\"]\ntrusted_proxies = [\"10.0.0.0/8\"]";
+        let checked = load(&server(good)).server;
+        assert_eq!(checked.addresses().len(), 2);
+        assert!(checked.is_plain(([127, 0, 0, 1], 80).into()));
+        assert!(!checked.listen.iter().any(|address| checked.is_plain(*address)));
+
+        assert_eq!(
+            faults(&server("plain_listen = [\"127.0.0.1:80\"]")),
+            ["4: `server.plain_listen[0]`: needs `server.trusted_proxies`: what comes in plain \
+              text, and what it says of others, is believed from there alone"]
+        );
+        let bad = "listen = [\"127.0.0.1:0\"]\nplain_listen = [\"127.0.0.1:0\", \"[::]:80\", \
+                   \"[::]:80\", \"80\"]\ntrusted_proxies = [\"10.0.0.0/8\"]";
+        assert_eq!(
+            faults(&server(bad)),
+            [
+                "5: `server.plain_listen[3]`: must be an IP address and a port, as in `[::]:8443` \
+                 or `127.0.0.1:9180`",
+                "5: `server.plain_listen[0]`: must differ from `server.listen[0]`, but is the same",
+                "5: `server.plain_listen[2]`: must differ from `server.plain_listen[1]`, but is \
+                 the same",
             ]
         );
     }

@@ -22,7 +22,7 @@ use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_upstream};
 use crate::worker::Local;
 
-mod forwarded_for;
+mod forwarded;
 mod site;
 mod tunnel;
 mod webhook;
@@ -151,7 +151,7 @@ fn forwarded(caller: &Caller, local: &Local, headers: &HeaderMap) -> Option<Forw
     if trusted.is_empty() {
         return None;
     }
-    let ip = forwarded_for::caller(caller.ip, headers, trusted);
+    let ip = forwarded::caller(caller.ip, headers, trusted);
     if ip == caller.ip {
         return None;
     }
@@ -193,12 +193,17 @@ impl Exchange<'_> {
             Some(_) => Some(verified.with_client),
             None => verified.alone,
         };
+        let (forwarded_proto, forwarded_port) = match caller.is_plain {
+            true => (forwarded::proto(&parts.headers), forwarded::port(&parts.headers)),
+            false => (forwarded::HTTPS, None),
+        };
         let truth = Truth {
             forwarded_for: match &self.forwarded {
                 Some(forwarded) => &forwarded.header,
                 None => &caller.forwarded_for,
             },
-            forwarded_port: &caller.forwarded_port,
+            forwarded_proto,
+            forwarded_port: forwarded_port.as_ref().unwrap_or(&caller.forwarded_port),
             // Where there is a header, the host was read from it.
             forwarded_host: match parts.headers.get(HOST) {
                 Some(value) => value.clone(),

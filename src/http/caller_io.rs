@@ -16,18 +16,45 @@ use tokio_rustls::server::TlsStream;
 
 use super::pace::Pace;
 
+/// What a caller's bytes come through.
+pub(crate) enum CallerStream {
+    /// Boxed: it is large, and moves through several hands on its way here.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Only trusted proxies speak so.
+    Plain(TcpStream),
+}
+
+impl CallerStream {
+    /// Whether TLS agreed on HTTP/2; plain HTTP is 1.1.
+    pub(crate) fn is_h2(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Plain(_) => false,
+        }
+    }
+}
+
+/// Does the same with the stream, whichever it is.
+macro_rules! either {
+    ($stream:expr, $io:ident => $done:expr) => {
+        match $stream {
+            CallerStream::Tls($io) => $done,
+            CallerStream::Plain($io) => $done,
+        }
+    };
+}
+
 /// One caller's stream.
 pub(crate) struct CallerIo {
-    /// Boxed: it is large, and moves through several hands on its way here.
-    tls: Box<TlsStream<TcpStream>>,
+    stream: CallerStream,
     pace: Arc<Pace>,
     /// Bytes that may still be thrown away; `None` while our side is open.
     lingering: Option<usize>,
 }
 
 impl CallerIo {
-    pub(crate) fn new(tls: Box<TlsStream<TcpStream>>, pace: Arc<Pace>) -> Self {
-        Self { tls, pace, lingering: None }
+    pub(crate) fn new(stream: CallerStream, pace: Arc<Pace>) -> Self {
+        Self { stream, pace, lingering: None }
     }
 }
 
@@ -38,7 +65,7 @@ impl AsyncRead for CallerIo {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.tls).poll_read(cx, buffer))?;
+        ready!(either!(&mut self.stream, io => Pin::new(io).poll_read(cx, buffer)))?;
         if buffer.filled().len() > before {
             self.pace.bytes_arrived();
         }
@@ -52,11 +79,11 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, bytes)
+        either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        either!(&mut self.stream, io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -64,7 +91,7 @@ impl AsyncWrite for CallerIo {
         let mut left = match this.lingering {
             Some(left) => left,
             None => {
-                ready!(Pin::new(&mut this.tls).poll_shutdown(cx))?;
+                ready!(either!(&mut this.stream, io => Pin::new(io).poll_shutdown(cx)))?;
                 if !this.pace.must_linger() {
                     return Poll::Ready(Ok(()));
                 }
@@ -76,7 +103,7 @@ impl AsyncWrite for CallerIo {
         while left > 0 {
             this.lingering = Some(left);
             let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.tls).poll_read(cx, &mut buffer)) {
+            match ready!(either!(&mut this.stream, io => Pin::new(io).poll_read(cx, &mut buffer))) {
                 Ok(()) if !buffer.filled().is_empty() => {
                     left = left.saturating_sub(buffer.filled().len())
                 }
@@ -91,11 +118,11 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, slices)
+        either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
+        either!(&self.stream, io => io.is_write_vectored())
     }
 }
 

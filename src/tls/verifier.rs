@@ -111,6 +111,7 @@ fn certificate_error(reason: Hangup) -> CertificateError {
         | Hangup::ProxyHeaderMissing
         | Hangup::ProxyHeaderMalformed
         | Hangup::ProxyHeaderFromStranger
+        | Hangup::PlainFromStranger
         | Hangup::AlertReceived => CertificateError::ApplicationVerificationFailure,
     }
 }

@@ -13,6 +13,8 @@ use crate::webhook::signature::SIGNATURE_HEADER;
 pub(crate) struct Truth<'a> {
     /// Address of the caller.
     pub(crate) forwarded_for: &'a HeaderValue,
+    /// `https`, or what a trusted proxy says.
+    pub(crate) forwarded_proto: HeaderValue,
     /// Port that it connected to.
     pub(crate) forwarded_port: &'a HeaderValue,
     /// Host that it asked for.
@@ -30,7 +32,7 @@ pub(crate) fn towards_upstream(headers: &mut HeaderMap, truth: Truth<'_>) {
     remove(headers, |name| is_hop_by_hop(name) || is_claim(name.as_str()) || *name == EXPECT);
     headers.insert(HOST, truth.forwarded_host.clone());
     headers.insert(X_FORWARDED_FOR, truth.forwarded_for.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_FORWARDED_PROTO, truth.forwarded_proto);
     headers.insert(X_FORWARDED_HOST, truth.forwarded_host);
     headers.insert(X_FORWARDED_PORT, truth.forwarded_port.clone());
     if let Some(client_cert) = truth.client_cert {
@@ -146,9 +148,9 @@ const CLAIM_PREFIXES: [&str; 11] = [
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_HUBGATE_VERIFIED: HeaderName = HeaderName::from_static("x-hubgate-verified");
@@ -162,6 +164,7 @@ mod tests {
     fn truth<'a>(address: &'a HeaderValue, port: &'a HeaderValue) -> Truth<'a> {
         Truth {
             forwarded_for: address,
+            forwarded_proto: HeaderValue::from_static("https"),
             forwarded_port: port,
             forwarded_host: HeaderValue::from_static("hooks.example"),
             client_cert: None,

@@ -25,6 +25,7 @@ mod http2_frames;
 mod http_rules;
 mod identity_headers;
 mod mixed_demands;
+mod plain_http;
 mod proxy_protocol;
 mod refused_callers;
 mod reload;

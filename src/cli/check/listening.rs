@@ -24,6 +24,8 @@ pub(super) struct Listening {
 pub(super) enum Purpose {
     /// Meta, and everybody else.
     Callers,
+    /// Trusted proxies, in plain HTTP.
+    Proxies,
     /// The operator.
     Admin,
 }
@@ -44,9 +46,10 @@ pub(super) enum State {
 
 pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening> {
     let callers = config.server.listen.iter().map(|address| (*address, Purpose::Callers));
+    let plain = config.server.plain_listen.iter().map(|address| (*address, Purpose::Proxies));
     let admin = config.admin.iter().map(|admin| (admin.listen, Purpose::Admin));
     let mut seen: Vec<Listening> = Vec::new();
-    for (address, purpose) in callers.chain(admin) {
+    for (address, purpose) in callers.chain(plain).chain(admin) {
         if let Some(other) = seen.iter().find(|other| overlap(other.address, address)) {
             let sentence = format!(
                 "`{address}` and `{}` cannot both be listened on: one covers the other",

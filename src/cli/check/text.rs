@@ -75,6 +75,7 @@ fn listen(page: &mut Page, facts: &Facts) {
     let row = |Listening { address, purpose, state }: &Listening| {
         let purpose = match purpose {
             Purpose::Callers => "for callers",
+            Purpose::Proxies => "for trusted proxies, plain HTTP",
             Purpose::Admin => "for the operator",
         };
         let state = match state {

@@ -124,6 +124,14 @@ pub(super) const NETWORK_INVALID: Explanation = Explanation {
     next: "hubgate check",
 };
 
+pub(super) const PROXIES_MISSING: Explanation = Explanation {
+    meaning: "A key that believes a load balancer, and no network says where the load balancer is.",
+    causes: &[
+        "server.plain_listen without server.trusted_proxies: name the subnets of the load balancer",
+    ],
+    next: "hubgate check",
+};
+
 pub(super) const NOT_LOOPBACK: Explanation = Explanation {
     meaning: "The operator's window would be open to other machines; it has no access control.",
     causes: &[

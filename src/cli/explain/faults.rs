@@ -34,6 +34,7 @@ pub(super) fn explanation(code: ErrorCode) -> Explanation {
         ErrorCode::ConfigVariableMissing => config::VARIABLE_MISSING,
         ErrorCode::ConfigCredentialsMissing => config::CREDENTIALS_MISSING,
         ErrorCode::ConfigAnchorsMissing => config::ANCHORS_MISSING,
+        ErrorCode::ConfigProxiesMissing => config::PROXIES_MISSING,
         ErrorCode::ConfigTokenMissing => config::TOKEN_MISSING,
         ErrorCode::ConfigProofMissing => config::PROOF_MISSING,
         ErrorCode::StartFileUnreadable => start::FILE_UNREADABLE,

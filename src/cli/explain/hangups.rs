@@ -11,6 +11,7 @@ pub(super) fn explanation(hangup: Hangup) -> Explanation {
         Hangup::ProxyHeaderMissing => PROXY_HEADER_MISSING,
         Hangup::ProxyHeaderMalformed => PROXY_HEADER_MALFORMED,
         Hangup::ProxyHeaderFromStranger => PROXY_HEADER_FROM_STRANGER,
+        Hangup::PlainFromStranger => PLAIN_FROM_STRANGER,
         Hangup::AlertReceived => ALERT_RECEIVED,
         Hangup::CertificateMissing => CERTIFICATE_MISSING,
         Hangup::UnknownAnchor => UNKNOWN_ANCHOR,
@@ -74,6 +75,15 @@ const PROXY_HEADER_FROM_STRANGER: Explanation = Explanation {
         "somebody who reaches hubgate past the load balancer, and claims another address",
     ],
     next: "journalctl -u hubgate -o cat | grep proxy_header_from_stranger",
+};
+
+const PLAIN_FROM_STRANGER: Explanation = Explanation {
+    meaning: "A peer that is not in server.trusted_proxies connected to an address of server.plain_listen.",
+    causes: &[
+        "the load balancer has an address that is not in server.trusted_proxies: name its subnets",
+        "somebody who reaches the plain address past the load balancer; close it with a firewall, too",
+    ],
+    next: "journalctl -u hubgate -o cat | grep plain_from_stranger",
 };
 
 const ALERT_RECEIVED: Explanation = Explanation {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use hubgate::rehearsal::events::sign;
 use hubgate::rehearsal::sender::{Options, Sender};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::world::{APP_SECRET, PATH};
 
 /// An open connection, and what was read from it and not taken yet.
-pub struct Raw {
-    stream: TlsStream<TcpStream>,
+pub struct Raw<S = TlsStream<TcpStream>> {
+    stream: S,
     unread: Vec<u8>,
 }
 
@@ -36,7 +36,16 @@ impl Raw {
         let (stream, _) = Sender::new(options).unwrap().handshake_over(stream).await.unwrap();
         Self { stream, unread: Vec::new() }
     }
+}
 
+impl Raw<TcpStream> {
+    /// Without TLS.
+    pub fn plain(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// Writes bytes as they are; the proxy must take them.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).await.unwrap();

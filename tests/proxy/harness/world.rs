@@ -1,5 +1,6 @@
 //! The proxy in its surroundings.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hubgate::config::Config;
 use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
 use hubgate::rehearsal::sender::{Answer, Message, Options, SendError, Sender};
 use tempfile::TempDir;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::application::Application;
 
@@ -227,6 +229,13 @@ impl World {
     /// Meta, as it was until 2026.
     pub fn meta_before(&self) -> Options {
         self.caller(self.digicert.issue(Leaf::meta()))
+    }
+
+    /// A connection from this address to the second one that is listened on, without a word yet.
+    pub async fn plain(&self, source: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        socket.connect(self.proxy.addresses()[1]).await.unwrap()
     }
 
     /// The configuration file that the proxy was started with.

@@ -1,15 +1,15 @@
-//! Who called, where trusted proxies stand between: read from the end of `X-Forwarded-For`.
+//! Who called and how, where trusted proxies stand between.
 //!
 //! In: the headers of a request whose peer is trusted to speak for others. Out: the address that the
-//! outermost trusted proxy saw. A pure function; what a stranger wrote in front of that address is
-//! never looked at.
+//! outermost trusted proxy saw, read from the end of `X-Forwarded-For`, and scheme and port. Pure
+//! functions; what a stranger wrote in front of that address is never looked at.
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Networks;
-use crate::upstream::headers::X_FORWARDED_FOR;
+use crate::upstream::headers::{X_FORWARDED_FOR, X_FORWARDED_PORT, X_FORWARDED_PROTO};
 
 /// Walks from the right over trusted addresses; the first other one is the caller. What is no
 /// address ends the walk at the last good one, and so does the beginning of the list.
@@ -36,9 +36,33 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
+/// What a proxy in front of plain HTTP says that the caller spoke, if it says one of the two.
+pub(super) fn proto(headers: &HeaderMap) -> HeaderValue {
+    match only(headers, &X_FORWARDED_PROTO) {
+        Some(b"http") => HeaderValue::from_static("http"),
+        _ => HTTPS,
+    }
+}
+
+/// The port that such a proxy says was connected to.
+pub(super) fn port(headers: &HeaderMap) -> Option<HeaderValue> {
+    let digits = str::from_utf8(only(headers, &X_FORWARDED_PORT)?).ok()?;
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port: u16 = digits.parse().ok().filter(|_| is_plain)?;
+    Some(HeaderValue::from(port))
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let only = values.next()?;
+    values.next().is_none().then_some(only.as_bytes())
+}
+
+/// What is true of every caller that speaks TLS with us.
+pub(super) const HTTPS: HeaderValue = HeaderValue::from_static("https");
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -71,6 +95,32 @@ mod tests {
             (&["::ffff:203.0.113.5"], "203.0.113.5"),
         ] {
             assert_eq!(called(lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn scheme_and_port_are_taken_if_they_are_said_once_and_make_sense() {
+        let said = |lines: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let port = port(&headers);
+            let port = port.map(|port| port.to_str().expect("digits").to_owned());
+            (proto(&headers).to_str().expect("a word").to_owned(), port)
+        };
+        let (proto, port) = ("x-forwarded-proto", "x-forwarded-port");
+        let https = |port: Option<&str>| ("https".to_owned(), port.map(str::to_owned));
+
+        assert_eq!(said(&[]), https(None));
+        assert_eq!(said(&[(proto, "https"), (port, "443")]), https(Some("443")));
+        assert_eq!(said(&[(proto, "http")]), ("http".to_owned(), None));
+        for other in ["HTTP", "ws", "http, https", ""] {
+            assert_eq!(said(&[(proto, other)]), https(None), "{other}");
+        }
+        assert_eq!(said(&[(proto, "http"), (proto, "http")]), https(None));
+        for other in ["65536", "443, 80", "+80", "x", ""] {
+            assert_eq!(said(&[(port, other)]), https(None), "{other}");
         }
     }
 

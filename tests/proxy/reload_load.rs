@@ -1,15 +1,9 @@
 //! Reloads while callers never stop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
-
 use hubgate::rehearsal::pki::Leaf;
-use hubgate::rehearsal::sender::{Options, Sender};
-use tokio::task::JoinHandle;
 
 use crate::harness::World;
-use crate::harness::world::event;
+use crate::harness::load::Load;
 
 #[tokio::test]
 async fn fifty_reloads_under_load_fail_no_request() {
@@ -74,82 +68,6 @@ async fn after_an_anchor_is_removed_under_load_nothing_of_its_callers_gets_throu
     assert!(failures.is_empty(), "{failures:?}");
     let arrived = world.app.received().len() - arrived;
     assert!(arrived <= answered - of_others + 16, "{arrived} of {answered} - {of_others}");
-}
-
-/// A closed loop of callers, each on a connection that it keeps, and opens anew if it was closed.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    callers: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(callers: usize, options: &Options) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let answered = Arc::new(AtomicUsize::new(0));
-        let callers = (0..callers).map(|_| {
-            let sender = Sender::new(options.clone()).unwrap();
-            tokio::spawn(call(sender, Arc::clone(&stop), Arc::clone(&answered)))
-        });
-        let callers = callers.collect();
-        Self { stop, answered, callers }
-    }
-
-    fn answered(&self) -> usize {
-        self.answered.load(Relaxed)
-    }
-
-    async fn until_answered(&self, more: usize) {
-        let target = self.answered() + more;
-        let reached = async {
-            while self.answered() < target {
-                tokio::task::yield_now().await;
-            }
-        };
-        let reached = tokio::time::timeout(Duration::from_secs(30), reached).await;
-        assert!(reached.is_ok(), "only {} of {target} answered", self.answered());
-    }
-
-    /// How many were answered with 200, and what became of the others.
-    async fn stop(self) -> (usize, Vec<String>) {
-        self.stop.store(true, Relaxed);
-        let mut failures = Vec::new();
-        for caller in self.callers {
-            failures.extend(caller.await.unwrap());
-        }
-        (self.answered.load(Relaxed), failures)
-    }
-}
-
-async fn call(sender: Sender, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Vec<String> {
-    let mut failures = Vec::new();
-    while !stop.load(Relaxed) {
-        let connection = match sender.connect().await {
-            Ok(connection) => connection,
-            Err(error) => {
-                failures.push(error.to_string());
-                continue;
-            }
-        };
-        // Some connections are short, so that handshakes go on all the time.
-        for _ in 0..20 {
-            if stop.load(Relaxed) {
-                break;
-            }
-            match connection.request(event("{}")).await {
-                Ok(answer) if answer.status == 200 => {
-                    answered.fetch_add(1, Relaxed);
-                }
-                Ok(answer) => failures.push(answer.status.to_string()),
-                Err(error) => {
-                    failures.push(error.to_string());
-                    break;
-                }
-            }
-        }
-        connection.close().await;
-    }
-    failures
 }
 
 fn write(world: &World, name: &str, text: &str) {

@@ -5,6 +5,8 @@
 pub mod application;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod backend;
+#[allow(dead_code, reason = "not every topic needs all of it")]
+pub mod load;
 pub mod operator;
 #[allow(dead_code, reason = "not every topic needs all of it")]
 pub mod raw;

@@ -55,11 +55,12 @@ pub(super) async fn conduct(
     }
     let pool = exchange.local.pool(settings.upstream)?;
     let began = Instant::now();
-    let begun = timeout(settings.timeout, pool.begin(request, 0)).await;
+    let begun = timeout(settings.timeout, pool.begin(request, None)).await;
     let took = began.elapsed();
     record.upstream_time = Some(took);
     route.metrics.upstream_duration.observe(took);
-    let (mut response, lease) = begun.map_err(|_elapsed| Refusal::UpstreamTimeout)??;
+    let begun = begun.map_err(|_elapsed| Refusal::UpstreamTimeout)?;
+    let (mut response, lease) = begun.map_err(|lost| lost.refusal)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some((protocol, caller_side)) = upgrade.zip(caller_side) else {
             return Err(Refusal::UpstreamMalformed);

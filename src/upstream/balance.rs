@@ -3,10 +3,11 @@
 use super::target::Server;
 
 /// The servers in the order in which a request tries them, until one takes it: good ones before
-/// those that are passed over, the least busy first, `turn` breaking ties.
+/// those that are passed over, the least busy first, `turn` breaking ties; last of all the one that
+/// had the request before and gave no answer, however idle it is since.
 ///
 /// Never fewer than two attempts: a single server whose connect failed is tried once more.
-pub(super) fn order(servers: &[Server], turn: usize) -> Vec<usize> {
+pub(super) fn order(servers: &[Server], turn: usize, had_it_before: Option<usize>) -> Vec<usize> {
     if servers.len() < 2 {
         return vec![0, 0];
     }
@@ -16,7 +17,7 @@ pub(super) fn order(servers: &[Server], turn: usize) -> Vec<usize> {
         servers.get(*index).map(|server| {
             let health = &server.health;
             let evil = if health.is_good() { 0 } else { health.passed_over_until() };
-            (evil, health.load())
+            (had_it_before == Some(*index), evil, health.load())
         })
     });
     order

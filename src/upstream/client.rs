@@ -3,7 +3,8 @@
 //! What is repeated, and what is not: a connect that failed is tried once more, on another server
 //! if there is one; a request of which a pooled connection took nothing goes out on a fresh one.
 //! Once a byte may have been read, the request is not repeated (RFC 9110 section 9.2.2: a POST is
-//! not idempotent) unless the operator says that the application recognises repeated events.
+//! not idempotent) unless the operator says that the application recognises repeated events; then
+//! it goes to another server than the one that broke, if there is one.
 //!
 //! A request is boxed on its way down, and so is what is rare: a future takes room for all that it
 //! may ever await, once for each layer, and every request's would be copied about.
@@ -45,6 +46,13 @@ enum Failed {
     Sent(Refusal),
 }
 
+/// A request without an answer.
+pub(crate) struct Lost {
+    pub(crate) refusal: Refusal,
+    /// The one that may have read it.
+    server: Option<usize>,
+}
+
 /// The head of an answer, and the connection that its body comes on.
 pub(super) type Begun = (Response<Incoming>, Lease);
 
@@ -78,12 +86,17 @@ impl Pool {
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
         let exchange = async {
             let spare = if may_repeat { again(&request) } else { None };
-            match (self.exchange_once(request, 0).await, spare) {
-                (Err(Refusal::UpstreamBroken), Some(spare)) => {
+            let lost = match self.exchange_once(request, None).await {
+                Ok(response) => return Ok(response),
+                Err(lost) => lost,
+            };
+            match (lost.refusal, spare) {
+                (Refusal::UpstreamBroken, Some(spare)) => {
                     self.target.metrics.retries.inc();
-                    Box::pin(self.exchange_once(spare, 1)).await
+                    let repeated = Box::pin(self.exchange_once(spare, lost.server)).await;
+                    repeated.map_err(|lost| lost.refusal)
                 }
-                (outcome, _) => outcome,
+                (refusal, _) => Err(refusal),
             }
         };
         timeout_at(deadline, exchange).await.unwrap_or(Err(Refusal::UpstreamTimeout))
@@ -92,9 +105,9 @@ impl Pool {
     async fn exchange_once(
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
-        attempt: usize,
-    ) -> Result<Response<Bytes>, Refusal> {
-        let (response, lease) = self.begin(request, attempt).await?;
+        had_it_before: Option<usize>,
+    ) -> Result<Response<Bytes>, Lost> {
+        let (response, lease) = self.begin(request, had_it_before).await?;
         let (head, body) = response.into_parts();
         match answer::read(body, self.target.settings.response_max_bytes.get()).await {
             Ok(body) => {
@@ -103,40 +116,35 @@ impl Pool {
             }
             Err(refusal) => {
                 lease.held.load.health().failed();
-                Err(refusal)
+                Err(Lost { refusal, server: Some(lease.server) })
             }
         }
     }
 
-    /// Sends `request` and waits for the head of its answer, on whichever server takes it; the
-    /// caller bounds the time.
+    /// Sends `request` and waits for the head of its answer, on whichever server takes it: last of
+    /// all on the one that had it before. The caller bounds the time.
     pub(crate) async fn begin(
         self: &Rc<Self>,
         mut request: Box<Request<RequestBody>>,
-        attempt: usize,
-    ) -> Result<Begun, Refusal> {
+        had_it_before: Option<usize>,
+    ) -> Result<Begun, Lost> {
         let turn = self.next_turn();
         let mut last = Refusal::UpstreamUnreachable;
-        let order = balance::order(&self.target.servers, turn);
-        let indexes = order.into_iter().cycle().skip(attempt).take(self.attempts());
-        for (tries_before, index) in indexes.enumerate() {
+        let order = balance::order(&self.target.servers, turn, had_it_before);
+        for (tries_before, index) in order.into_iter().enumerate() {
             if tries_before > 0 {
                 self.target.metrics.retries.inc();
             }
             match self.begin_on(index, request).await {
                 Ok(begun) => return Ok(begun),
-                Err(Failed::Sent(refusal)) => return Err(refusal),
+                Err(Failed::Sent(refusal)) => return Err(Lost { refusal, server: Some(index) }),
                 Err(Failed::Untouched(back, refusal)) => {
                     request = back;
                     last = refusal;
                 }
             }
         }
-        Err(last)
-    }
-
-    fn attempts(&self) -> usize {
-        self.target.servers.len().max(2)
+        Err(Lost { refusal: last, server: None })
     }
 
     fn next_turn(&self) -> usize {

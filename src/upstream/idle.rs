@@ -24,7 +24,7 @@ pub(super) struct Idle {
 /// The connection that an answer is coming on; goes back to the pool when the answer has ended.
 pub(crate) struct Lease {
     pool: Rc<Pool>,
-    server: usize,
+    pub(super) server: usize,
     opened: Opened,
     idle_for: Option<Duration>,
     pub(super) held: Held,

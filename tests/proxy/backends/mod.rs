@@ -4,4 +4,5 @@ mod answers;
 mod failing;
 mod limits;
 mod pool;
+mod several;
 mod ways;

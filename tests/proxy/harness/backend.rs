@@ -102,6 +102,13 @@ impl Backend {
         .await
     }
 
+    /// Closes its sockets, and says what had arrived whole until then.
+    pub async fn kill(mut self) -> Vec<Bytes> {
+        self.task.abort();
+        assert!((&mut self.task).await.unwrap_err().is_cancelled());
+        self.bodies()
+    }
+
     /// For a configuration.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

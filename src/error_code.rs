@@ -61,6 +61,7 @@ error_codes! {
     ConfigPathInvalid = "config_path_invalid",
     ConfigHostInvalid = "config_host_invalid",
     ConfigMethodInvalid = "config_method_invalid",
+    ConfigHeaderNameInvalid = "config_header_name_invalid",
     ConfigUpstreamUnknown = "config_upstream_unknown",
     // The files and secrets that it names.
     ConfigFileUnusable = "config_file_unusable",

@@ -20,6 +20,7 @@ use crate::tls::material::{
 use crate::tls::revocation::RevocationList;
 use crate::tls::server_config::TlsSettings;
 use crate::upkeep::cache;
+use crate::upstream::headers::Claims;
 use crate::upstream::{Target, TargetError};
 
 /// One configuration, ready to serve.
@@ -34,6 +35,8 @@ pub struct Generation {
     pub tls: TlsSettings,
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Vec<Arc<Target>>,
+    /// What no caller may say, beside what nobody may ever.
+    pub(crate) claims: Claims,
 }
 
 /// One reason why a generation could not be built.
@@ -101,7 +104,8 @@ impl Generation {
             .and_then(|tls| tls.for_worker().map(|_works| tls))
             .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
-        Ok(Self { number, built: Instant::now(), config, tls, routes, upstreams })
+        let claims = Claims::of(&config.upstreams);
+        Ok(Self { number, built: Instant::now(), config, tls, routes, upstreams, claims })
     }
 
     /// Takes over what the generation before learned of its callers and their CAs, so that a

@@ -228,6 +228,7 @@ fn changed(line: &str) -> Option<String> {
         "\"127.0.0.1:9180\"" => "\"127.0.0.1:9181\"".to_owned(),
         "[\"[::]:8443\"]" => "[\"[::]:8444\"]".to_owned(),
         "[\"client.webhooks.fbclientcerts.com\"]" => "[\"example.com\"]".to_owned(),
+        "[\"rfc9440\"]" => "[\"nginx\"]".to_owned(),
         // One thread might be what the machine's cores come to, 999 are not.
         "0" => "999".to_owned(),
         number => (number.parse::<u64>().ok()? + 1).to_string(),

@@ -108,16 +108,7 @@ impl<'d, 'f> Table<'d, 'f> {
         key: &'static str,
         allowed: &[(&'static str, T)],
     ) -> Option<Written<T>> {
-        let item = self.optional(key)?;
-        let Some(word) = item.value.get_ref().as_str() else {
-            return item.wrong_type("a word in quotes");
-        };
-        let Some((_, value)) = allowed.iter().find(|(name, _)| *name == word) else {
-            let allowed = allowed.iter().map(|(name, _)| *name).collect();
-            item.findings.fault(&item.at, Fault::NotOneOf { allowed });
-            return None;
-        };
-        Some(Written { value: *value, at: item.at })
+        self.optional(key)?.choice(allowed)
     }
 
     fn report_unasked(self) {
@@ -168,6 +159,20 @@ impl<'d> Item<'d, '_> {
         match self.value.get_ref().as_bool() {
             Some(flag) => Some(flag),
             None => self.wrong_type("`true` or `false`"),
+        }
+    }
+
+    /// The value that a word stands for.
+    pub(super) fn choice<T: Copy>(self, allowed: &[(&'static str, T)]) -> Option<Written<T>> {
+        let Some(word) = self.value.get_ref().as_str() else {
+            return self.wrong_type("a word in quotes");
+        };
+        match allowed.iter().find(|(name, _)| *name == word) {
+            Some((_, value)) => Some(Written { value: *value, at: self.at }),
+            None => {
+                let allowed = allowed.iter().map(|(name, _)| *name).collect();
+                self.refuse(Fault::NotOneOf { allowed })
+            }
         }
     }
 

@@ -292,6 +292,16 @@ pub enum Fault {
     #[error("is of use only with an `https` url")]
     CaWithoutTls,
 
+    /// Not a name that a header can have.
+    #[error("must be a header name: letters, digits, `-` and `_`")]
+    HeaderNameSyntax,
+    /// A header that is set, or relied on, for something else.
+    #[error("must not be a header that says something else already")]
+    HeaderNameTaken,
+    /// Names for headers that are not sent.
+    #[error("is of use only with `nginx` in `identity_headers`")]
+    NamesWithoutNginx,
+
     // Webhooks.
     /// No upstream has that name.
     #[error("names no `[[upstream]]`; there is {}", Words(known))]

@@ -38,9 +38,11 @@ impl Fault {
             | Self::UrlHost
             | Self::UrlPort
             | Self::SocketPath { .. } => ErrorCode::ConfigUrlInvalid,
-            Self::CaWithoutTls | Self::UrlAndServers | Self::TokenUnused => {
-                ErrorCode::ConfigContradiction
-            }
+            Self::CaWithoutTls
+            | Self::UrlAndServers
+            | Self::TokenUnused
+            | Self::NamesWithoutNginx => ErrorCode::ConfigContradiction,
+            Self::HeaderNameSyntax | Self::HeaderNameTaken => ErrorCode::ConfigHeaderNameInvalid,
             Self::UpstreamUnknown { .. } => ErrorCode::ConfigUpstreamUnknown,
             Self::PathStart | Self::PathCharacter { .. } | Self::PathSegment { .. } => {
                 ErrorCode::ConfigPathInvalid

@@ -8,8 +8,11 @@ use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
 use super::log::{LogFormat, LogLevel};
-use super::upstream::{HostHeader, Repeat};
 use super::webhook::{Demand, Enforcement, Verification};
+
+mod upstream;
+
+pub(super) use self::upstream::{IdentityHeaderNames, Upstream};
 
 /// The whole file as written.
 #[derive(Debug)]
@@ -226,44 +229,6 @@ impl Reload {
     }
 }
 
-/// One `[[upstream]]` as written.
-#[derive(Debug)]
-pub(super) struct Upstream {
-    pub(super) name: Option<Written<String>>,
-    pub(super) at: At,
-    pub(super) url: Option<Written<String>>,
-    pub(super) servers: Option<Vec<Written<String>>>,
-    pub(super) host_header: HostHeader,
-    pub(super) repeat: Repeat,
-    pub(super) ca: Option<Written<String>>,
-    pub(super) connect_timeout_ms: Written<i64>,
-    pub(super) timeout_ms: Written<i64>,
-    pub(super) idle_timeout_ms: Written<i64>,
-    pub(super) connections: Written<i64>,
-    pub(super) response_max_bytes: Written<i64>,
-}
-
-impl Upstream {
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        Self {
-            name: table.required("name").and_then(Item::text),
-            at: table.at().clone(),
-            url: table.optional("url").and_then(Item::text),
-            servers: texts(table.optional("servers")),
-            host_header: table
-                .choice("host_header", HOST_HEADERS)
-                .map_or(HostHeader::Preserve, |choice| choice.value),
-            repeat: table.choice("repeat", REPEATS).map_or(Repeat::Never, |choice| choice.value),
-            ca: table.optional("ca").and_then(Item::text),
-            connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
-            timeout_ms: table.number_or("timeout_ms", 4_000),
-            idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
-            connections: table.number_or("connections", 128),
-            response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
-        }
-    }
-}
-
 /// One `[[webhook]]` as written.
 #[derive(Debug)]
 pub(super) struct Webhook {
@@ -440,11 +405,6 @@ const ENFORCEMENTS: &[(&str, Enforcement)] =
     &[("enforce", Enforcement::Enforce), ("report", Enforcement::Report)];
 
 const MATCHES: &[(&str, bool)] = &[("prefix", true), ("exact", false)];
-
-const HOST_HEADERS: &[(&str, HostHeader)] =
-    &[("preserve", HostHeader::Preserve), ("upstream", HostHeader::Upstream)];
-
-const REPEATS: &[(&str, Repeat)] = &[("never", Repeat::Never), ("broken", Repeat::Broken)];
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
 

@@ -1,4 +1,4 @@
-//! A directory with everything that a small configuration names, for the tests of this room.
+//! A directory with everything that a small configuration names, for tests.
 
 use std::ffi::OsString;
 use std::fs;
@@ -70,7 +70,7 @@ impl Fixture {
 }
 
 /// Loads `text`, followed by whatever sections it lacks.
-pub(super) fn load(text: &str) -> Config {
+pub(crate) fn load(text: &str) -> Config {
     Fixture::new().load(text).expect("has no fault")
 }
 

@@ -17,6 +17,7 @@ use self::findings::Findings;
 pub use self::admin::Admin;
 pub use self::client_certificate::{ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
+pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::network::{Network, Networks};
@@ -38,7 +39,8 @@ mod file;
 mod files;
 mod findings;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
+mod identity;
 mod limits;
 mod log;
 mod names;
@@ -176,7 +178,8 @@ pub fn known_keys() -> BTreeSet<String> {
     let mut findings = Findings::new(Path::new(""), "");
     // One of everything that has keys of its own and is read only if it is there.
     let text = "server = { certificate = {}, private_key = {} }\n\
-                client_certificate = { trust_anchors = [{}] }\nupstream = [{}]\n\
+                client_certificate = { trust_anchors = [{}] }\n\
+                upstream = [{ identity_header_names = {} }]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
+use super::identity::IdentityHeaders;
 use super::{file, names, numbers, paths, url};
 
 /// One `[[upstream]]`, checked.
@@ -18,6 +19,8 @@ pub struct Upstream {
     pub servers: Vec<UpstreamAddress>,
     /// Which `Host` it is sent.
     pub host_header: HostHeader,
+    /// In which headers its application is told who called.
+    pub identity: IdentityHeaders,
     /// Whether a request whose connection broke goes to it once more.
     pub repeat: Repeat,
     /// From the start of a connect (and of its TLS handshake) to giving it up.
@@ -112,6 +115,7 @@ impl Upstream {
             name: name?,
             servers: servers?,
             host_header: written.host_header,
+            identity: IdentityHeaders::check(written, findings),
             repeat: written.repeat,
         })
     }

@@ -11,6 +11,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 
+use crate::config::IdentityHeaders;
 use crate::connection::{Caller, Connected};
 use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
@@ -187,6 +188,7 @@ impl Exchange<'_> {
         body: RequestBody,
         verified: &Verified,
         request_id: &RequestId,
+        identity: &IdentityHeaders,
     ) -> Result<Box<Request<RequestBody>>, Refusal> {
         let caller = &self.connected.caller;
         let verified = match self.client {
@@ -210,12 +212,13 @@ impl Exchange<'_> {
                 None => HeaderValue::try_from(self.host.as_str())
                     .map_err(|_invalid| Refusal::HostInvalid)?,
             },
-            client_cert: self.client.as_ref().map(|client| client.client_cert()),
+            client: self.client.as_ref().map(|client| client.identity()),
+            identity,
             request_id: HeaderValue::try_from(request_id.as_str())
                 .map_err(|_never| Refusal::HostInvalid)?,
             verified: verified.map(HeaderValue::from_static),
         };
-        towards_upstream(&mut parts.headers, truth);
+        towards_upstream(&mut parts.headers, &self.local.generation.claims, truth);
         // Of what is sent, not of what the caller announced: a length without its bytes would take
         // them out of the next request on that connection.
         parts.headers.remove(CONTENT_LENGTH);

@@ -47,13 +47,15 @@ pub(super) async fn conduct(
 
     let body_ended = Rc::new(Cell::new(body.is_end_stream()));
     let body = passing(exchange, route, body, &body_ended);
-    let mut request = exchange.upstream_request(parts, body, &SITE, &record.request_id)?;
+    let pool = exchange.local.pool(settings.upstream)?;
+    let identity = pool.identity_headers();
+    let mut request =
+        exchange.upstream_request(parts, body, &SITE, &record.request_id, identity)?;
     if let Some(protocol) = &upgrade {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocol.clone());
     }
-    let pool = exchange.local.pool(settings.upstream)?;
     let began = Instant::now();
     let begun = timeout(settings.timeout, pool.begin(request, None)).await;
     let took = began.elapsed();

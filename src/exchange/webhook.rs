@@ -157,7 +157,9 @@ impl Forward<'_> {
     ) -> Result<Answer, Refusal> {
         let Self { exchange, route, admitted, verified } = self;
         let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
-        let request = exchange.upstream_request(parts, body, verified, &record.request_id)?;
+        let identity = pool.identity_headers();
+        let request =
+            exchange.upstream_request(parts, body, verified, &record.request_id, identity)?;
         let busy = Busy::new(&exchange.connected.worker);
         let began = Instant::now();
         // A caller that hangs up does not take a begun delivery with it.

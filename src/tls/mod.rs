@@ -6,7 +6,9 @@
 
 pub mod certificate;
 pub mod client_auth;
+mod distinguished_name;
 pub(crate) mod distribution_point;
+pub(crate) mod identity;
 pub mod known_anchors;
 pub mod link;
 pub mod material;

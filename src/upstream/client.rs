@@ -24,7 +24,7 @@ use super::idle::{Held, Idle, Lease};
 use super::request_body::RequestBody;
 use super::target::{Opened, Server, Target};
 use super::{answer, balance};
-use crate::config::{HostHeader, Repeat, UpstreamAddress};
+use crate::config::{HostHeader, IdentityHeaders, Repeat, UpstreamAddress};
 use crate::refusal::{Loudness, Refusal};
 
 /// Pooled connections of one worker to one upstream.
@@ -74,6 +74,11 @@ impl Pool {
         let is_tls = |server: &_| matches!(server, UpstreamAddress::Https { .. });
         let settings = &self.target.settings;
         *settings == target.settings && !settings.servers.iter().any(is_tls)
+    }
+
+    /// In which headers its application is told who called.
+    pub(crate) fn identity_headers(&self) -> &IdentityHeaders {
+        &self.target.settings.identity
     }
 
     /// Sends `request` and reads the whole answer, all within the upstream's time after `began`.

@@ -6,6 +6,7 @@ mod answer;
 mod balance;
 pub(crate) mod client;
 pub(crate) mod delivery;
+mod forwarded;
 pub(crate) mod headers;
 mod health;
 mod idle;

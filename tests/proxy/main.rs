@@ -23,6 +23,7 @@ mod haproxy;
 mod harness;
 mod http2_frames;
 mod http_rules;
+mod identity_dialects;
 mod identity_headers;
 mod mixed_demands;
 mod plain_http;

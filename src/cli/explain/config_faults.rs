@@ -177,6 +177,16 @@ pub(super) const METHOD_INVALID: Explanation = Explanation {
     next: "hubgate check",
 };
 
+pub(super) const HEADER_NAME_INVALID: Explanation = Explanation {
+    meaning: "A name in identity_header_names is one that cannot be used for that.",
+    causes: &[
+        "a character that is no letter, digit, `-` or `_`",
+        "a header of HTTP itself, such as Host, or one that hubgate sets to something else, such as \
+         X-Forwarded-For or Client-Cert",
+    ],
+    next: "hubgate check",
+};
+
 pub(super) const UPSTREAM_UNKNOWN: Explanation = Explanation {
     meaning: "A route names an upstream that is not there.",
     causes: &[

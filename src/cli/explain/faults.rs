@@ -26,6 +26,7 @@ pub(super) fn explanation(code: ErrorCode) -> Explanation {
         ErrorCode::ConfigPathInvalid => config::PATH_INVALID,
         ErrorCode::ConfigHostInvalid => config::HOST_INVALID,
         ErrorCode::ConfigMethodInvalid => config::METHOD_INVALID,
+        ErrorCode::ConfigHeaderNameInvalid => config::HEADER_NAME_INVALID,
         ErrorCode::ConfigUpstreamUnknown => config::UPSTREAM_UNKNOWN,
         ErrorCode::ConfigFileUnusable => config::FILE_UNUSABLE,
         ErrorCode::ConfigSecretInline => config::SECRET_INLINE,

@@ -87,6 +87,11 @@ impl Attribute {
         Self { oid: COMMON_NAME, tag: spelling.tag(), value: value.into() }
     }
 
+    /// Any attribute at all: the bytes of its object identifier, a tag, and a value.
+    pub fn raw(oid: &'static [u8], tag: u8, value: &[u8]) -> Self {
+        Self { oid, tag, value: value.into() }
+    }
+
     fn der(&self) -> Vec<u8> {
         tlv(SEQUENCE, &[tlv(OID, self.oid), tlv(self.tag, &self.value)].concat())
     }

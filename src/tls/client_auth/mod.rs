@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use http::HeaderValue;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::sync::watch;
 use webpki::EndEntityCert;
 
 use super::certificate::{CertificateFacts, moment};
+use super::identity::Identity;
 use super::material::Anchor;
 use super::path::{Anchors, Path, Span, parse};
 use super::revocation::{self, RevocationList, RevocationStatus};
@@ -75,7 +75,7 @@ pub struct VerifiedClient {
     common_name: String,
     anchor: Arc<str>,
     facts: CertificateFacts,
-    client_cert: HeaderValue,
+    identity: Identity,
     /// As presented.
     chain: Vec<CertificateDer<'static>>,
     path: ProvenPath,
@@ -209,12 +209,12 @@ impl ClientTrust {
                 .inspect_err(|reason| self.note_unjudged(*reason, &proven))?,
         };
         let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
-        let client_cert = rfc9440_client_cert(leaf).ok_or(Hangup::CertificateMalformed)?;
+        let identity = Identity::of(leaf, &path.intermediates)?;
         Ok(VerifiedClient {
             common_name,
             anchor: Arc::clone(&path.anchor.label),
             facts,
-            client_cert,
+            identity,
             chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
             path: proven,
             valid: path.valid,
@@ -341,17 +341,11 @@ impl VerifiedClient {
         self.valid.contains(moment) && self.chain == chain
     }
 
-    /// RFC 9440 section 2.2: the leaf as a Structured Fields byte sequence.
-    pub(crate) fn client_cert(&self) -> &HeaderValue {
-        &self.client_cert
+    /// What an application can be told of it.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 }
 
 /// Meta sends from a handful of certificates; more would be a new world.
 const PROOFS_MAX: usize = 16;
-
-fn rfc9440_client_cert(leaf: &CertificateDer<'_>) -> Option<HeaderValue> {
-    use base64::Engine as _;
-    let encoded = base64::engine::general_purpose::STANDARD.encode(leaf);
-    HeaderValue::try_from(format!(":{encoded}:")).ok()
-}

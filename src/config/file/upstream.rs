@@ -1,0 +1,95 @@
+//! `[[upstream]]` as written.
+
+use super::super::document::{Item, Table};
+use super::super::findings::{At, Written};
+use super::super::identity::Dialect;
+use super::super::upstream::{HostHeader, Repeat};
+use super::texts;
+
+/// One `[[upstream]]` as written.
+#[derive(Debug)]
+pub(in super::super) struct Upstream {
+    pub(in super::super) name: Option<Written<String>>,
+    pub(in super::super) at: At,
+    pub(in super::super) url: Option<Written<String>>,
+    pub(in super::super) servers: Option<Vec<Written<String>>>,
+    pub(in super::super) host_header: HostHeader,
+    pub(in super::super) repeat: Repeat,
+    pub(in super::super) identity_headers: Vec<Written<Dialect>>,
+    pub(in super::super) identity_header_names: Option<Written<IdentityHeaderNames>>,
+    pub(in super::super) ca: Option<Written<String>>,
+    pub(in super::super) connect_timeout_ms: Written<i64>,
+    pub(in super::super) timeout_ms: Written<i64>,
+    pub(in super::super) idle_timeout_ms: Written<i64>,
+    pub(in super::super) connections: Written<i64>,
+    pub(in super::super) response_max_bytes: Written<i64>,
+}
+
+impl Upstream {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
+        let at = table.at().child("identity_headers");
+        let rfc9440 = Written { value: Dialect::Rfc9440, at };
+        Self {
+            name: table.required("name").and_then(Item::text),
+            at: table.at().clone(),
+            url: table.optional("url").and_then(Item::text),
+            servers: texts(table.optional("servers")),
+            host_header: table
+                .choice("host_header", HOST_HEADERS)
+                .map_or(HostHeader::Preserve, |choice| choice.value),
+            repeat: table.choice("repeat", REPEATS).map_or(Repeat::Never, |choice| choice.value),
+            identity_headers: table
+                .optional("identity_headers")
+                .and_then(|item| item.list(|word| word.choice(DIALECTS)))
+                .map_or_else(|| vec![rfc9440], |list| list.value),
+            identity_header_names: table
+                .optional("identity_header_names")
+                .and_then(|item| item.table(IdentityHeaderNames::read)),
+            ca: table.optional("ca").and_then(Item::text),
+            connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
+            timeout_ms: table.number_or("timeout_ms", 4_000),
+            idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
+            connections: table.number_or("connections", 128),
+            response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
+        }
+    }
+}
+
+/// `identity_header_names` as written; what is not there is not sent.
+#[derive(Debug)]
+pub(in super::super) struct IdentityHeaderNames {
+    pub(in super::super) verify: Option<Written<String>>,
+    pub(in super::super) subject: Option<Written<String>>,
+    pub(in super::super) issuer: Option<Written<String>>,
+    pub(in super::super) serial: Option<Written<String>>,
+    pub(in super::super) fingerprint: Option<Written<String>>,
+    pub(in super::super) certificate: Option<Written<String>>,
+}
+
+impl IdentityHeaderNames {
+    fn read(table: &mut Table<'_, '_>) -> Written<Self> {
+        let mut name = |key| table.optional(key).and_then(Item::text);
+        let value = Self {
+            verify: name("verify"),
+            subject: name("subject"),
+            issuer: name("issuer"),
+            serial: name("serial"),
+            fingerprint: name("fingerprint"),
+            certificate: name("certificate"),
+        };
+        Written { value, at: table.at().clone() }
+    }
+}
+
+const HOST_HEADERS: &[(&str, HostHeader)] =
+    &[("preserve", HostHeader::Preserve), ("upstream", HostHeader::Upstream)];
+
+const REPEATS: &[(&str, Repeat)] = &[("never", Repeat::Never), ("broken", Repeat::Broken)];
+
+const DIALECTS: &[(&str, Dialect)] = &[
+    ("rfc9440", Dialect::Rfc9440),
+    ("nginx", Dialect::Nginx),
+    ("alb", Dialect::Alb),
+    ("xfcc", Dialect::Xfcc),
+    ("forwarded", Dialect::Forwarded),
+];

@@ -87,7 +87,7 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | a key of the configuration | `config.toml` for people, `config/file.rs` as written, its section's file as checked |
+//! | a key of the configuration | `config.toml` for people, `config/file/` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | [`refusal`] |
 //! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
 //! | why a certificate would be believed or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
@@ -99,7 +99,7 @@
 //! | whose address the caller's is | `proxy_protocol/`, `exchange/forwarded.rs`, for networks of `config/network.rs` |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
-//! | which headers pass, and which are set | `upstream/headers.rs` |
+//! | which headers pass, and which are set | `upstream/headers/mod.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |
 //! | what becomes of an event whose caller hangs up | `upstream/delivery.rs` |
 //! | what is tried again, and what is not | `upstream/client.rs` |

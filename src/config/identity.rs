@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::error::Fault;
 use super::file;
-use super::findings::{Findings, Written};
+use super::findings::Findings;
 
 /// A dialect, as `identity_headers` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,29 +102,31 @@ fn own_names(
     let mut places = Vec::new();
     for (text, part) in parts {
         let Some(text) = text else { continue };
-        if let Some(name) = own_name(text, findings) {
-            places.push((folded(&name), &text.at));
-            names.push((name, part));
+        match identity_name(&text.value) {
+            Ok(name) => {
+                places.push((folded(&name), &text.at));
+                names.push((name, part));
+            }
+            Err(fault) => findings.fault(&text.at, fault),
         }
     }
     findings.must_differ(places);
     names
 }
 
-fn own_name(written: &Written<String>, findings: &mut Findings) -> Option<HeaderName> {
+/// Whether an application may be told who called under this name.
+pub(crate) fn is_identity_name(text: &str) -> bool {
+    identity_name(text).is_ok()
+}
+
+fn identity_name(text: &str) -> Result<HeaderName, Fault> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let name = HeaderName::from_bytes(written.value.as_bytes());
-    let fault = match name {
-        Ok(name) if name.as_str().bytes().all(is_plain) => {
-            if !is_taken(&folded(&name)) {
-                return Some(name);
-            }
-            Fault::HeaderNameTaken
-        }
-        Ok(_) | Err(_) => Fault::HeaderNameSyntax,
-    };
-    findings.fault(&written.at, fault);
-    None
+    match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if !name.as_str().bytes().all(is_plain) => Err(Fault::HeaderNameSyntax),
+        Ok(name) if is_taken(&folded(&name)) => Err(Fault::HeaderNameTaken),
+        Ok(name) => Ok(name),
+        Err(_invalid) => Err(Fault::HeaderNameSyntax),
+    }
 }
 
 /// As a CGI-style application sees it, which takes `_` for `-`.
@@ -211,7 +213,6 @@ const XFCC: [(&str, IdentityPart); 1] =
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::fixture::{faults, load};
 
     fn upstream(rest: &str) -> String {

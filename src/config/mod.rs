@@ -17,6 +17,7 @@ use self::findings::Findings;
 pub use self::admin::Admin;
 pub use self::client_certificate::{ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
+pub(crate) use self::identity::is_identity_name;
 pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};

@@ -4,6 +4,7 @@ use super::ledger::{Anchor, Ledger, Outcome};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value::{variable, variables};
+use crate::config::is_identity_name;
 
 /// Whether nginx sends the upstream's own name as `Host`, which it does unless told otherwise.
 pub(super) fn sends_own_host(scope: &Scope<'_>) -> bool {
@@ -20,8 +21,10 @@ pub(super) fn identity(scope: &Scope<'_>) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     for header in scope.all("proxy_set_header") {
         let Some(role) = role(header) else { continue };
-        if found.iter().all(|(known, _)| *known != role) {
-            found.push((role, header.argument().to_owned()));
+        let name = header.argument();
+        let is_free = |(known, other): &(&str, String)| *known != role && !is_the_same(other, name);
+        if is_identity_name(name) && found.iter().all(is_free) {
+            found.push((role, name.to_owned()));
         }
     }
     found
@@ -46,6 +49,11 @@ fn of_identity(
     value: &str,
     identity: &[(&'static str, String)],
 ) -> (Outcome, String) {
+    if !is_identity_name(header.argument()) {
+        let note = "this header says something else, or no caller may send it: let the application \
+                    read what of the certificate it needs under another name";
+        return (Outcome::Missing, note.to_owned());
+    }
     if !identity.contains(&(role, header.argument().to_owned())) {
         let note = format!(
             "`identity_header_names` has one name for `{role}`; let the application read that one"
@@ -129,6 +137,11 @@ fn role(header: &Directive) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// As an application sees names that takes `_` for `-`.
+fn is_the_same(name: &str, other: &str) -> bool {
+    name.replace('_', "-").eq_ignore_ascii_case(&other.replace('_', "-"))
 }
 
 fn is_named(header: &Directive, name: &str) -> bool {

@@ -60,7 +60,7 @@ fn text(value: &Any<'_>) -> Option<Option<Vec<u8>>> {
         Tag::UniversalString => 4,
         _ => return None,
     };
-    if value.data.len() % width != 0 {
+    if !value.data.len().is_multiple_of(width) {
         return Some(None);
     }
     let character = |bytes: &[u8]| {

@@ -136,6 +136,29 @@ fn a_regular_expression_that_refuses_closes_the_site_that_it_cuts() {
 }
 
 #[test]
+fn a_header_that_says_something_else_to_hubgate_is_left_out_and_told() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let serial = "proxy_set_header X-Client-Serial $ssl_client_serial;";
+    let certificate = "proxy_set_header X-Client-Certificate $ssl_client_escaped_cert;";
+    let changed = text
+        .replace(serial, "proxy_set_header X_Client_Issuer $ssl_client_serial;")
+        .replace(certificate, "proxy_set_header Client-Cert $ssl_client_escaped_cert;");
+    assert!(!changed.contains(serial) && !changed.contains(certificate));
+    fixture.write("nginx.conf", &changed);
+
+    let import = fixture.import().unwrap();
+
+    let config = load(&fixture, &import);
+    let identity = config.upstreams.iter().find(|app| app.identity.certificate.len() == 4).unwrap();
+    assert!(identity.identity.certificate.iter().any(|(name, _)| name == "x_client_issuer"));
+    for left_out in ["Client-Cert $ssl", "X-Client-Issuer $ssl"] {
+        let told = import.findings.iter().find(|finding| finding.directive.contains(left_out));
+        assert_eq!(told.unwrap().outcome, Outcome::Missing, "{left_out}");
+    }
+}
+
+#[test]
 fn values_that_may_be_secret_are_not_written_down() {
     let fixture = Fixture::of("mixed", nowhere());
     let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
@@ -182,7 +205,7 @@ fn the_program_writes_once_and_says_with_its_exit_code_whether_to_look() {
 
     let said = String::from_utf8(first.stderr).unwrap();
     assert_eq!(first.status.code(), Some(3), "{said}");
-    assert!(said.contains("nginx.conf:97: location /static/"), "{said}");
+    assert!(said.contains("nginx.conf:100: location /static/"), "{said}");
     assert!(written.contains("[[webhook]]"));
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(std::fs::read_to_string(&out).unwrap(), written);

@@ -15,6 +15,7 @@
 #[path = "../proxy/harness/application.rs"]
 mod application;
 mod fixture;
+mod identity;
 mod import;
 mod shots;
 mod verdict;

@@ -37,6 +37,9 @@ pub(crate) struct Caller {
     pub(crate) ip: IpAddr,
     /// Whether it speaks plain HTTP; then it is a trusted proxy.
     pub(crate) is_plain: bool,
+    /// The host that the TLS connection was opened for (SNI); requests for another one are refused.
+    /// `None` if the caller did not say, or if it is a proxy that speaks for many callers.
+    pub(crate) server_name: Option<Box<str>>,
     /// Address and port, as they are logged.
     pub(crate) address: Rc<str>,
     proven: RefCell<Option<Proven>>,
@@ -166,12 +169,16 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
         }
     };
     let is_h2 = stream.is_h2();
-    let limits = worker.local().generation.config.limits.clone();
+    let config = &worker.local().generation.config;
+    let limits = config.limits.clone();
+    let speaks_for_many = config.server.trusted_proxies.contains(ends.caller.ip());
+    let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
     let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: ends.caller.ip(),
         is_plain,
+        server_name,
         address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),

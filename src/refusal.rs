@@ -80,6 +80,8 @@ pub enum Refusal {
     UpgradeNotAllowed,
     /// No `Host`, two, a malformed one, or one that contradicts `:authority`.
     HostInvalid,
+    /// The host is not the one that the TLS connection was opened for (RFC 9110 section 15.5.20).
+    HostMismatch,
     /// A path that an application could read in more than one way.
     PathInvalid,
     /// The headers are more, or longer, than the limits allow.
@@ -246,7 +248,7 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RequestMalformed,
         Self::HeaderTimeout,
         Self::NoRoute,
@@ -254,6 +256,7 @@ impl Refusal {
         Self::VerificationOff,
         Self::UpgradeNotAllowed,
         Self::HostInvalid,
+        Self::HostMismatch,
         Self::PathInvalid,
         Self::HeadersTooLarge,
         Self::CertificateMissing,
@@ -279,6 +282,7 @@ impl Refusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::HostMismatch => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed | Self::VerificationOff => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestMalformed
             | Self::HostInvalid
@@ -319,6 +323,7 @@ impl Refusal {
             Self::VerificationOff => "verification_off",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::HostInvalid => "host_invalid",
+            Self::HostMismatch => "host_mismatch",
             Self::PathInvalid => "path_invalid",
             Self::HeadersTooLarge => "headers_too_large",
             Self::CertificateMissing => "certificate_missing",
@@ -351,6 +356,7 @@ impl Refusal {
             | Self::VerificationOff
             | Self::UpgradeNotAllowed
             | Self::HostInvalid
+            | Self::HostMismatch
             | Self::PathInvalid
             | Self::HeadersTooLarge
             | Self::VerificationMalformed
@@ -388,6 +394,9 @@ impl Refusal {
             Self::UpgradeNotAllowed => "a webhook speaks plain HTTP requests; not Meta",
             Self::HostInvalid => {
                 "not a browser or Meta: the Host header is missing, doubled or malformed"
+            }
+            Self::HostMismatch => {
+                "the TLS connection was opened for another host; browsers try again on a connection of its own"
             }
             Self::PathInvalid => {
                 "an encoded slash, a backslash, a control character or a broken escape in the path"

@@ -108,6 +108,10 @@ async fn conduct(
     let (mut parts, body) = request.into_parts();
     record.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
     let host = route::host(&parts)?;
+    let server_name = connected.caller.server_name.as_deref();
+    if server_name.is_some_and(|name| !name.eq_ignore_ascii_case(host.host())) {
+        return Err(Refusal::HostMismatch);
+    }
     let path = normalize(parts.uri.path())?;
     let route = routes.find(&host, &path)?;
     // Most paths are in their normal form, and are forwarded without a copy.

@@ -25,6 +25,14 @@ pub(crate) enum CallerStream {
 }
 
 impl CallerStream {
+    /// The host that it asked for in its handshake (SNI), in lower case.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.server_name(),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// Whether TLS agreed on HTTP/2; plain HTTP is 1.1.
     pub(crate) fn is_h2(&self) -> bool {
         match self {

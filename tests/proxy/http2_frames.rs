@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::harness::raw::unnamed;
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -48,7 +49,7 @@ fn open_event(stream: u32) -> Vec<u8> {
 }
 
 async fn connect(world: &World) -> TlsStream<TcpStream> {
-    let sender = Sender::new(world.meta().http(Http::Two)).unwrap();
+    let sender = Sender::new(unnamed(world.meta()).http(Http::Two)).unwrap();
     let (mut stream, _) = sender.handshake().await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -110,7 +111,7 @@ async fn a_caller_that_opens_and_resets_streams_in_a_row_is_told_to_calm_down_an
 #[tokio::test]
 async fn bytes_that_are_no_http_2_end_the_connection() {
     let world = World::start().await;
-    let sender = Sender::new(world.meta().http(Http::Two)).unwrap();
+    let sender = Sender::new(unnamed(world.meta()).http(Http::Two)).unwrap();
     let (mut stream, _) = sender.handshake().await.unwrap();
     stream.write_all(b"POST /webhooks HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut said = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use hubgate::rehearsal::sender::{Http, Sender};
 
-use crate::harness::raw::{Raw, signed_event, signed_head};
+use crate::harness::raw::{Raw, signed_event, signed_head, unnamed};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -80,7 +80,7 @@ async fn an_absolute_target_must_agree_with_the_host() {
 #[tokio::test]
 async fn over_http_2_a_host_that_contradicts_the_authority_is_refused() {
     let world = World::start().await;
-    let options = world.meta().http(Http::Two);
+    let options = unnamed(world.meta()).http(Http::Two);
     let options = options.authority(HeaderValue::from_static("hooks.example"));
     let meta = Sender::new(options).unwrap().connect().await.unwrap();
     for (host, status) in
@@ -106,7 +106,8 @@ async fn a_webhook_with_a_host_takes_requests_for_that_host_only() {
             ("hooks.example.evil.example", 404),
             ("hooks.example.", 404),
         ] {
-            let options = world.meta().http(http).authority(HeaderValue::from_static(host));
+            let options = unnamed(world.meta()).http(http);
+            let options = options.authority(HeaderValue::from_static(host));
             assert_eq!(send(options, event("{}")).await.unwrap().status, status, "{host}");
         }
     }

@@ -10,7 +10,7 @@ use hubgate::rehearsal::sender::{Http, Sender};
 
 use crate::harness::World;
 use crate::harness::application::Received;
-use crate::harness::raw::{Raw, signed_head};
+use crate::harness::raw::{Raw, signed_head, unnamed};
 use crate::harness::world::{event, send};
 
 /// Every value of this header as the application saw it.
@@ -26,7 +26,7 @@ async fn the_application_is_told_what_is_true_of_the_caller() {
     let port = world.proxy.addresses()[0].port().to_string();
     let mut ids = HashSet::new();
     for http in [Http::One, Http::Two] {
-        let options = world.caller(identity.clone()).http(http);
+        let options = unnamed(world.caller(identity.clone())).http(http);
         let options = options.authority(HeaderValue::from_static("Hooks.example:444"));
         let connection = Sender::new(options).unwrap().connect().await.unwrap();
         for _ in 0..3 {

@@ -35,6 +35,7 @@ mod resumption;
 mod revocation;
 mod road;
 mod rotation;
+mod server_names;
 mod signatures;
 mod sites;
 mod status;

@@ -9,6 +9,7 @@ use hubgate::rehearsal::sender::{Message, Options, Sender};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::application::Application;
+use crate::harness::raw::unnamed;
 use crate::harness::world::{APP_SECRET, event, send};
 use crate::harness::{Plan, World};
 
@@ -20,7 +21,7 @@ fn get(target: &str) -> Message {
 
 /// Sends these bytes over TLS as they are, and reads until the other side closes.
 async fn raw(options: Options, request: &str) -> String {
-    let (mut stream, _) = Sender::new(options).unwrap().handshake().await.unwrap();
+    let (mut stream, _) = Sender::new(unnamed(options)).unwrap().handshake().await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let _closed_either_way = stream.read_to_end(&mut answer).await;
@@ -148,7 +149,7 @@ async fn the_longest_path_wins_and_a_host_before_none() {
         let series = format!("hubgate_requests_total{{route=\"{route}\"}}");
         let before = world.metric(&series);
         let authority = http::HeaderValue::from_static(host);
-        let options = world.stranger().authority(authority);
+        let options = unnamed(world.stranger()).authority(authority);
         assert_eq!(send(options, get(target)).await.unwrap().status, 200);
         world.until_metric(&series, before + 1.0).await;
     }
@@ -190,7 +191,8 @@ async fn a_body_streams_both_ways_before_it_has_ended() {
     })
     .await;
     let world = Plan::new().more(SITE).start_before(app).await;
-    let (mut stream, _) = Sender::new(world.stranger()).unwrap().handshake().await.unwrap();
+    let (mut stream, _) =
+        Sender::new(unnamed(world.stranger())).unwrap().handshake().await.unwrap();
 
     stream.write_all(b"POST /s HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none").await.unwrap();
     until(&mut stream, "ONE").await;
@@ -218,7 +220,8 @@ async fn a_websocket_is_carried_both_ways() {
     })
     .await;
     let world = Plan::new().more(SITE).start_before(app).await;
-    let (mut stream, _) = Sender::new(world.stranger()).unwrap().handshake().await.unwrap();
+    let (mut stream, _) =
+        Sender::new(unnamed(world.stranger())).unwrap().handshake().await.unwrap();
 
     let request =
         "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -14,6 +14,7 @@ pub(super) fn explanation(refusal: Refusal) -> Explanation {
         Refusal::VerificationOff => VERIFICATION_OFF,
         Refusal::UpgradeNotAllowed => UPGRADE_NOT_ALLOWED,
         Refusal::HostInvalid => HOST_INVALID,
+        Refusal::HostMismatch => HOST_MISMATCH,
         Refusal::PathInvalid => PATH_INVALID,
         Refusal::HeadersTooLarge => HEADERS_TOO_LARGE,
         Refusal::CertificateMissing => CERTIFICATE_MISSING,
@@ -101,6 +102,17 @@ const HOST_INVALID: Explanation = Explanation {
         "an attempt to be taken for another host",
     ],
     next: "journalctl -u hubgate -o cat | grep host_invalid",
+};
+
+const HOST_MISMATCH: Explanation = Explanation {
+    meaning: "The TLS handshake named one host (SNI), the request on that connection another.",
+    causes: &[
+        "a browser that uses one HTTP/2 connection for several hosts of a certificate; it tries again",
+        "a proxy in front that opens its connections for one name: add it to server.trusted_proxies",
+        "a probe or a test whose Host header differs from the name it connects to",
+        "an attempt to reach one host's routes over a connection that was opened for another",
+    ],
+    next: "curl -sv --connect-to HOST:443:127.0.0.1:8443 https://HOST/",
 };
 
 const PATH_INVALID: Explanation = Explanation {

@@ -10,6 +10,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::world::{APP_SECRET, PATH};
 
+/// As a caller that does not say in TLS which host it wants: its requests may name any.
+pub fn unnamed(options: Options) -> Options {
+    options.server_name("127.0.0.1".try_into().unwrap())
+}
+
 /// An open connection, and what was read from it and not taken yet.
 pub struct Raw<S = TlsStream<TcpStream>> {
     stream: S,
@@ -27,13 +32,15 @@ pub struct RawAnswer {
 
 impl Raw {
     pub async fn connect(options: Options) -> Self {
-        let (stream, _) = Sender::new(options).unwrap().handshake().await.unwrap();
+        let sender = Sender::new(unnamed(options)).unwrap();
+        let (stream, _) = sender.handshake().await.unwrap();
         Self { stream, unread: Vec::new() }
     }
 
     /// The same over a connection that somebody opened, and may have written to.
     pub async fn over(stream: TcpStream, options: Options) -> Self {
-        let (stream, _) = Sender::new(options).unwrap().handshake_over(stream).await.unwrap();
+        let sender = Sender::new(unnamed(options)).unwrap();
+        let (stream, _) = sender.handshake_over(stream).await.unwrap();
         Self { stream, unread: Vec::new() }
     }
 }

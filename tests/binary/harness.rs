@@ -35,6 +35,8 @@ pub struct Settings {
     pub upstream: String,
     pub webhook: String,
     pub log: String,
+    /// Whole sections at the end of the file.
+    pub more: String,
 }
 
 /// The surroundings of a process.
@@ -85,7 +87,7 @@ impl Place {
 
     /// Writes `config.toml`.
     pub fn configure(&self, settings: &Settings) {
-        let Settings { server, limits, upstream_url, upstream, webhook, log } = settings;
+        let Settings { server, limits, upstream_url, upstream, webhook, log, more } = settings;
         let url = if upstream_url.is_empty() { "http://127.0.0.1:9" } else { upstream_url };
         let listen = default_line(server, "listen", r#"listen = ["127.0.0.1:0"]"#);
         let workers = default_line(server, "workers", "workers = 1");
@@ -121,6 +123,7 @@ upstream = "app"
 {webhook}
 [log]
 {log}
+{more}
 "#
             ),
         );

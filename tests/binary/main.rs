@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::missing_docs_in_private_items,
     missing_docs,
@@ -22,4 +23,5 @@ mod secrecy;
 mod signals;
 mod starting;
 mod status;
+mod streaming;
 mod terminal;

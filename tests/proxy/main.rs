@@ -42,3 +42,4 @@ mod status;
 mod trace_context;
 mod trusted_proxies;
 mod verification;
+mod websocket;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
-use crate::config::{Config, Crl, Demand, TrustAnchor, Verification};
+use crate::config::{CertificateSource, Config, Crl, Demand, TrustAnchor, Verification};
 use crate::route::RouteTable;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
@@ -100,7 +100,10 @@ impl Generation {
         let Some(identity) = identity.filter(|_| errors.is_empty()) else {
             return Err(BuildErrors(errors));
         };
+        let source = config.client_certificate.as_ref().map(|section| section.source);
+        let asks = source.is_none_or(|source| source == CertificateSource::Tls);
         let tls = TlsSettings::new(provider, identity, trust, is_certificate_mandatory(&config))
+            .map(|tls| if asks { tls } else { tls.without_asking() })
             .and_then(|tls| tls.for_worker().map(|_works| tls))
             .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
@@ -126,7 +129,9 @@ impl Generation {
 
 /// Only if no route can be reached without one may the handshake itself insist.
 pub fn is_certificate_mandatory(config: &Config) -> bool {
-    config.sites.is_empty()
+    let section = config.client_certificate.as_ref();
+    section.is_some_and(|section| section.source == CertificateSource::Tls)
+        && config.sites.is_empty()
         && config.webhooks.iter().all(|webhook| {
             let for_verification = match webhook.verification {
                 Verification::Answer | Verification::Forward => {

@@ -62,7 +62,8 @@
 //!    configuration is refused. Nothing means "accept all".
 //! 3. A client's subject has exactly one common name, and it equals a configured one byte for byte.
 //! 4. Whoever calls is proven by this process under the current trust, also on a resumed session:
-//!    a new generation has new ticket keys, and the chain out of a ticket is proven again.
+//!    a new generation has new ticket keys, and the chain out of a ticket is proven again. Where the
+//!    operator says that a load balancer ends TLS, its headers are proven instead, from it alone.
 //! 5. Everything has a limit, each with a default and its reason in `config.toml`; what goes beyond
 //!    is refused with a label of its own, or waits where the limit says so.
 //! 6. A proven event whose delivery has begun is finished, also if the caller hangs up.
@@ -92,7 +93,8 @@
 //! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
 //! | why a certificate would be believed or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
 //! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
-//! | the rule for names | `tls/subject.rs` |
+//! | the rule for names | `tls/subject.rs`, and for a name that is text `tls/subject_text.rs` |
+//! | what a load balancer says of a client certificate | `exchange/forwarded_client.rs` reads it, `tls/client_auth/forwarded.rs` proves it |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |

@@ -70,6 +70,23 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
+/// Undoes escapes once, whatever they stand for; `None` if one is broken.
+pub(crate) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let ([high, low], after) = rest.split_first_chunk::<2>()?;
+            decoded.push(hex(*high)? << 4 | hex(*low)?);
+            rest = after;
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

@@ -90,6 +90,12 @@ pub enum Refusal {
     CertificateMissing,
     /// The connection's client certificate was proven once, but not under today's trust.
     CertificateNoLongerTrusted,
+    /// A load balancer's header with a client certificate, from somebody who is no trusted proxy.
+    CertificateFromStranger,
+    /// The load balancer's headers hold no one certificate or name, or those of another mode.
+    CertificateHeaderMalformed,
+    /// The certificate that the load balancer forwards is nobody's who is let in.
+    CertificateRefused,
     /// A GET on a webhook without the parameters of a verification request, or with doubled ones.
     VerificationMalformed,
     /// `hub.mode` is not `subscribe`.
@@ -248,7 +254,7 @@ impl Hangup {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::RequestMalformed,
         Self::HeaderTimeout,
         Self::NoRoute,
@@ -261,6 +267,9 @@ impl Refusal {
         Self::HeadersTooLarge,
         Self::CertificateMissing,
         Self::CertificateNoLongerTrusted,
+        Self::CertificateFromStranger,
+        Self::CertificateHeaderMalformed,
+        Self::CertificateRefused,
         Self::VerificationMalformed,
         Self::VerificationModeUnknown,
         Self::VerifyTokenMismatch,
@@ -290,10 +299,13 @@ impl Refusal {
             | Self::UpgradeNotAllowed
             | Self::VerificationMalformed
             | Self::VerificationModeUnknown
+            | Self::CertificateHeaderMalformed
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::CertificateMissing
             | Self::CertificateNoLongerTrusted
+            | Self::CertificateFromStranger
+            | Self::CertificateRefused
             | Self::VerifyTokenMismatch
             | Self::SignatureMissing
             | Self::SignatureMalformed
@@ -328,6 +340,9 @@ impl Refusal {
             Self::HeadersTooLarge => "headers_too_large",
             Self::CertificateMissing => "certificate_missing",
             Self::CertificateNoLongerTrusted => "certificate_no_longer_trusted",
+            Self::CertificateFromStranger => "certificate_from_stranger",
+            Self::CertificateHeaderMalformed => "certificate_header_malformed",
+            Self::CertificateRefused => "certificate_refused",
             Self::VerificationMalformed => "verification_malformed",
             Self::VerificationModeUnknown => "verification_mode_unknown",
             Self::VerifyTokenMismatch => "verify_token_mismatch",
@@ -365,6 +380,9 @@ impl Refusal {
             | Self::BodyBroken
             | Self::CertificateMissing
             | Self::CertificateNoLongerTrusted
+            | Self::CertificateFromStranger
+            | Self::CertificateHeaderMalformed
+            | Self::CertificateRefused
             | Self::VerifyTokenMismatch
             | Self::SignatureMissing
             | Self::SignatureMalformed
@@ -409,6 +427,15 @@ impl Refusal {
             }
             Self::CertificateNoLongerTrusted => {
                 "an anchor, name or CRL changed, or the certificate expired, while the connection was open"
+            }
+            Self::CertificateFromStranger => {
+                "a claim to speak for others: if it is your load balancer, add its network to server.trusted_proxies"
+            }
+            Self::CertificateHeaderMalformed => {
+                "not what the load balancer sends in the mode of client_certificate.source, or a header twice"
+            }
+            Self::CertificateRefused => {
+                "the log line before says why, in the words of the handshake; not the webhook sender"
             }
             Self::VerificationMalformed => {
                 "a GET without hub.mode, hub.challenge and hub.verify_token once each; not Meta"

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 use tracing::error;
 
 use crate::connection::{self, Accepted};
+use crate::exchange::forwarded_client::ProvenClaims;
 use crate::generation::Generation;
 use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
@@ -72,6 +73,8 @@ pub(crate) struct Worker {
 pub(crate) struct Local {
     pub(crate) generation: Arc<Generation>,
     pub(crate) tls: WorkerTls,
+    /// What load balancers said of client certificates, and was right.
+    pub(crate) proven_claims: RefCell<ProvenClaims>,
     pools: Vec<Rc<Pool>>,
 }
 
@@ -117,7 +120,7 @@ impl Local {
         let pools = targets
             .map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(Arc::clone(target)))))
             .collect();
-        Ok(Self { generation, tls, pools })
+        Ok(Self { generation, tls, proven_claims: RefCell::default(), pools })
     }
 
     /// The pool of an upstream; routes hold only indexes that exist.

@@ -217,6 +217,7 @@ fn changed(line: &str) -> Option<String> {
         "false" => "true".to_owned(),
         "\"auto\"" => "\"text\"".to_owned(),
         "\"info\"" => "\"debug\"".to_owned(),
+        "\"tls\"" => "\"alb\"".to_owned(),
         "\"answer\"" => "\"forward\"".to_owned(),
         "\"preserve\"" => "\"upstream\"".to_owned(),
         "\"never\"" => "\"broken\"".to_owned(),

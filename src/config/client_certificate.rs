@@ -11,7 +11,9 @@ use super::{file, names, numbers, paths};
 /// `[client_certificate]`, checked.
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
-    /// PEM files, each with one anchor or more; at least one file.
+    /// Where client certificates are found.
+    pub source: CertificateSource,
+    /// PEM files, each with one anchor or more; none only where a load balancer proves the chain.
     pub trust_anchors: Vec<TrustAnchor>,
     /// PEM files of anchors that are not trusted, but tried when the trusted ones fail, so as to
     /// tell what would have been accepted.
@@ -43,6 +45,17 @@ pub struct Crl {
     pub refresh_min: Duration,
     /// From one fetch of a list to the next, at most.
     pub refresh_max: Duration,
+}
+
+/// Where client certificates are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// In the TLS handshake with us.
+    Tls,
+    /// In the headers of an AWS Application Load Balancer whose mutual TLS is in verify mode.
+    Alb,
+    /// The same in passthrough mode, where the balancer proves no chain.
+    AlbPassthrough,
 }
 
 /// Whether revocation lists are fetched.
@@ -77,7 +90,9 @@ impl ClientCertificate {
         written: &file::ClientCertificate,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let anchors = TrustAnchor::check_all(&written.trust_anchors, findings);
+        let source = written.source.as_ref().map_or(CertificateSource::Tls, |source| source.value);
+        let anchors = written.trust_anchors.as_deref().unwrap_or_default();
+        let anchors = TrustAnchor::check_all(anchors, findings);
         let candidates = TrustAnchor::check_all(&written.candidate_anchors, findings);
         let labels = anchors.iter().chain(&candidates).map(|(anchor, at)| (&anchor.label, *at));
         findings.must_differ(labels);
@@ -89,7 +104,15 @@ impl ClientCertificate {
         findings.must_differ(given.clone().map(|name| (&name.value, &name.at)));
         let verify_depth = numbers::within(&written.verify_depth, 0..=MAXIMUM_DEPTH, findings);
         let crl = Crl::check(&written.crl, findings);
+        // Where a load balancer proves the chain, nothing else here may need one.
+        let needs_none = source == CertificateSource::Alb
+            && written.candidate_anchors.is_empty()
+            && !crl.as_ref().is_some_and(Crl::is_checked);
+        if written.trust_anchors.is_none() && !needs_none {
+            findings.fault(&written.at.child("trust_anchors"), Fault::Missing);
+        }
         Some(Self {
+            source,
             trust_anchors: anchors.into_iter().map(|(anchor, _)| anchor).collect(),
             candidate_anchors: candidates.into_iter().map(|(anchor, _)| anchor).collect(),
             common_names: given.map(|name| name.value.clone()).collect(),
@@ -173,6 +196,7 @@ const MAXIMUM_LIST_BYTES: u64 = 1 << 28;
 
 #[cfg(test)]
 mod tests {
+    use super::CertificateSource;
     use crate::config::fixture::{faults, load};
 
     /// With `rest` from line 3 on.
@@ -202,6 +226,44 @@ mod tests {
         assert_eq!(
             faults("[client_certificate]\nverify_depth = 2"),
             ["1: `client_certificate.trust_anchors`: is missing"]
+        );
+    }
+
+    #[test]
+    fn a_load_balancer_in_verify_mode_may_be_relied_upon_for_the_chain() {
+        let text = |rest: &str| {
+            format!(
+                "[client_certificate]\n{rest}\n[server]\ncertificate = \"chain.pem\"\n\
+                 private_key = \"key.pem\"\ntrusted_proxies = [\"10.0.0.0/8\"]"
+            )
+        };
+        let good = load(&text("source = \"alb\"")).client_certificate.expect("is there");
+        assert_eq!(good.source, CertificateSource::Alb);
+        assert!(good.trust_anchors.is_empty());
+        load(&text("source = \"alb\"\ntrust_anchors = [\"meta.pem\"]"));
+        load(&text("source = \"alb_passthrough\"\ntrust_anchors = [\"meta.pem\"]"));
+        for rest in [
+            "source = \"alb_passthrough\"",
+            "source = \"tls\"",
+            "source = \"alb\"\ncandidate_anchors = [\"old.pem\"]",
+            "source = \"alb\"\ncrl_files = [\"ca.pem\"]",
+        ] {
+            assert_eq!(
+                faults(&text(rest)),
+                ["1: `client_certificate.trust_anchors`: is missing"],
+                "{rest}"
+            );
+        }
+    }
+
+    #[test]
+    fn headers_of_a_load_balancer_are_believed_from_trusted_proxies_alone() {
+        assert_eq!(
+            faults("[client_certificate]\nsource = \"alb\""),
+            [
+                "2: `client_certificate.source`: needs `server.trusted_proxies`: what a load balancer \
+              says is believed from there alone"
+            ]
         );
     }
 

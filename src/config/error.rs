@@ -201,8 +201,7 @@ pub enum Fault {
     NotANetwork,
     /// Everybody would be believed, or nobody served.
     #[error(
-        "needs `server.trusted_proxies`: what comes in plain text, and what it says of others, is \
-         believed from there alone"
+        "needs `server.trusted_proxies`: what a load balancer says is believed from there alone"
     )]
     ProxiesMissing,
     /// The operator's window would be open to others.

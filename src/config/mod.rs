@@ -15,7 +15,9 @@ use std::path::Path;
 use self::findings::Findings;
 
 pub use self::admin::Admin;
-pub use self::client_certificate::{ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor};
+pub use self::client_certificate::{
+    CertificateSource, ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor,
+};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub(crate) use self::identity::is_identity_name;
 pub use self::identity::{IdentityHeaders, IdentityPart};
@@ -120,6 +122,13 @@ impl Config {
             }
             None => None,
         };
+        if let Some(Some(section)) = &written.client_certificate
+            && let Some(source) = &section.source
+            && source.value != CertificateSource::Tls
+            && written.server.as_ref().is_some_and(|server| server.trusted_proxies.is_empty())
+        {
+            findings.fault(&source.at, Fault::ProxiesMissing);
+        }
         let limits = written.limits.as_ref().map(|limits| Limits::check(limits, findings));
         let reload = written.reload.as_ref().map(|reload| Reload::check(reload, findings));
         let mut upstreams = Vec::new();

@@ -232,8 +232,8 @@ mod tests {
 
         assert_eq!(
             faults(&server("plain_listen = [\"127.0.0.1:80\"]")),
-            ["4: `server.plain_listen[0]`: needs `server.trusted_proxies`: what comes in plain \
-              text, and what it says of others, is believed from there alone"]
+            ["4: `server.plain_listen[0]`: needs `server.trusted_proxies`: what a load balancer \
+              says is believed from there alone"]
         );
         let bad = "listen = [\"127.0.0.1:0\"]\nplain_listen = [\"127.0.0.1:0\", \"[::]:80\", \
                    \"[::]:80\", \"80\"]\ntrusted_proxies = [\"10.0.0.0/8\"]";

@@ -42,6 +42,8 @@ pub enum Warning {
         /// The webhook's name.
         webhook: String,
     },
+    /// hubgate proves no chain of a client certificate.
+    ChainLeftToBalancer,
     /// Everybody may say who else they are.
     EverybodyTrusted {
         /// The key.
@@ -88,6 +90,11 @@ impl fmt::Display for Warning {
                 "webhook `{webhook}` ONLY REPORTS failed signatures and lets such events pass; set \
                  `signature = \"enforce\"` as soon as `would_refuse` stays at zero"
             ),
+            Self::ChainLeftToBalancer => formatter.write_str(
+                "`client_certificate.source` is \"alb\" and there are no `trust_anchors`: hubgate \
+                 proves the common name, and NOT that a CA vouches for it; that is the load \
+                 balancer's trust store's part, and revocation, too",
+            ),
             Self::EverybodyTrusted { key, network } => write!(
                 formatter,
                 "`{key}` has `{network}`: whoever connects can claim any address; name the load \
@@ -118,6 +125,10 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     ] {
         let everybody = networks.iter().copied().filter(|network| network.is_everybody());
         warnings.extend(everybody.map(|network| Warning::EverybodyTrusted { key, network }));
+    }
+    let section = config.client_certificate.as_ref();
+    if section.is_some_and(|section| section.trust_anchors.is_empty()) {
+        warnings.push(Warning::ChainLeftToBalancer);
     }
     let crl = config.client_certificate.as_ref().map(|section| &section.crl);
     if crl
@@ -295,6 +306,19 @@ mod tests {
                 ))
             );
         }
+    }
+
+    #[test]
+    fn a_chain_that_only_a_load_balancer_proves_is_named() {
+        let warnings = |rest: &str| {
+            let text = format!(
+                "[server]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"\n\
+                 trusted_proxies = [\"10.0.0.0/8\"]\n[client_certificate]\nsource = \"alb\"\n{rest}"
+            );
+            warnings(&closed(), &text)
+        };
+        assert_eq!(warnings(""), [Warning::ChainLeftToBalancer]);
+        assert_eq!(warnings("trust_anchors = [\"meta.pem\"]"), []);
     }
 
     #[test]

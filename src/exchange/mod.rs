@@ -24,6 +24,7 @@ use crate::upstream::headers::{Truth, towards_upstream};
 use crate::worker::Local;
 
 mod forwarded;
+pub(crate) mod forwarded_client;
 mod site;
 mod tunnel;
 mod webhook;
@@ -125,7 +126,8 @@ async fn conduct(
     };
     record.route = Some(Arc::clone(name));
     record.metrics = Some(Arc::clone(metrics));
-    let client = connected.caller.client(local, &connected.worker.shared.metrics)?;
+    let (caller, metrics) = (&connected.caller, &connected.worker.shared.metrics);
+    let client = forwarded_client::client(caller, &record.client, local, metrics, &parts.headers)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
     let exchange = Exchange { connected, local, forwarded, host, target, client };
     match route {

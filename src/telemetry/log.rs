@@ -1,5 +1,6 @@
 //! Where log lines go and how they look. Set once a process, by the command line.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 
 use tracing::{debug, info};
@@ -43,21 +44,35 @@ pub fn init(log: &Log) -> io::Result<Flush> {
 
 /// Logs why a connection ended before HTTP, with what was presented.
 pub(crate) fn hangup(peer: std::net::SocketAddr, disbelief: &Disbelief) {
+    refused(&peer, disbelief, None, "connection refused");
+}
+
+/// Logs why a load balancer's word of a client certificate was not enough.
+pub(crate) fn certificate_refused(client: &str, disbelief: &Disbelief, subject: Option<&str>) {
+    refused(&client, disbelief, subject, "client certificate refused");
+}
+
+fn refused(
+    client: &dyn fmt::Display,
+    disbelief: &Disbelief,
+    subject: Option<&str>,
+    message: &'static str,
+) {
     let reason = disbelief.reason;
     let facts = disbelief.presented.as_deref();
     macro_rules! line {
         ($level:ident) => {
             $level!(
                 target: "handshake",
-                client = %peer,
+                client = %client,
                 reason = reason.label(),
-                subject = facts.map(|facts| facts.subject.as_str()),
+                subject = subject.or(facts.map(|facts| facts.subject.as_str())),
                 issuer = facts.map(|facts| facts.issuer.as_str()),
                 serial = facts.map(|facts| facts.serial.as_str()),
                 sha256 = facts.map(|facts| facts.sha256.as_str()),
                 candidate = disbelief.candidate.as_deref(),
                 hint = reason.hint(),
-                "connection refused"
+                "{message}"
             )
         };
     }

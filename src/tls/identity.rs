@@ -60,6 +60,23 @@ impl Identity {
         })
     }
 
+    /// Of a proven client of whom nothing but the subject is told, after RFC 2253.
+    pub(crate) fn of_subject(subject: &str) -> Self {
+        Self {
+            verify: HeaderValue::from_static("SUCCESS"),
+            subject: HeaderValue::try_from(subject).ok(),
+            client_cert: None,
+            client_cert_chain: None,
+            issuer: None,
+            serial: None,
+            fingerprint: None,
+            validity: None,
+            escaped_pem: None,
+            alb_leaf: None,
+            forwarded_client_cert: None,
+        }
+    }
+
     /// One part of it; `None` if it cannot be written, or if there is none.
     pub(crate) fn value(&self, part: IdentityPart) -> Option<&HeaderValue> {
         match part {

@@ -16,4 +16,5 @@ mod path;
 pub mod revocation;
 pub(crate) mod server_config;
 mod subject;
+mod subject_text;
 mod verifier;

@@ -5,7 +5,7 @@
 //! intermediates (section 4.2.1.3). Knows neither names nor revocation.
 
 use std::cell::Cell;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -94,13 +94,7 @@ impl Anchors {
         let index = index.ok_or(Hangup::UnknownAnchor)?;
         let anchor = self.list.get(index).ok_or(Hangup::UnknownAnchor)?;
         let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
-        let now = moment(now);
-        if now > valid.until {
-            return Err(Hangup::CertificateExpired);
-        }
-        if now < valid.from {
-            return Err(Hangup::CertificateNotYetValid);
-        }
+        valid.must_contain(moment(now))?;
         let mut intermediates = Vec::new();
         for intermediate in path.intermediate_certificates() {
             let der = intermediate.der();
@@ -124,6 +118,29 @@ impl Anchors {
 impl Span {
     pub(super) fn contains(&self, moment: SystemTime) -> bool {
         self.from <= moment && moment <= self.until
+    }
+
+    /// The validity of one certificate.
+    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let mut valid = Self::unbounded();
+        valid.narrow(certificate);
+        valid
+    }
+
+    /// All the time that certificates can name.
+    pub(super) fn unbounded() -> Self {
+        Self { from: UNIX_EPOCH, until: UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) << 7) }
+    }
+
+    /// Says on which side `moment` lies outside.
+    pub(super) fn must_contain(&self, moment: SystemTime) -> Result<(), Hangup> {
+        if moment > self.until {
+            Err(Hangup::CertificateExpired)
+        } else if moment < self.from {
+            Err(Hangup::CertificateNotYetValid)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends it at `end` at the latest.

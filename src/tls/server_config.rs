@@ -26,6 +26,8 @@ pub struct TlsSettings {
     trust: Option<Arc<ClientTrust>>,
     /// Every route asks for a certificate, so a handshake without one can fail in TLS.
     certificate_mandatory: bool,
+    /// Whether the handshake asks for a certificate at all.
+    asks: bool,
     tickets: Arc<dyn ProducesTickets>,
 }
 
@@ -45,7 +47,12 @@ impl TlsSettings {
         certificate_mandatory: bool,
     ) -> Result<Self, Error> {
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        Ok(Self { provider, identity, trust, certificate_mandatory, tickets })
+        Ok(Self { provider, identity, trust, certificate_mandatory, asks: true, tickets })
+    }
+
+    /// Certificates come from elsewhere, and are proven by the same trust.
+    pub(crate) fn without_asking(self) -> Self {
+        Self { asks: false, ..self }
     }
 
     /// Whom callers are believed by; `None` if no route asks.
@@ -62,7 +69,7 @@ impl TlsSettings {
     pub(crate) fn for_worker(&self) -> Result<WorkerTls, Error> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-        let verifier = self.trust.as_ref().map(|trust| {
+        let verifier = self.trust.as_ref().filter(|_| self.asks).map(|trust| {
             Arc::new(WorkerVerifier::new(Arc::clone(trust), self.certificate_mandatory))
         });
         let builder = match &verifier {

@@ -90,7 +90,7 @@ pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
         }));
     }
     found.extend(trust.last_seen().filter_map(|(anchor, client)| {
-        let (label, facts) = (Arc::clone(&anchor.label), client?.facts().clone());
+        let (label, facts) = (Arc::clone(&anchor.label), client?.facts()?.clone());
         Some(InUse { kind: Kind::Client, label, facts })
     }));
     found
@@ -144,11 +144,17 @@ impl Calendar {
     ) -> Vec<Arc<VerifiedClient>> {
         let unchecked: Vec<_> =
             seen.filter(|client| client.revocation() == RevocationStatus::Unknown).collect();
-        let shas: Vec<_> = unchecked.iter().map(|client| client.facts().sha256.clone()).collect();
+        let shas: Vec<_> = unchecked.iter().filter_map(|client| sha256(client)).collect();
         let before = std::mem::replace(&mut self.unchecked, shas);
-        let is_new = |client: &Arc<VerifiedClient>| !before.contains(&client.facts().sha256);
+        let is_new = |client: &Arc<VerifiedClient>| {
+            sha256(client).is_some_and(|sha256| !before.contains(&sha256))
+        };
         unchecked.into_iter().filter(is_new).collect()
     }
+}
+
+fn sha256(client: &VerifiedClient) -> Option<String> {
+    client.facts().map(|facts| facts.sha256.clone())
 }
 
 /// A moment for people.

@@ -81,7 +81,7 @@ fn look_at_lists(trust: &ClientTrust, calendar: &mut Calendar, now: SystemTime) 
         warn!(source, next_update, "revocation list is past its nextUpdate");
     }
     for client in calendar.let_in_unchecked(trust.last_seen().filter_map(|(_, client)| client)) {
-        let (anchor, sha256) = (client.anchor(), &client.facts().sha256);
+        let (anchor, sha256) = (client.anchor(), client.facts().map(|facts| facts.sha256.as_str()));
         warn!(anchor, sha256, "let in a client whose revocation status is unknown");
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::{Problems, days_until};
-use crate::config::{self, Config};
+use crate::config::{self, CertificateSource, Config};
 use crate::generation::is_certificate_mandatory;
 use crate::tls::certificate::utc;
 use crate::tls::known_anchors::{KnownAnchor, Recognition};
@@ -16,6 +16,10 @@ use crate::upkeep::expiry::SUCCESSION_DAYS;
 /// `[client_certificate]` and what its files hold.
 #[derive(Debug, Serialize)]
 pub(super) struct ClientCertificate {
+    /// Where certificates are found.
+    pub(super) source: &'static str,
+    /// Whether hubgate proves the chain; else a load balancer does.
+    pub(super) chain_is_proven: bool,
     /// Every webhook asks for one, so a handshake without one ends there.
     #[serde(rename = "mandatory")]
     pub(super) is_mandatory: bool,
@@ -123,6 +127,12 @@ pub(super) fn inspect(
         }
     }
     Some(ClientCertificate {
+        source: match settings.source {
+            CertificateSource::Tls => "tls",
+            CertificateSource::Alb => "alb",
+            CertificateSource::AlbPassthrough => "alb_passthrough",
+        },
+        chain_is_proven: !settings.trust_anchors.is_empty(),
         is_mandatory: is_certificate_mandatory(config),
         common_names: settings.common_names.clone(),
         verify_depth: settings.verify_depth,

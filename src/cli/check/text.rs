@@ -124,6 +124,15 @@ fn server(page: &mut Page, server: &ServerChain) {
 
 fn client_certificate(page: &mut Page, section: &ClientCertificate) {
     page.section("client certificate");
+    let source = match section.source {
+        "tls" => "the TLS handshake",
+        "alb" => "the load balancer's headers, in verify mode",
+        _ => "the load balancer's headers, in passthrough mode",
+    };
+    page.row("found in", source);
+    if !section.chain_is_proven {
+        page.row("chain", "NOT proven by hubgate, by the load balancer alone");
+    }
     let demanded = match section.is_mandatory {
         true => "by every webhook, so in every handshake",
         false => "by some requests; a handshake may go without",

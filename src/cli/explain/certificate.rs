@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::catalogue;
 use crate::cli::page::Page;
-use crate::config::{CrlFetch, StaleCrl};
+use crate::config::{CertificateSource, CrlFetch, StaleCrl};
 use crate::generation;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{CertificateFacts, utc};
@@ -42,7 +42,12 @@ pub(super) fn explain(file: &Path, config_file: &Path) -> anyhow::Result<(String
     let mut page = Page::for_terminal(&std::io::stdout());
     page.line(&format!("certificate {}, under {}", file.display(), config_file.display()));
     inquiry.show(&mut page);
-    let code = match trust.prove(&chain, now) {
+    let proven = match (settings.source, chain.first()) {
+        // All that an ALB forwards in verify mode.
+        (CertificateSource::Alb, Some(leaf)) => trust.prove_leaf(leaf, now),
+        _ => trust.prove(&chain, now),
+    };
+    let code = match proven {
         Ok(client) => accepted(&mut page, &client),
         Err(disbelief) => refused(&mut page, &disbelief, &trust),
     };

@@ -19,6 +19,9 @@ pub(super) fn explanation(refusal: Refusal) -> Explanation {
         Refusal::HeadersTooLarge => HEADERS_TOO_LARGE,
         Refusal::CertificateMissing => CERTIFICATE_MISSING,
         Refusal::CertificateNoLongerTrusted => CERTIFICATE_NO_LONGER_TRUSTED,
+        Refusal::CertificateFromStranger => CERTIFICATE_FROM_STRANGER,
+        Refusal::CertificateHeaderMalformed => CERTIFICATE_HEADER_MALFORMED,
+        Refusal::CertificateRefused => CERTIFICATE_REFUSED,
         Refusal::VerificationMalformed => VERIFICATION_MALFORMED,
         Refusal::VerificationModeUnknown => VERIFICATION_MODE_UNKNOWN,
         Refusal::VerifyTokenMismatch => VERIFY_TOKEN_MISMATCH,
@@ -143,6 +146,35 @@ const CERTIFICATE_NO_LONGER_TRUSTED: Explanation = Explanation {
         "no current revocation list speaks for it now, and stale_crl is \"refuse\"",
     ],
     next: "journalctl -u hubgate -o cat | grep certificate_no_longer_trusted",
+};
+
+const CERTIFICATE_FROM_STRANGER: Explanation = Explanation {
+    meaning: "A header X-Amzn-Mtls-Clientcert came from a peer that is not in server.trusted_proxies.",
+    causes: &[
+        "the load balancer has an address that is not in server.trusted_proxies: name its subnets",
+        "somebody who reaches hubgate past the load balancer, and claims a certificate",
+    ],
+    next: "journalctl -u hubgate -o cat | grep certificate_from_stranger",
+};
+
+const CERTIFICATE_HEADER_MALFORMED: Explanation = Explanation {
+    meaning: "The load balancer's headers do not hold what its mode says: one leaf or subject, or one chain.",
+    causes: &[
+        "client_certificate.source is \"alb\" and the listener's mutual TLS is in passthrough mode, or the other way round",
+        "a header that is there twice, so that something in front adds to it",
+        "a value that is no URL-encoded PEM, or no name after RFC 2253",
+    ],
+    next: "journalctl -u hubgate -o cat | grep certificate_header_malformed",
+};
+
+const CERTIFICATE_REFUSED: Explanation = Explanation {
+    meaning: "The client certificate that the load balancer forwards is not one that is let in.",
+    causes: &[
+        "another client of the load balancer's trust store: the log line before says name_mismatch",
+        "client_certificate.trust_anchors lacks the CA, or an intermediate that an ALB in verify mode leaves out: unknown_anchor",
+        "no trust_anchors, and the balancer is in passthrough mode, where it proves nothing",
+    ],
+    next: "journalctl -u hubgate -o cat | grep \"client certificate refused\"",
 };
 
 const VERIFICATION_MALFORMED: Explanation = Explanation {

@@ -3,7 +3,7 @@
 //! In: the tables of a document. Out: the same values in Rust's types, each with its place, the
 //! defaults filled in. A key stands here once, with its default; `config.toml` gives the reasons.
 
-use super::client_certificate::{CrlFetch, StaleCrl};
+use super::client_certificate::{CertificateSource, CrlFetch, StaleCrl};
 use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
@@ -98,7 +98,11 @@ impl PemFile {
 /// `[client_certificate]` as written.
 #[derive(Debug)]
 pub(super) struct ClientCertificate {
-    pub(super) trust_anchors: Vec<TrustAnchor>,
+    pub(super) at: At,
+    /// `None`: from the handshake.
+    pub(super) source: Option<Written<CertificateSource>>,
+    /// `None`: not there.
+    pub(super) trust_anchors: Option<Vec<TrustAnchor>>,
     pub(super) candidate_anchors: Vec<TrustAnchor>,
     pub(super) common_names: Vec<Written<String>>,
     pub(super) verify_depth: Written<i64>,
@@ -140,10 +144,11 @@ impl ClientCertificate {
         let at = table.at().child("common_names");
         let meta = Written { value: "client.webhooks.fbclientcerts.com".to_owned(), at };
         Self {
+            at: table.at().clone(),
+            source: table.choice("source", SOURCES),
             trust_anchors: table
-                .required("trust_anchors")
-                .and_then(|item| item.list(TrustAnchor::read))
-                .map_or_else(Vec::new, |list| list.value),
+                .optional("trust_anchors")
+                .map(|item| item.list(TrustAnchor::read).map_or_else(Vec::new, |list| list.value)),
             candidate_anchors: table
                 .optional("candidate_anchors")
                 .and_then(|item| item.list(TrustAnchor::read))
@@ -407,6 +412,12 @@ const ENFORCEMENTS: &[(&str, Enforcement)] =
 const MATCHES: &[(&str, bool)] = &[("prefix", true), ("exact", false)];
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
+
+const SOURCES: &[(&str, CertificateSource)] = &[
+    ("tls", CertificateSource::Tls),
+    ("alb", CertificateSource::Alb),
+    ("alb_passthrough", CertificateSource::AlbPassthrough),
+];
 
 const CRL_FETCHES: &[(&str, CrlFetch)] =
     &[("off", CrlFetch::Off), ("distribution_points", CrlFetch::DistributionPoints)];

@@ -28,6 +28,9 @@ use super::subject::only_common_name;
 use crate::config::{Crl, StaleCrl};
 use crate::refusal::Hangup;
 
+pub(crate) use self::forwarded::{Doubt, Forwarded};
+
+mod forwarded;
 mod movement;
 
 /// Whom this process believes. Fixed, but for the revocation lists in force and for what it
@@ -69,16 +72,19 @@ struct ProvenPath {
 }
 
 /// A caller whose chain and name were proven under the current trust. Only
-/// [`ClientTrust::prove`] makes one, so holding it is the proof.
+/// [`ClientTrust::prove`] makes one, and `prove_forwarded` where a load balancer has ended TLS, so
+/// holding it is the proof.
 #[derive(Debug)]
 pub struct VerifiedClient {
     common_name: String,
     anchor: Arc<str>,
-    facts: CertificateFacts,
+    /// `None`: a load balancer vouched, and told the subject alone.
+    facts: Option<CertificateFacts>,
     identity: Identity,
     /// As presented.
     chain: Vec<CertificateDer<'static>>,
-    path: ProvenPath,
+    /// `None`: a load balancer vouched.
+    path: Option<ProvenPath>,
     valid: Span,
     revocation: RevocationStatus,
     /// Number of the basis that it rests on.
@@ -104,7 +110,8 @@ impl From<Hangup> for Disbelief {
 }
 
 impl ClientTrust {
-    /// `anchors` and `common_names` are not empty: the configuration saw to that.
+    /// `common_names` are not empty, and `anchors` only where a load balancer proves the chain: the
+    /// configuration saw to that.
     pub fn new(
         anchors: Vec<Anchor>,
         common_names: Vec<String>,
@@ -213,10 +220,10 @@ impl ClientTrust {
         Ok(VerifiedClient {
             common_name,
             anchor: Arc::clone(&path.anchor.label),
-            facts,
+            facts: Some(facts),
             identity,
             chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
-            path: proven,
+            path: Some(proven),
             valid: path.valid,
             revocation,
             basis: basis.number,
@@ -284,6 +291,10 @@ impl ClientTrust {
     fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, Hangup> {
         let certificate = parse(leaf)?;
         let name = only_common_name(certificate.subject()).ok_or(Hangup::NameNotSingle)?;
+        self.configured_name(name)
+    }
+
+    fn configured_name(&self, name: &[u8]) -> Result<String, Hangup> {
         let expected = self.common_names.iter().find(|expected| expected.as_bytes() == name);
         expected.cloned().ok_or(Hangup::NameMismatch)
     }
@@ -322,9 +333,9 @@ impl VerifiedClient {
         Arc::clone(&self.anchor)
     }
 
-    /// The leaf's readable side.
-    pub fn facts(&self) -> &CertificateFacts {
-        &self.facts
+    /// The leaf's readable side, if there is a leaf.
+    pub fn facts(&self) -> Option<&CertificateFacts> {
+        self.facts.as_ref()
     }
 
     /// What the revocation lists said.

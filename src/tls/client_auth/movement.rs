@@ -18,7 +18,10 @@ use crate::tls::revocation::{ListFault, RevocationList};
 impl ClientTrust {
     /// Notes a client that has just been proven by a handshake.
     pub(crate) fn saw(&self, client: &Arc<VerifiedClient>) {
-        let Some(last) = self.last_seen.get(client.path.anchor) else { return };
+        let Some(last) = client.path.as_ref().and_then(|path| self.last_seen.get(path.anchor))
+        else {
+            return;
+        };
         if last.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, client)) {
             return;
         }
@@ -106,7 +109,8 @@ impl ClientTrust {
         }
         let seen: Vec<_> = self.last_seen.iter().filter_map(ArcSwapOption::load_full).collect();
         let unjudged = self.unjudged.load_full();
-        for path in seen.iter().map(|client| &client.path).chain(unjudged.as_deref()) {
+        for path in seen.iter().filter_map(|client| client.path.as_ref()).chain(unjudged.as_deref())
+        {
             let Some(anchor) = self.anchors().get(path.anchor) else { continue };
             let certificates = &path.certificates;
             let issuers = certificates.iter().skip(1).chain(std::iter::once(&anchor.der));

@@ -23,6 +23,8 @@ pub const PATH: &str = "/webhooks";
 pub struct Plan {
     /// The anchors that are trusted: label and certificate.
     anchors: Vec<(String, String)>,
+    /// No key that names any.
+    has_no_anchors: bool,
     /// Lines for each section of the configuration.
     server: String,
     limits: String,
@@ -50,6 +52,7 @@ impl Plan {
     pub fn new() -> Self {
         Self {
             anchors: Vec::new(),
+            has_no_anchors: false,
             server: String::new(),
             limits: String::new(),
             upstream: String::new(),
@@ -113,6 +116,11 @@ impl Plan {
         self
     }
 
+    /// Leaves the key for them out.
+    pub fn without_anchors(self) -> Self {
+        Self { has_no_anchors: true, ..self }
+    }
+
     pub async fn start(self) -> World {
         let app = Application::start().await;
         self.start_before(app).await
@@ -146,6 +154,10 @@ impl Plan {
             write(&format!("{label}.pem"), pem);
             anchors += &format!("\"{label}.pem\", ");
         }
+        let anchors = match self.has_no_anchors {
+            true => String::new(),
+            false => format!("trust_anchors = [{anchors}]"),
+        };
         let Self { server, limits, upstream, client_certificate, webhook, more, .. } = self;
         let secrets =
             default_line(webhook, "app_secrets", "app_secrets = [{ file = \"app-secret\" }]");
@@ -163,7 +175,7 @@ private_key = "server.key"
 {workers}
 {server}
 [client_certificate]
-trust_anchors = [{anchors}]
+{anchors}
 {client_certificate}
 [limits]
 {limits}

@@ -1,0 +1,155 @@
+//! The client certificate that a load balancer was shown, out of the headers of a request.
+//!
+//! An AWS Application Load Balancer with mutual TLS says it in one header or another, by its mode:
+//! "verify" has the leaf in `X-Amzn-Mtls-Clientcert-Leaf`, and its subject beside it; "passthrough"
+//! has the whole chain in `X-Amzn-Mtls-Clientcert`, unproven. Only the headers of the configured mode
+//! are believed, and only from a trusted proxy; what does not fit is refused, not overlooked.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName};
+use rustls::pki_types::UnixTime;
+
+use crate::config::CertificateSource;
+use crate::connection::Caller;
+use crate::path::percent_decoded;
+use crate::refusal::Refusal;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{AnchorMetrics, Metrics};
+use crate::tls::certificate::{moment, readable};
+use crate::tls::client_auth::{Doubt, Forwarded, VerifiedClient};
+use crate::worker::Local;
+
+/// What a header says, as it stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim<'a> {
+    Leaf(&'a [u8]),
+    Chain(&'a [u8]),
+    Subject(&'a [u8]),
+}
+
+/// Claims that were proven in this worker and generation, the newest first.
+#[derive(Default)]
+pub(crate) struct ProvenClaims(Vec<ProvenClaim>);
+
+struct ProvenClaim {
+    header: HeaderName,
+    bytes: Box<[u8]>,
+    client: Arc<VerifiedClient>,
+    anchor: AnchorMetrics,
+}
+
+/// Who called, by the connection or, where that is configured, by a load balancer's headers.
+pub(super) fn client(
+    caller: &Caller,
+    caller_address: &str,
+    local: &Local,
+    metrics: &Metrics,
+    headers: &HeaderMap,
+) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
+    let config = &local.generation.config;
+    let source = config.client_certificate.as_ref().map(|section| section.source);
+    let source = match source {
+        None | Some(CertificateSource::Tls) => return caller.client(local, metrics),
+        Some(source) => source,
+    };
+    if ![&LEAF, &CHAIN, &SUBJECT].into_iter().any(|name| headers.contains_key(name)) {
+        return Ok(None);
+    }
+    if !config.server.trusted_proxies.contains(caller.ip) {
+        return Err(Refusal::CertificateFromStranger);
+    }
+    let claim = claim(headers, source)?;
+    let now = UnixTime::now();
+    let trust = local.generation.tls.trust().ok_or(Refusal::CertificateRefused)?;
+    let mut proven = local.proven_claims.borrow_mut();
+    if let Some(known) = proven.find(claim)
+        && trust.still_believes(&known.client, now)
+    {
+        known.anchor.used(moment(now));
+        return Ok(Some(Arc::clone(&known.client)));
+    }
+    let decoded;
+    let forwarded = match claim {
+        Claim::Leaf(bytes) => {
+            decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
+            Forwarded::Leaf(&decoded)
+        }
+        Claim::Chain(bytes) => {
+            decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
+            Forwarded::Chain(&decoded)
+        }
+        Claim::Subject(bytes) => {
+            let text = str::from_utf8(bytes).ok();
+            Forwarded::Subject(text.ok_or(Refusal::CertificateHeaderMalformed)?)
+        }
+    };
+    let client = trust.prove_forwarded(forwarded, now).map_err(|doubt| {
+        let disbelief = match doubt {
+            Doubt::Malformed => return Refusal::CertificateHeaderMalformed,
+            Doubt::Disbelieved(disbelief) => disbelief,
+        };
+        if let Some(candidate) = &disbelief.candidate {
+            metrics.candidate_matches(candidate).happened(SystemTime::now());
+        }
+        let subject = match forwarded {
+            Forwarded::Subject(text) => Some(readable(text)),
+            Forwarded::Leaf(_) | Forwarded::Chain(_) => None,
+        };
+        log::certificate_refused(caller_address, &disbelief, subject.as_deref());
+        Refusal::CertificateRefused
+    })?;
+    trust.saw(&client);
+    let anchor = metrics.anchor(client.anchor());
+    anchor.used(moment(now));
+    proven.remember(claim, &client, anchor);
+    Ok(Some(client))
+}
+
+/// The one claim of the mode; another mode's beside it, or anything twice, is nobody's.
+fn claim(headers: &HeaderMap, source: CertificateSource) -> Result<Claim<'_>, Refusal> {
+    let [leaf, chain, subject] = [&LEAF, &CHAIN, &SUBJECT].map(|name| {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next().map(|value| value.as_bytes());
+        if values.next().is_some() { Err(Refusal::CertificateHeaderMalformed) } else { Ok(first) }
+    });
+    match (source, leaf?, chain?, subject?) {
+        (CertificateSource::Alb, Some(leaf), None, _) => Ok(Claim::Leaf(leaf)),
+        (CertificateSource::Alb, None, None, Some(subject)) => Ok(Claim::Subject(subject)),
+        (CertificateSource::AlbPassthrough, None, Some(chain), None) => Ok(Claim::Chain(chain)),
+        _ => Err(Refusal::CertificateHeaderMalformed),
+    }
+}
+
+impl<'a> Claim<'a> {
+    fn parts(self) -> (&'static HeaderName, &'a [u8]) {
+        match self {
+            Self::Leaf(bytes) => (&LEAF, bytes),
+            Self::Chain(bytes) => (&CHAIN, bytes),
+            Self::Subject(bytes) => (&SUBJECT, bytes),
+        }
+    }
+}
+
+impl ProvenClaims {
+    fn find(&self, claim: Claim<'_>) -> Option<&ProvenClaim> {
+        let (header, bytes) = claim.parts();
+        self.0.iter().find(|known| *known.bytes == *bytes && known.header == *header)
+    }
+
+    fn remember(&mut self, claim: Claim<'_>, client: &Arc<VerifiedClient>, anchor: AnchorMetrics) {
+        let (header, bytes) = claim.parts();
+        self.0.retain(|known| *known.bytes != *bytes || known.header != *header);
+        self.0.truncate(CLAIMS_MAX - 1);
+        let (header, bytes) = (header.clone(), bytes.into());
+        self.0.insert(0, ProvenClaim { header, bytes, client: Arc::clone(client), anchor });
+    }
+}
+
+/// Meta sends from a handful of certificates; more would be a new world.
+const CLAIMS_MAX: usize = 16;
+
+static LEAF: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-leaf");
+static CHAIN: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert");
+static SUBJECT: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-subject");

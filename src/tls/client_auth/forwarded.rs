@@ -1,0 +1,171 @@
+//! Believes a load balancer that ended TLS in front: what it forwards of the client certificate.
+//!
+//! In: the undecorated claim of a balancer that is trusted; whoever calls this has seen to that. Out:
+//! a [`VerifiedClient`] by the same rules as in a handshake. That the caller has the certificate's
+//! key is the balancer's word. So is the chain where there are no anchors: then the name, and of a
+//! leaf its time and purpose, are all that is proven here.
+
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls_pemfile::Item;
+use webpki::EndEntityCert;
+use x509_parser::prelude::X509Certificate;
+
+use super::{ClientTrust, Disbelief, VerifiedClient};
+use crate::refusal::Hangup;
+use crate::tls::certificate::{CertificateFacts, moment};
+use crate::tls::identity::Identity;
+use crate::tls::path::{Span, parse};
+use crate::tls::revocation::RevocationStatus;
+use crate::tls::subject_text::{self, Malformed};
+
+/// What a load balancer says of the client certificate that it was shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Forwarded<'a> {
+    /// PEM of the leaf alone, whose chain the balancer proved.
+    Leaf(&'a [u8]),
+    /// PEM of everything that was presented, leaf first, proven by nobody yet.
+    Chain(&'a [u8]),
+    /// The leaf's subject after RFC 2253, whose chain the balancer proved.
+    Subject(&'a str),
+}
+
+/// Why a claim is not believed.
+#[derive(Clone, Debug)]
+pub(crate) enum Doubt {
+    /// It is no certificate, or no name, or several where there can be one.
+    Malformed,
+    /// It is not somebody who is let in.
+    Disbelieved(Disbelief),
+}
+
+impl From<Malformed> for Doubt {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<Hangup> for Doubt {
+    fn from(reason: Hangup) -> Self {
+        Self::Disbelieved(reason.into())
+    }
+}
+
+impl ClientTrust {
+    /// Proves what a trusted load balancer forwards.
+    pub(crate) fn prove_forwarded(
+        &self,
+        forwarded: Forwarded<'_>,
+        now: UnixTime,
+    ) -> Result<Arc<VerifiedClient>, Doubt> {
+        match forwarded {
+            // Nobody has proven it, so without anchors it is refused, as any chain is.
+            Forwarded::Chain(pem) => {
+                let chain = certificates(pem).ok_or(Doubt::Malformed)?;
+                self.prove(&chain, now).map_err(Doubt::Disbelieved)
+            }
+            Forwarded::Leaf(pem) => match certificates(pem).as_deref() {
+                Some([leaf]) => self.prove_leaf(leaf, now).map_err(Doubt::Disbelieved),
+                Some(_) | None => Err(Doubt::Malformed),
+            },
+            Forwarded::Subject(text) => self.prove_subject(text),
+        }
+    }
+
+    /// A leaf whose chain a load balancer has proven; it must end in an anchor, if there are any.
+    pub fn prove_leaf(
+        &self,
+        leaf: &CertificateDer<'_>,
+        now: UnixTime,
+    ) -> Result<Arc<VerifiedClient>, Disbelief> {
+        if !self.anchors().is_empty() {
+            return self.prove(std::slice::from_ref(leaf), now);
+        }
+        let vouched = self.vouched_leaf(leaf, now).map(Arc::new);
+        vouched.map_err(|reason| Disbelief {
+            presented: CertificateFacts::read(leaf).map(Box::new),
+            ..reason.into()
+        })
+    }
+
+    fn vouched_leaf(
+        &self,
+        leaf: &CertificateDer<'_>,
+        now: UnixTime,
+    ) -> Result<VerifiedClient, Hangup> {
+        // It is stricter about what may follow the certificate.
+        let _readable =
+            EndEntityCert::try_from(leaf).map_err(|_unreadable| Hangup::CertificateMalformed)?;
+        let certificate = parse(leaf)?;
+        let valid = Span::of(&certificate);
+        valid.must_contain(moment(now))?;
+        must_be_for_clients(&certificate)?;
+        let common_name = self.expected_name(leaf)?;
+        let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
+        let identity = Identity::of(leaf, &[])?;
+        let chain = vec![leaf.clone().into_owned()];
+        Ok(self.vouched(common_name, Some(facts), identity, chain, valid))
+    }
+
+    fn prove_subject(&self, text: &str) -> Result<Arc<VerifiedClient>, Doubt> {
+        let name = subject_text::only_common_name(text)?;
+        if !self.anchors().is_empty() {
+            // There is nothing here that could end in an anchor.
+            return Err(Hangup::UnknownAnchor.into());
+        }
+        let common_name = self.configured_name(&name.ok_or(Hangup::NameNotSingle)?)?;
+        let identity = Identity::of_subject(text);
+        Ok(Arc::new(self.vouched(common_name, None, identity, Vec::new(), Span::unbounded())))
+    }
+
+    fn vouched(
+        &self,
+        common_name: String,
+        facts: Option<CertificateFacts>,
+        identity: Identity,
+        chain: Vec<CertificateDer<'static>>,
+        valid: Span,
+    ) -> VerifiedClient {
+        VerifiedClient {
+            common_name,
+            anchor: LOAD_BALANCER.into(),
+            facts,
+            identity,
+            chain,
+            path: None,
+            valid,
+            revocation: RevocationStatus::NotChecked,
+            basis: self.basis.load().number,
+        }
+    }
+}
+
+/// In the place of the anchor's label, where a load balancer vouched.
+const LOAD_BALANCER: &str = "load-balancer";
+
+/// What webpki would look at, had it a path to look at.
+fn must_be_for_clients(certificate: &X509Certificate<'_>) -> Result<(), Hangup> {
+    let is_for_clients = match certificate.extended_key_usage() {
+        Ok(Some(usage)) => usage.value.client_auth || usage.value.any,
+        Ok(None) => true,
+        Err(_unreadable) => return Err(Hangup::CertificateMalformed),
+    };
+    if is_for_clients && !certificate.is_ca() { Ok(()) } else { Err(Hangup::WrongPurpose) }
+}
+
+/// Every certificate of a PEM text that holds nothing else; at least one.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\r' | b'\n');
+    if !pem.starts_with(PEM_BEGINNING) || !pem.iter().all(is_text) {
+        return None;
+    }
+    let mut certificates = Vec::new();
+    for item in rustls_pemfile::read_all(&mut &*pem) {
+        let Ok(Item::X509Certificate(certificate)) = item else { return None };
+        certificates.push(certificate);
+    }
+    (!certificates.is_empty()).then_some(certificates)
+}
+
+const PEM_BEGINNING: &[u8] = b"-----BEGIN CERTIFICATE-----";

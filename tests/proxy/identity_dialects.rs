@@ -158,9 +158,9 @@ async fn the_chain_of_rfc_9440_has_neither_leaf_nor_anchor() {
 #[tokio::test]
 async fn the_forwarded_header_has_the_form_of_rfc_7239() {
     let world = world("forwarded").await;
-    let options = world.meta().authority("hooks.example:444".try_into().unwrap());
+    let options = world.meta().authority("localhost:444".try_into().unwrap());
     assert_eq!(send(options, event("{}")).await.unwrap().status, 200);
-    let expected = "for=127.0.0.1;host=\"hooks.example:444\";proto=https";
+    let expected = "for=127.0.0.1;host=\"localhost:444\";proto=https";
     assert_eq!(values(&world.app.only(), ["forwarded", "client-cert"]), [expected, ""]);
 }
 

@@ -185,6 +185,7 @@ impl BuildError {
             Self::Material(error) => error.code(),
             Self::Upstream(error) => match error {
                 TargetError::Ca { .. } | TargetError::Root { .. } => ErrorCode::StartUpstreamCa,
+                TargetError::Identity { source, .. } => source.code(),
                 TargetError::Tls { .. } => ErrorCode::StartTlsUnusable,
                 TargetError::Host { .. } => ErrorCode::StartUpstreamHost,
             },

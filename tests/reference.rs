@@ -77,9 +77,11 @@ fn config_toml_has_every_key_that_the_code_knows_and_no_other() {
     assert_eq!(written, known);
 }
 
-const CREDENTIALS: [(&str, &str); 2] = [
+const CREDENTIALS: [(&str, &str); 4] = [
     ("server.certificate.credential", "{ credential = \"tls-chain\" }"),
     ("server.private_key.credential", "{ credential = \"tls-key\" }"),
+    ("upstream.client_certificate.credential", "{ credential = \"app-tls-chain\" }"),
+    ("upstream.client_private_key.credential", "{ credential = \"app-tls-key\" }"),
 ];
 
 #[test]
@@ -267,6 +269,8 @@ fn directory() -> TempDir {
         "tls/fullchain.pem",
         "tls/privkey.pem",
         "tls/internal-ca.pem",
+        "tls/app-client.pem",
+        "tls/app-client.key",
         "certs/digicert-high-assurance-ev-root-ca.pem",
         "certs/meta-outbound-api-ca-2025-12.pem",
         "certs/meta-outbound-api-ca-2025-12.crl",

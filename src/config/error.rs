@@ -287,9 +287,9 @@ pub enum Fault {
         /// The most that the system's address structure holds.
         maximum: usize,
     },
-    /// Roots where there is no TLS.
+    /// Something about TLS where there is none.
     #[error("is of use only with an `https` url")]
-    CaWithoutTls,
+    OnlyWithHttps,
 
     /// Not a name that a header can have.
     #[error("must be a header name: letters, digits, `-` and `_`")]

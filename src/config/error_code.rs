@@ -38,7 +38,7 @@ impl Fault {
             | Self::UrlHost
             | Self::UrlPort
             | Self::SocketPath { .. } => ErrorCode::ConfigUrlInvalid,
-            Self::CaWithoutTls
+            Self::OnlyWithHttps
             | Self::UrlAndServers
             | Self::TokenUnused
             | Self::NamesWithoutNginx => ErrorCode::ConfigContradiction,

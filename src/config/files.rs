@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, UpstreamAddress};
+use super::Config;
 
 impl Config {
     /// Every file that this configuration names, each once: a change of one may change what is in
@@ -20,11 +20,7 @@ impl Config {
         files.extend(trusted.chain(candidates).map(|anchor| anchor.path.clone()));
         files.extend(lists);
         files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));
-        let servers = self.upstreams.iter().flat_map(|upstream| &upstream.servers);
-        files.extend(servers.filter_map(|server| match server {
-            UpstreamAddress::Https { ca, .. } => ca.clone(),
-            UpstreamAddress::Http { .. } | UpstreamAddress::Unix { .. } => None,
-        }));
+        files.extend(self.upstreams.iter().flat_map(|upstream| upstream.tls.files()));
         files.sort_unstable();
         files.dedup();
         files
@@ -41,14 +37,17 @@ mod tests {
         let text = "[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n\
                     candidate_anchors = [\"old.pem\"]\ncrl_files = [\"list.crl\"]\n\
                     [[upstream]]\nname = \"app\"\nurl = \"https://a\"\nca = \"ca.pem\"\n\
+                    client_certificate = \"app.pem\"\nclient_private_key = \"app.pem\"\n\
                     [[webhook]]\npath = \"/\"\nupstream = \"app\"\n\
                     app_secrets = [{ file = \"secret\" }, { env = \"APP_SECRET\" }]\n\
                     verify_token = [{ file = \"secret\" }, { credential = \"token\" }]";
 
         fixture.write("list.crl", "");
+        fixture.write("app.pem", "");
         let files = fixture.load(text).expect("has no fault").files();
 
         let expected = [
+            "app.pem",
             "ca.pem",
             "chain.pem",
             "credentials/token",

@@ -30,6 +30,7 @@ pub use self::secret_source::{Environment, SecretSource};
 pub use self::server::Server;
 pub use self::site::Site;
 pub use self::upstream::{HostHeader, Repeat, Upstream, UpstreamAddress};
+pub use self::upstream_tls::{ClientFiles, UpstreamTls};
 pub use self::warning::Warning;
 pub use self::webhook::{Demand, Enforcement, Verification, Webhook};
 
@@ -57,6 +58,7 @@ mod secret_source;
 mod server;
 mod site;
 mod upstream;
+mod upstream_tls;
 mod url;
 mod warning;
 mod webhook;
@@ -133,7 +135,7 @@ impl Config {
         let reload = written.reload.as_ref().map(|reload| Reload::check(reload, findings));
         let mut upstreams = Vec::new();
         for upstream in &written.upstreams {
-            upstreams.extend(Upstream::check(upstream, findings));
+            upstreams.extend(Upstream::check(upstream, environment, findings));
         }
         let names = || written.upstreams.iter().filter_map(|upstream| upstream.name.as_ref());
         findings.must_differ(names().map(|name| (&name.value, &name.at)));
@@ -189,7 +191,7 @@ pub fn known_keys() -> BTreeSet<String> {
     // One of everything that has keys of its own and is read only if it is there.
     let text = "server = { certificate = {}, private_key = {} }\n\
                 client_certificate = { trust_anchors = [{}] }\n\
-                upstream = [{ identity_header_names = {} }]\n\
+                upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {} }]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()

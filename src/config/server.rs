@@ -107,7 +107,7 @@ fn plain_addresses(
 const INHERITED: &str = "systemd";
 
 /// The path of a file that is there and can be read, wherever its name was written.
-fn pem_file(
+pub(super) fn pem_file(
     written: &file::PemFile,
     environment: Environment<'_>,
     findings: &mut Findings,

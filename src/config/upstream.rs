@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::error::Fault;
 use super::findings::{Findings, Written};
 use super::identity::IdentityHeaders;
-use super::{file, names, numbers, paths, url};
+use super::secret_source::Environment;
+use super::upstream_tls::UpstreamTls;
+use super::{file, names, numbers, url};
 
 /// One `[[upstream]]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Upstream {
     pub host_header: HostHeader,
     /// In which headers its application is told who called.
     pub identity: IdentityHeaders,
+    /// TLS towards it, if its servers speak TLS.
+    pub tls: UpstreamTls,
     /// Whether a request whose connection broke goes to it once more.
     pub repeat: Repeat,
     /// From the start of a connect (and of its TLS handshake) to giving it up.
@@ -66,12 +70,10 @@ pub enum UpstreamAddress {
     },
     /// `https://host:port`, verified against the public roots or a CA of one's own.
     Https {
-        /// A name or an address, without brackets; also the name in its certificate.
+        /// A name or an address, without brackets.
         host: String,
         /// 443 unless written.
         port: u16,
-        /// PEM file of the roots to trust in place of the public ones.
-        ca: Option<PathBuf>,
     },
     /// `unix:/path/of.sock`
     Unix {
@@ -85,7 +87,7 @@ impl fmt::Display for UpstreamAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
             Self::Http { host, port } => ("http", host, port),
-            Self::Https { host, port, .. } => ("https", host, port),
+            Self::Https { host, port } => ("https", host, port),
             Self::Unix { path } => return write!(formatter, "unix:{}", path.display()),
         };
         match host.contains(':') {
@@ -96,7 +98,11 @@ impl fmt::Display for UpstreamAddress {
 }
 
 impl Upstream {
-    pub(super) fn check(written: &file::Upstream, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn check(
+        written: &file::Upstream,
+        environment: Environment<'_>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
         let connect_timeout_ms = &written.connect_timeout_ms;
         let timeout_ms = written.timeout_ms.value;
         // What is no time at all gets its fault below.
@@ -106,6 +112,10 @@ impl Upstream {
         let response = 1..=MAXIMUM_RESPONSE;
         let name = written.name.as_ref().and_then(|name| names::visible(name, findings));
         let servers = checked_servers(written, findings);
+        let is_https = |server: &_| matches!(server, UpstreamAddress::Https { .. });
+        // Of servers that cannot be read nothing is known.
+        let is_all_https = servers.as_ref().is_none_or(|servers| servers.iter().all(is_https));
+        let tls = UpstreamTls::check(written, is_all_https, environment, findings);
         Some(Self {
             connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
             timeout: numbers::milliseconds(&written.timeout_ms, findings),
@@ -115,6 +125,7 @@ impl Upstream {
             name: name?,
             servers: servers?,
             host_header: written.host_header,
+            tls: tls?,
             identity: IdentityHeaders::check(written, findings),
             repeat: written.repeat,
         })
@@ -126,7 +137,6 @@ fn checked_servers(
     written: &file::Upstream,
     findings: &mut Findings,
 ) -> Option<Vec<UpstreamAddress>> {
-    let file = written.ca.as_ref().map(|ca| paths::readable(ca, findings));
     let urls: Vec<&Written<String>> = match (&written.url, &written.servers) {
         (Some(url), None) => vec![url],
         (None, Some(servers)) => servers.iter().collect(),
@@ -140,21 +150,10 @@ fn checked_servers(
         }
     };
     findings.must_differ(urls.iter().map(|url| (&url.value, &url.at)));
-    let mut servers = Vec::new();
-    for url in &urls {
-        let address = url::parse(&url.value).map_err(|fault| findings.fault(&url.at, fault)).ok();
-        servers.push(match (address, &file) {
-            (Some(UpstreamAddress::Https { host, port, .. }), Some(ca)) => {
-                Some(UpstreamAddress::Https { host, port, ca: ca.clone() })
-            }
-            (Some(UpstreamAddress::Http { .. } | UpstreamAddress::Unix { .. }), Some(_)) => {
-                let at = written.ca.as_ref().map_or(&written.at, |ca| &ca.at);
-                findings.fault(at, Fault::CaWithoutTls);
-                None
-            }
-            (address, _) => address,
-        });
-    }
+    let parse = |url: &&Written<String>| {
+        url::parse(&url.value).map_err(|fault| findings.fault(&url.at, fault)).ok()
+    };
+    let servers: Vec<_> = urls.iter().map(parse).collect();
     servers.into_iter().collect()
 }
 
@@ -163,32 +162,11 @@ const MAXIMUM_RESPONSE: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::fixture::{faults, load};
 
     /// With `rest` from line 3 on.
     fn upstream(rest: &str) -> String {
         format!("[[upstream]]\nname = \"app\"\n{rest}")
-    }
-
-    #[test]
-    fn a_ca_belongs_to_an_https_upstream() {
-        let good = load(&upstream("url = \"https://app.example\"\nca = \"ca.pem\""));
-        let servers = good.upstreams.first().map(|upstream| upstream.servers.as_slice());
-        let Some([UpstreamAddress::Https { ca: Some(ca), .. }]) = servers else {
-            unreachable!("{good:?}");
-        };
-        assert!(ca.ends_with("ca.pem"));
-
-        assert_eq!(
-            faults(&upstream("url = \"http://app.example\"\nca = \"ca.pem\"")),
-            ["4: `upstream[0].ca`: is of use only with an `https` url"]
-        );
-        assert_eq!(
-            faults(&upstream("url = \"https://app.example\"\nca = \"absent.pem\"")),
-            ["4: `upstream[0].ca`: names `absent.pem`, which cannot be read: No such file or \
-              directory (os error 2)"]
-        );
     }
 
     #[test]

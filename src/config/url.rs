@@ -36,7 +36,7 @@ pub(super) fn parse(url: &str) -> Result<UpstreamAddress, Fault> {
     }
     let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
     Ok(if is_tls {
-        UpstreamAddress::Https { host, port: port.unwrap_or(443), ca: None }
+        UpstreamAddress::Https { host, port: port.unwrap_or(443) }
     } else {
         UpstreamAddress::Http { host, port: port.unwrap_or(80) }
     })
@@ -78,7 +78,7 @@ mod tests {
     }
 
     fn https(host: &str, port: u16) -> Option<UpstreamAddress> {
-        Some(UpstreamAddress::Https { host: host.to_owned(), port, ca: None })
+        Some(UpstreamAddress::Https { host: host.to_owned(), port })
     }
 
     #[test]

@@ -153,7 +153,9 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .webhooks
         .iter()
         .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
+    let clients = config.upstreams.iter().filter_map(|upstream| upstream.tls.client.as_ref());
     let mut paths = vec![config.server.private_key.as_path()];
+    paths.extend(clients.map(|client| client.private_key.as_path()));
     paths.extend(secrets.filter_map(|secret| secret.source().path()));
     paths.sort_unstable();
     paths.dedup();

@@ -158,6 +158,11 @@ fn translate(loaded: &Loaded, options: &Options) -> Result<Import, ImportError> 
         return Err(ImportError::NoWebhook);
     }
     draft.upstreams = pools.upstreams;
+    for settings in draft.upstreams.iter_mut().map(|upstream| &mut upstream.settings) {
+        let files =
+            [&mut settings.ca, &mut settings.client_certificate, &mut settings.client_private_key];
+        files.into_iter().flatten().for_each(|file| *file = absolute(file));
+    }
     draft.common_names = common_names(&names);
     let left = translate_others(&blocks, &taken, &absolute, &mut draft, &mut ledger);
     let mut findings = findings::collect(loaded, &proofs, &mut ledger, &left);

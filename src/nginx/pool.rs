@@ -1,5 +1,7 @@
 //! Where requests go: `proxy_pass`, `upstream`, and what nginx says on the way.
 
+use rustls::pki_types::ServerName;
+
 use super::draft::{Settings, Upstream};
 use super::ledger::{Anchor, Ledger, Outcome};
 use super::location::Location;
@@ -208,11 +210,20 @@ fn tls_settings(target: &Target<'_>, scope: &Scope<'_>) -> Settings {
     let client_private_key = fixed("proxy_ssl_certificate_key");
     Settings {
         ca: fixed("proxy_ssl_trusted_certificate").filter(|_| is_verified),
-        server_name: fixed("proxy_ssl_name"),
+        server_name: fixed("proxy_ssl_name").or_else(|| block_name(target, scope)),
         client_certificate: fixed("proxy_ssl_certificate").filter(|_| client_private_key.is_some()),
         client_private_key,
         ..Settings::default()
     }
+}
+
+/// The name that nginx verifies by default is that of its `upstream` block, whatever the servers in
+/// it are called.
+fn block_name(target: &Target<'_>, scope: &Scope<'_>) -> Option<String> {
+    let is_verified = scope.argument("proxy_ssl_verify") == Some("on");
+    let is_name = ServerName::try_from(target.name.as_str()).is_ok();
+    let is_default = scope.find("proxy_ssl_name").is_none();
+    (target.block.is_some() && is_verified && is_name && is_default).then(|| target.name.clone())
 }
 
 fn settle_connection(target: &Target<'_>, scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {

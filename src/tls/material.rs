@@ -40,11 +40,11 @@ impl Anchor {
     }
 }
 
-/// What this server shows its callers.
+/// What this server shows its callers, or an upstream.
 #[derive(Debug)]
 pub struct ServerIdentity {
     /// Chain and key, as rustls takes them.
-    pub(super) certified: Arc<CertifiedKey>,
+    pub(crate) certified: Arc<CertifiedKey>,
     /// Leaf first.
     pub facts: Vec<CertificateFacts>,
 }
@@ -100,7 +100,7 @@ pub enum MaterialError {
     },
     /// The key does not belong to the leaf.
     #[error(
-        "the private key in `{key}` does not belong to the first certificate in `{certificate}`; the server's own certificate comes first in the file"
+        "the private key in `{key}` does not belong to the first certificate in `{certificate}`; the own certificate comes first in the file"
     )]
     KeyMismatch {
         /// The key's file.

@@ -25,13 +25,16 @@ pub(crate) enum Kind {
     Candidate,
     /// A caller's own, as last seen.
     Client,
+    /// Shown to an upstream.
+    Upstream,
 }
 
 /// A certificate that is in use.
 #[derive(Clone, Debug)]
 pub(crate) struct InUse {
     pub(crate) kind: Kind,
-    /// Of the anchor, for a client the one that vouched; the server's chain is counted.
+    /// Of the anchor, for a client the one that vouched; an own chain is counted, from the upstream's
+    /// name on where it is shown to one.
     pub(crate) label: Arc<str>,
     pub(crate) facts: CertificateFacts,
 }
@@ -55,6 +58,7 @@ impl Kind {
             Self::Anchor => "anchor",
             Self::Candidate => "candidate",
             Self::Client => "client",
+            Self::Upstream => "upstream",
         }
     }
 
@@ -64,6 +68,9 @@ impl Kind {
             Self::Server => "renew it, replace the files of server.certificate, and reload",
             Self::Anchor | Self::Candidate => {
                 "get its successor from the CA and add it to client_certificate.trust_anchors"
+            }
+            Self::Upstream => {
+                "renew it, replace the files of upstream.client_certificate, and reload"
             }
             Self::Client => {
                 "Meta renews it; should the new one come from another CA, refusals will say unknown_anchor"
@@ -80,6 +87,13 @@ pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
         let label = if index == 0 { "leaf".into() } else { format!("issuer-{index}").into() };
         InUse { kind: Kind::Server, label, facts: facts.clone() }
     }));
+    for upstream in &generation.upstreams {
+        let name = &upstream.settings.name;
+        found.extend(upstream.shown.iter().enumerate().map(|(index, facts)| {
+            let label = if index == 0 { name.clone() } else { format!("{name}-issuer-{index}") };
+            InUse { kind: Kind::Upstream, label: label.into(), facts: facts.clone() }
+        }));
+    }
     let Some(trust) = generation.tls.trust() else { return found };
     for (kind, anchors) in [(Kind::Anchor, trust.anchors()), (Kind::Candidate, trust.candidates())]
     {

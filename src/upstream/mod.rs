@@ -12,6 +12,7 @@ mod health;
 mod idle;
 mod request_body;
 mod target;
+mod tls;
 
 pub(crate) use self::health::State;
 pub(crate) use self::request_body::RequestBody;

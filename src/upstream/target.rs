@@ -10,22 +10,25 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::health::Health;
 use super::request_body::RequestBody;
+use super::tls::Tls;
 use crate::config::{Upstream, UpstreamAddress};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
-use crate::tls::material::{MaterialError, read_certificates};
+use crate::tls::certificate::CertificateFacts;
+use crate::tls::material::MaterialError;
 
 /// One upstream, ready to be connected to; shared by all workers.
 pub(crate) struct Target {
     pub(crate) settings: Upstream,
     pub(crate) metrics: UpstreamMetrics,
     pub(crate) servers: Vec<Server>,
+    /// The certificates that it is shown if it asks; leaf first.
+    pub(crate) shown: Vec<CertificateFacts>,
 }
 
 /// One of the servers of an upstream.
@@ -69,6 +72,14 @@ pub enum TargetError {
         /// The library's answer.
         source: rustls::Error,
     },
+    /// What it would be shown is not usable.
+    #[error("upstream `{upstream}`: its `client_certificate` is not usable")]
+    Identity {
+        /// Name of the upstream.
+        upstream: String,
+        /// What is wrong with the files.
+        source: MaterialError,
+    },
     /// The TLS library does not take these settings.
     #[error("upstream `{upstream}`: TLS cannot be set up")]
     Tls {
@@ -77,12 +88,12 @@ pub enum TargetError {
         /// The library's answer.
         source: rustls::Error,
     },
-    /// The host of the URL can stand in no certificate.
+    /// The name to verify can stand in no certificate.
     #[error("upstream `{upstream}`: `{host}` is neither a DNS name nor an IP address")]
     Host {
         /// Name of the upstream.
         upstream: String,
-        /// As written in the URL.
+        /// As written.
         host: String,
     },
 }
@@ -93,9 +104,13 @@ impl Target {
         metrics: &Metrics,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TargetError> {
-        let server = |address| Server::new(settings, address, provider);
+        let is_tls = |server: &_| matches!(server, UpstreamAddress::Https { .. });
+        let tls = settings.servers.iter().any(is_tls);
+        let tls = tls.then(|| Tls::new(settings, provider)).transpose()?;
+        let server = |address| Server::new(settings, address, tls.as_ref());
         Ok(Self {
             servers: settings.servers.iter().map(server).collect::<Result<_, _>>()?,
+            shown: tls.map_or_else(Vec::new, |tls| tls.shown),
             settings: settings.clone(),
             metrics: metrics.upstream(&settings.name),
         })
@@ -129,7 +144,7 @@ impl Server {
     fn new(
         settings: &Upstream,
         address: &UpstreamAddress,
-        provider: &Arc<CryptoProvider>,
+        tls: Option<&Tls>,
     ) -> Result<Self, TargetError> {
         let upstream = || settings.name.clone();
         let (host, way) = match address {
@@ -139,16 +154,13 @@ impl Server {
                 (shown, way)
             }
             UpstreamAddress::Unix { path } => ("localhost".to_owned(), Way::Unix(path.clone())),
-            UpstreamAddress::Https { host, port, ca } => {
-                let name = ServerName::try_from(host.clone()).map_err(|_invalid| {
-                    TargetError::Host { upstream: upstream(), host: host.clone() }
-                })?;
-                let roots = roots(settings, ca.as_ref())?;
-                let connector = connector(roots, provider)
-                    .map_err(|source| TargetError::Tls { upstream: upstream(), source })?;
+            UpstreamAddress::Https { host, port } => {
                 let shown = authority(host, *port, 443);
-                let way = Way::Tls { host: host.clone(), port: *port, name, connector };
-                (shown, way)
+                let name = settings.tls.server_name.as_ref().unwrap_or(host);
+                let bad_name = || TargetError::Host { upstream: upstream(), host: name.to_owned() };
+                let connector = tls.map(|tls| tls.connector.clone()).ok_or_else(bad_name)?;
+                let name = ServerName::try_from(name.clone()).map_err(|_invalid| bad_name())?;
+                (shown, Way::Tls { host: host.clone(), port: *port, name, connector })
             }
         };
         let host = HeaderValue::try_from(&host)
@@ -209,33 +221,3 @@ where
 /// Status line and headers together; a caller would not take more either. hyper takes a hundred
 /// headers at most, which is enough, and costs less than to tell it so.
 const RESPONSE_HEADER_MAX_BYTES: usize = 64 * 1024;
-
-fn roots(settings: &Upstream, ca: Option<&PathBuf>) -> Result<RootCertStore, TargetError> {
-    let Some(path) = ca else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
-    let upstream = || settings.name.clone();
-    let certificates = read_certificates(path)
-        .map_err(|source| TargetError::Ca { upstream: upstream(), source })?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(|source| TargetError::Root {
-            upstream: upstream(),
-            path: path.clone(),
-            source,
-        })?;
-    }
-    Ok(roots)
-}
-
-fn connector(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
-) -> Result<TlsConnector, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}

@@ -159,6 +159,40 @@ fn a_header_that_says_something_else_to_hubgate_is_left_out_and_told() {
 }
 
 #[test]
+fn tls_towards_an_application_is_taken_over() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let [application, _] = nowhere();
+    let plain = format!("proxy_pass http://{application};\n            proxy_http_version");
+    let tls = format!(
+        "proxy_pass https://{application};\nproxy_ssl_verify on;\nproxy_ssl_server_name on;\n\
+         proxy_ssl_name app.internal.example;\nproxy_ssl_trusted_certificate tls/meta-ca.pem;\n\
+         proxy_ssl_certificate tls/fullchain.pem;\nproxy_ssl_certificate_key tls/privkey.pem;\n\
+         proxy_http_version"
+    );
+    assert!(text.contains(&plain));
+    fixture.write("nginx.conf", &text.replacen(&plain, &tls, 1));
+
+    let import = fixture.import().unwrap();
+
+    let config = load(&fixture, &import);
+    let tls =
+        config.upstreams.into_iter().map(|upstream| upstream.tls).find(|tls| tls.ca.is_some());
+    let tls = tls.unwrap();
+    assert_eq!(tls.server_name.as_deref(), Some("app.internal.example"));
+    let client = tls.client.unwrap();
+    assert_eq!(
+        [tls.ca.unwrap(), client.certificate, client.private_key],
+        ["tls/meta-ca.pem", "tls/fullchain.pem", "tls/privkey.pem"].map(|name| fixture.path(name))
+    );
+    // Also where the new file is put elsewhere.
+    assert!(import.text.contains(&fixture.path("tls/privkey.pem").display().to_string()));
+    for finding in import.findings.iter().filter(|one| one.directive.starts_with("proxy_ssl_")) {
+        assert_eq!(finding.outcome, Outcome::Carried, "{finding:?}");
+    }
+}
+
+#[test]
 fn values_that_may_be_secret_are_not_written_down() {
     let fixture = Fixture::of("mixed", nowhere());
     let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();

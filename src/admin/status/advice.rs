@@ -57,11 +57,16 @@ fn on_the_process(status: &Status, advice: &mut Vec<Advice>) {
 
 fn on_certificates(status: &Status, advice: &mut Vec<Advice>) {
     let now = &status.now;
-    for certificate in &status.server_certificates {
-        let what = format!("the server's certificate `{}`", certificate.label);
-        if let Some(what) = ending(&what, certificate, RENEWAL_DAYS, now) {
-            let say = if is_in_force(certificate, now) { yellow } else { red };
-            advice.push(say(what, Kind::Server.hint()));
+    for (certificates, whose, kind) in [
+        (&status.server_certificates, "the server's certificate", Kind::Server),
+        (&status.upstream_certificates, "the certificate for upstream", Kind::Upstream),
+    ] {
+        for certificate in certificates {
+            let what = format!("{whose} `{}`", certificate.label);
+            if let Some(what) = ending(&what, certificate, RENEWAL_DAYS, now) {
+                let say = if is_in_force(certificate, now) { yellow } else { red };
+                advice.push(say(what, kind.hint()));
+            }
         }
     }
     let is_any_in_force = status.anchors.iter().any(|anchor| is_in_force(&anchor.certificate, now));
@@ -213,6 +218,7 @@ mod tests {
             anchors: vec![anchor("meta", now, 600)],
             candidates: vec![anchor("next", now, 600)],
             clients: Vec::new(),
+            upstream_certificates: Vec::new(),
             revocation: None,
             webhooks: vec![Webhook {
                 name: "/webhooks".to_owned(),

@@ -48,6 +48,7 @@ pub(in crate::admin) fn status(shared: &Shared, now: SystemTime) -> Status {
         anchors: of_kind(Kind::Anchor).map(|used| anchor(used, metrics, now)).collect(),
         candidates: of_kind(Kind::Candidate).map(|used| candidate(used, metrics, now)).collect(),
         clients: certificates(Kind::Client),
+        upstream_certificates: certificates(Kind::Upstream),
         revocation: generation.tls.trust().and_then(|trust| revocation(trust, now)),
         webhooks: routes.webhooks.iter().map(|route| webhook(route)).collect(),
         sites: routes.sites.iter().map(|route| site(route)).collect(),

@@ -38,6 +38,8 @@ pub(crate) struct Status {
     pub(crate) candidates: Vec<Anchor>,
     /// The callers' own, as last seen, by the anchor that vouched.
     pub(crate) clients: Vec<Certificate>,
+    /// What upstreams are shown, by their names.
+    pub(crate) upstream_certificates: Vec<Certificate>,
     /// Not there: nobody looks at revocation.
     pub(crate) revocation: Option<Revocation>,
     pub(crate) webhooks: Vec<Webhook>,

@@ -101,7 +101,7 @@ pub(super) const DUPLICATE: Explanation = Explanation {
 pub(super) const CONTRADICTION: Explanation = Explanation {
     meaning: "Two keys stand side by side of which one has no use beside the other.",
     causes: &[
-        "`ca` for an upstream that is not https",
+        "a key about TLS, such as `ca`, for an upstream that is not https",
         "`url` and `servers` for one upstream",
         "a `verify_token` with verification = \"off\"",
     ],

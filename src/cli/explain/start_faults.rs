@@ -124,7 +124,7 @@ pub(super) const UPSTREAM_CA: Explanation = Explanation {
 };
 
 pub(super) const UPSTREAM_HOST: Explanation = Explanation {
-    meaning: "The host of an https upstream can stand in no certificate.",
+    meaning: "The host of an https upstream, or its server_name, can stand in no certificate.",
     causes: &["an underscore or another character in it that names do not have"],
     next: "hubgate check",
 };

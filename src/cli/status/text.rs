@@ -24,6 +24,7 @@ pub(super) fn show(status: &Status) -> String {
     };
     rows(&mut page, "candidate anchors", status.candidates.iter().map(matched).collect());
     rows(&mut page, "clients as last seen", certificates(&status.clients));
+    rows(&mut page, "shown to upstreams", certificates(&status.upstream_certificates));
     if let Some(revocation) = &status.revocation {
         revocation_lists(&mut page, revocation);
     }

@@ -12,7 +12,7 @@ use super::webhook::{Demand, Enforcement, Verification};
 
 mod upstream;
 
-pub(super) use self::upstream::{IdentityHeaderNames, Upstream};
+pub(super) use self::upstream::{IdentityHeaderNames, Upstream, UpstreamTls};
 
 /// The whole file as written.
 #[derive(Debug)]
@@ -86,6 +86,11 @@ pub(super) enum PemFile {
 }
 
 impl PemFile {
+    pub(super) fn at(&self) -> &At {
+        let (Self::Path(text) | Self::Credential(text)) = self;
+        &text.at
+    }
+
     fn read(item: Item<'_, '_>) -> Option<Self> {
         if item.is_text() {
             return item.text().map(Self::Path);

@@ -4,7 +4,7 @@ use super::super::document::{Item, Table};
 use super::super::findings::{At, Written};
 use super::super::identity::Dialect;
 use super::super::upstream::{HostHeader, Repeat};
-use super::texts;
+use super::{PemFile, texts};
 
 /// One `[[upstream]]` as written.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(in super::super) struct Upstream {
     pub(in super::super) repeat: Repeat,
     pub(in super::super) identity_headers: Vec<Written<Dialect>>,
     pub(in super::super) identity_header_names: Option<Written<IdentityHeaderNames>>,
-    pub(in super::super) ca: Option<Written<String>>,
+    pub(in super::super) tls: UpstreamTls,
     pub(in super::super) connect_timeout_ms: Written<i64>,
     pub(in super::super) timeout_ms: Written<i64>,
     pub(in super::super) idle_timeout_ms: Written<i64>,
@@ -45,12 +45,32 @@ impl Upstream {
             identity_header_names: table
                 .optional("identity_header_names")
                 .and_then(|item| item.table(IdentityHeaderNames::read)),
-            ca: table.optional("ca").and_then(Item::text),
+            tls: UpstreamTls::read(table),
             connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
             timeout_ms: table.number_or("timeout_ms", 4_000),
             idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
             connections: table.number_or("connections", 128),
             response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
+        }
+    }
+}
+
+/// The keys of `[[upstream]]` about TLS, as written.
+#[derive(Debug)]
+pub(in super::super) struct UpstreamTls {
+    pub(in super::super) ca: Option<Written<String>>,
+    pub(in super::super) server_name: Option<Written<String>>,
+    pub(in super::super) client_certificate: Option<PemFile>,
+    pub(in super::super) client_private_key: Option<PemFile>,
+}
+
+impl UpstreamTls {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            ca: table.optional("ca").and_then(Item::text),
+            server_name: table.optional("server_name").and_then(Item::text),
+            client_certificate: table.optional("client_certificate").and_then(PemFile::read),
+            client_private_key: table.optional("client_private_key").and_then(PemFile::read),
         }
     }
 }

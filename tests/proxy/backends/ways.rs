@@ -1,12 +1,14 @@
 //! The ways to a backend: by name, over a unix socket, over TLS.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
 use hubgate::rehearsal::sender::Answer;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -132,6 +134,65 @@ async fn a_connect_that_fails_twice_is_not_tried_a_third_time() {
     assert!(backend.journal.seen().is_empty());
 }
 
+#[tokio::test]
+async fn a_backend_under_an_address_is_asked_for_and_verified_by_the_name_that_is_given() {
+    let ca = Authority::root(Ca::named("our own"));
+    let name = ServerName::try_from("app.internal.example").unwrap();
+    let backend = TlsBackend::start(&ca, Leaf::server(&[name])).await;
+    let (world, _dir) = before_tls(&backend, &ca).await;
+    world.edit_config("https://localhost", "https://127.0.0.1");
+    world.reload();
+    assert_eq!(deliver(&world).await.status, 502);
+
+    world.edit_config("\nca =", "\nserver_name = \"app.internal.example\"\nca =");
+    world.reload();
+    assert_eq!(deliver(&world).await.status, 200);
+    world.edit_config("app.internal", "other.internal");
+    world.reload();
+    assert_eq!(deliver(&world).await.status, 502);
+
+    let asked_for: Vec<_> = backend.shakes().into_iter().map(|shake| shake.server_name).collect();
+    assert_eq!(asked_for, [Some("app.internal.example".to_owned())]);
+    assert_eq!(backend.journal.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_backend_that_demands_a_certificate_is_shown_the_one_that_is_in_force() {
+    let ca = Authority::root(Ca::named("our own"));
+    let callers = Authority::root(Ca::named("the application's callers"));
+    let backend = TlsBackend::demanding(&callers, &ca, Leaf::loopback_server()).await;
+    let (world, dir) = before_tls(&backend, &ca).await;
+    assert_eq!(deliver(&world).await.status, 502);
+
+    let mut shown = Vec::new();
+    let show = |identity: &Identity| {
+        std::fs::write(dir.path().join("us.pem"), identity.chain_pem()).unwrap();
+        std::fs::write(dir.path().join("us.key"), identity.key_pem()).unwrap();
+    };
+    let files = dir.path().display();
+    let keys =
+        format!("client_certificate = \"{files}/us.pem\"\nclient_private_key = \"{files}/us.key\"");
+    world.edit_config("\nca =", &format!("\n{keys}\nca ="));
+    for name in ["hubgate", "hubgate, renewed"] {
+        let identity = callers.issue(Leaf::named(name));
+        show(&identity);
+        world.reload();
+        assert_eq!(deliver(&world).await.status, 200);
+        shown.push(Some(identity.leaf().clone()));
+    }
+    assert_eq!(backend.shakes().into_iter().map(|shake| shake.leaf).collect::<Vec<_>>(), shown);
+    let expiry = world
+        .metric("hubgate_certificate_expiry_timestamp_seconds{kind=\"upstream\",label=\"app\"}");
+    assert!(expiry > 0.0);
+
+    // One whose key is not its own leaves the one before in force.
+    std::fs::write(dir.path().join("us.key"), callers.issue(Leaf::named("other")).key_pem())
+        .unwrap();
+    let refused = world.proxy.reload_from(&world.config_file()).unwrap_err();
+    assert!(format!("{refused:?}").contains("KeyMismatch"), "{refused:?}");
+    assert_eq!(deliver(&world).await.status, 200);
+}
+
 async fn deliver(world: &World) -> Answer {
     send(world.meta(), event("1")).await.unwrap()
 }
@@ -151,7 +212,15 @@ struct TlsBackend {
     address: SocketAddr,
     journal: Journal,
     accepted: Arc<AtomicUsize>,
+    shakes: Arc<Mutex<Vec<Shake>>>,
     task: JoinHandle<()>,
+}
+
+/// What a handshake that succeeded said.
+#[derive(Clone)]
+struct Shake {
+    server_name: Option<String>,
+    leaf: Option<CertificateDer<'static>>,
 }
 
 impl TlsBackend {
@@ -161,12 +230,28 @@ impl TlsBackend {
 
     /// Hangs up on the first `failures` connections instead of a handshake.
     async fn failing(failures: usize, ca: &Authority, leaf: Leaf) -> Self {
-        let identity = ca.issue(leaf);
+        Self::serve(failures, WebPkiClientVerifier::no_client_auth(), ca.issue(leaf)).await
+    }
+
+    /// Takes only callers with a certificate of `callers`.
+    async fn demanding(callers: &Authority, ca: &Authority, leaf: Leaf) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(callers.certificate().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        Self::serve(0, verifier.build().unwrap(), ca.issue(leaf)).await
+    }
+
+    async fn serve(
+        failures: usize,
+        verifier: Arc<dyn ClientCertVerifier>,
+        identity: Identity,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(identity.chain, identity.key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -174,6 +259,8 @@ impl TlsBackend {
         let address = listener.local_addr().unwrap();
         let (journal, accepted) = (Journal::default(), Arc::new(AtomicUsize::new(0)));
         let (entries, counter) = (journal.clone(), Arc::clone(&accepted));
+        let shakes = Arc::new(Mutex::new(Vec::new()));
+        let shaken = Arc::clone(&shakes);
         let task = tokio::spawn(async move {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -182,14 +269,25 @@ impl TlsBackend {
                     continue;
                 }
                 let (acceptor, entries) = (acceptor.clone(), entries.clone());
+                let shaken = Arc::clone(&shaken);
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
+                        let session = stream.get_ref().1;
+                        let leaf = session.peer_certificates().and_then(|chain| chain.first());
+                        shaken.lock().unwrap().push(Shake {
+                            server_name: session.server_name().map(str::to_owned),
+                            leaf: leaf.map(|leaf| leaf.clone().into_owned()),
+                        });
                         answer_all(Hop::new(stream, connection, entries)).await;
                     }
                 });
             }
         });
-        Self { address, journal, accepted, task }
+        Self { address, journal, accepted, shakes, task }
+    }
+
+    fn shakes(&self) -> Vec<Shake> {
+        self.shakes.lock().unwrap().clone()
     }
 }
 

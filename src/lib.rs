@@ -102,6 +102,7 @@
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs` |
+//! | how a server is asked how it is, and when | `upstream/probe.rs`, `upkeep/health.rs` |
 //! | TLS towards an application | `upstream/tls.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |
 //! | what becomes of an event whose caller hangs up | `upstream/delivery.rs` |

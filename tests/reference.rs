@@ -145,7 +145,7 @@ fn rendered_metrics() -> String {
         server = { listen = ["127.0.0.1:0"], certificate = "server.pem", private_key = "server.key" }
         client_certificate = { trust_anchors = ["meta-ca.pem"], candidate_anchors = ["next-ca.pem"],
             crl_fetch = "distribution_points" }
-        upstream = [{ name = "app", url = "http://127.0.0.1:9" }]
+        upstream = [{ name = "app", url = "http://127.0.0.1:9", health_check = { path = "/" } }]
         admin = { enabled = false }
         [[webhook]]
         path = "/webhooks"

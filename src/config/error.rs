@@ -335,6 +335,12 @@ pub enum Fault {
     /// Not a method that a site can have.
     #[error("must be a method in upper case, neither CONNECT nor TRACE")]
     MethodInvalid,
+    /// A character that no request's target can have.
+    #[error("must not have the character {character:?}")]
+    TargetCharacter {
+        /// The first of them.
+        character: char,
+    },
     /// Two ways to say where an upstream is.
     #[error("must not stand beside `url`; one server is a list of one")]
     UrlAndServers,

@@ -44,9 +44,10 @@ impl Fault {
             | Self::NamesWithoutNginx => ErrorCode::ConfigContradiction,
             Self::HeaderNameSyntax | Self::HeaderNameTaken => ErrorCode::ConfigHeaderNameInvalid,
             Self::UpstreamUnknown { .. } => ErrorCode::ConfigUpstreamUnknown,
-            Self::PathStart | Self::PathCharacter { .. } | Self::PathSegment { .. } => {
-                ErrorCode::ConfigPathInvalid
-            }
+            Self::PathStart
+            | Self::PathCharacter { .. }
+            | Self::PathSegment { .. }
+            | Self::TargetCharacter { .. } => ErrorCode::ConfigPathInvalid,
             Self::HostPort | Self::HostSyntax => ErrorCode::ConfigHostInvalid,
             Self::MethodInvalid => ErrorCode::ConfigMethodInvalid,
             Self::ReportWithoutCertificate => ErrorCode::ConfigProofMissing,

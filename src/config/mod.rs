@@ -19,6 +19,7 @@ pub use self::client_certificate::{
     CertificateSource, ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor,
 };
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
+pub use self::health_check::HealthCheck;
 pub(crate) use self::identity::is_identity_name;
 pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
@@ -44,6 +45,7 @@ mod files;
 mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod health_check;
 mod identity;
 mod limits;
 mod log;
@@ -191,7 +193,7 @@ pub fn known_keys() -> BTreeSet<String> {
     // One of everything that has keys of its own and is read only if it is there.
     let text = "server = { certificate = {}, private_key = {} }\n\
                 client_certificate = { trust_anchors = [{}] }\n\
-                upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {} }]\n\
+                upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {},\n                health_check = {} }]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
+use super::health_check::HealthCheck;
 use super::identity::IdentityHeaders;
 use super::secret_source::Environment;
 use super::upstream_tls::UpstreamTls;
@@ -25,6 +26,8 @@ pub struct Upstream {
     pub identity: IdentityHeaders,
     /// TLS towards it, if its servers speak TLS.
     pub tls: UpstreamTls,
+    /// How its servers are asked how they are; `None`: nobody asks.
+    pub health_check: Option<HealthCheck>,
     /// Whether a request whose connection broke goes to it once more.
     pub repeat: Repeat,
     /// From the start of a connect (and of its TLS handshake) to giving it up.
@@ -115,6 +118,8 @@ impl Upstream {
         let is_https = |server: &_| matches!(server, UpstreamAddress::Https { .. });
         // Of servers that cannot be read nothing is known.
         let is_all_https = servers.as_ref().is_none_or(|servers| servers.iter().all(is_https));
+        let check = written.health_check.as_ref();
+        let health_check = check.and_then(|check| HealthCheck::check(check, findings));
         let tls = UpstreamTls::check(written, is_all_https, environment, findings);
         Some(Self {
             connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
@@ -126,6 +131,7 @@ impl Upstream {
             servers: servers?,
             host_header: written.host_header,
             tls: tls?,
+            health_check,
             identity: IdentityHeaders::check(written, findings),
             repeat: written.repeat,
         })

@@ -1,5 +1,5 @@
 //! What changes by time alone: certificates come to their end, revocation lists are replaced, events
-//! stay away. Beside the road, on a thread of its own.
+//! stay away, servers fall ill. Beside the road, on a thread of its own.
 //!
 //! In: the current generation, again and again. Out: warnings, gauges, and fetched lists put in
 //! force, after which every open connection is looked at again. Callers never wait for it.
@@ -22,6 +22,7 @@ use crate::worker::Shared;
 pub(crate) mod cache;
 pub(crate) mod expiry;
 mod fetch;
+mod health;
 mod quiet;
 pub(crate) mod refresh;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(runtime: &Runtime, shared: &Shared, swaps: &Swaps) {
             () = watch_the_calendar(shared) => {}
             () = refresh_lists(shared, swaps) => {}
             () = quiet::watch(shared) => {}
+            () = health::watch(shared) => {}
         }
     });
 }
@@ -42,6 +44,7 @@ pub(crate) fn show(generation: &Generation, metrics: &Metrics) {
     let in_use = expiry::in_use(generation);
     let ends = in_use.iter().map(|used| (used.kind, &*used.label, used.facts.not_after));
     metrics.show_certificates(ends);
+    health::show(generation, metrics);
     let Some(trust) = generation.tls.trust() else { return };
     let (lists, places) = (trust.lists(), trust.places());
     let dates = lists.iter().map(|list| (list.source(), list.this_update(), list.next_update()));

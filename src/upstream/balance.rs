@@ -16,8 +16,7 @@ pub(super) fn order(servers: &[Server], turn: usize, had_it_before: Option<usize
     order.sort_by_key(|index| {
         servers.get(*index).map(|server| {
             let health = &server.health;
-            let evil = if health.is_good() { 0 } else { health.passed_over_until() };
-            (had_it_before == Some(*index), evil, health.load())
+            (had_it_before == Some(*index), health.evil(), health.load())
         })
     });
     order

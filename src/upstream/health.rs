@@ -1,10 +1,12 @@
 //! Whether a server of an upstream is worth trying, and how busy it is; shared by all workers.
 //!
-//! Passive: learned from requests alone. A server that cannot be connected to, or that fails
-//! several times in a row, is passed over for a while, longer each time; then it is tried again.
+//! Learned from requests: a server that cannot be connected to, or that fails several times in a
+//! row, is passed over for a while, longer each time; then it is tried again. And from health checks,
+//! if the operator wants them: an unhealthy server is passed over until it answers well. Neither
+//! keeps a request from a server when there is no better one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// One server's state.
@@ -16,6 +18,8 @@ pub(crate) struct Health {
     failures_in_a_row: AtomicU32,
     /// In milliseconds after `born`.
     passed_over_until: AtomicU64,
+    /// The verdict of whoever asks it, if somebody does.
+    is_unhealthy: AtomicBool,
 }
 
 /// What is known of a server.
@@ -27,6 +31,8 @@ pub(crate) enum State {
     OnTrial,
     /// It failed, and is not tried for a while.
     PassedOver,
+    /// It answers health checks badly, or not at all.
+    Unhealthy,
 }
 
 /// One request that a server is answering, until it is dropped.
@@ -40,17 +46,41 @@ impl Health {
             load: AtomicUsize::new(0),
             failures_in_a_row: AtomicU32::new(0),
             passed_over_until: AtomicU64::new(0),
+            is_unhealthy: AtomicBool::new(false),
         }
     }
 
     /// Whether it should be tried now.
     pub(crate) fn is_good(&self) -> bool {
+        self.is_healthy() && self.is_due()
+    }
+
+    /// Whether health checks, if there are any, have nothing against it.
+    pub(crate) fn is_healthy(&self) -> bool {
+        !self.is_unhealthy.load(Relaxed)
+    }
+
+    /// The verdict of health checks from now on; answers whether it is another one than before.
+    pub(crate) fn set_healthy(&self, is_healthy: bool) -> bool {
+        self.is_unhealthy.swap(!is_healthy, Relaxed) == is_healthy
+    }
+
+    /// Whether it is not, or no longer, passed over for what requests met.
+    fn is_due(&self) -> bool {
         self.now() >= self.passed_over_until.load(Relaxed)
+    }
+
+    /// For choosing the least of several evils: nothing at all, then failed requests, then failed
+    /// health checks, which are newer.
+    pub(super) fn evil(&self) -> (bool, u64) {
+        let passed_over = if self.is_due() { 0 } else { self.passed_over_until() };
+        (!self.is_healthy(), passed_over)
     }
 
     /// What is known of it.
     pub(crate) fn state(&self) -> State {
-        match self.is_good() {
+        match self.is_due() {
+            _ if !self.is_healthy() => State::Unhealthy,
             false => State::PassedOver,
             true if self.passed_over_until() > 0 => State::OnTrial,
             true => State::Good,
@@ -61,8 +91,7 @@ impl Health {
         self.failures_in_a_row.load(Relaxed)
     }
 
-    /// For choosing the least of several evils.
-    pub(super) fn passed_over_until(&self) -> u64 {
+    fn passed_over_until(&self) -> u64 {
         self.passed_over_until.load(Relaxed)
     }
 

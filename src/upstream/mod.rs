@@ -10,6 +10,7 @@ mod forwarded;
 pub(crate) mod headers;
 mod health;
 mod idle;
+pub(crate) mod probe;
 mod request_body;
 mod target;
 mod tls;

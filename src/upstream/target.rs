@@ -124,7 +124,16 @@ impl Target {
             if let Some((_, same)) = known.find(|(known, _)| *known == address) {
                 server.health = Arc::clone(&same.health);
             }
+            if self.settings.health_check.is_none() {
+                // Nobody would ever say otherwise.
+                server.health.set_healthy(true);
+            }
         }
+    }
+
+    /// Opens a connection to `server` that carries no requests of callers.
+    pub(super) async fn open_aside(&self, server: &Server) -> io::Result<Opened> {
+        server.open(self.largest_read()).await
     }
 
     /// Opens one connection to `server`; the caller bounds the time.

@@ -190,6 +190,7 @@ fn upstream(target: &Target) -> Upstream {
             State::Good => ServerState::Good,
             State::OnTrial => ServerState::OnTrial,
             State::PassedOver => ServerState::PassedOver,
+            State::Unhealthy => ServerState::Unhealthy,
         },
         failures_in_a_row: server.health.failures_in_a_row(),
         in_flight: server.health.load(),

@@ -238,4 +238,6 @@ pub(crate) enum ServerState {
     OnTrial,
     /// It failed, and is not tried for a while.
     PassedOver,
+    /// It answers health checks badly, or not at all.
+    Unhealthy,
 }

@@ -142,6 +142,7 @@ fn upstream(page: &mut Page, upstream: &Upstream) {
                 format!("FAILED, {failures} in a row; the next request tries it")
             }
             ServerState::PassedOver => format!("FAILED, {failures} in a row; passed over"),
+            ServerState::Unhealthy => "UNHEALTHY, by its health checks; passed over".to_owned(),
         };
         (server.url.clone(), format!("{state}; {} in flight", server.in_flight))
     };

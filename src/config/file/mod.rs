@@ -12,7 +12,7 @@ use super::webhook::{Demand, Enforcement, Verification};
 
 mod upstream;
 
-pub(super) use self::upstream::{IdentityHeaderNames, Upstream, UpstreamTls};
+pub(super) use self::upstream::{HealthCheck, IdentityHeaderNames, Upstream, UpstreamTls};
 
 /// The whole file as written.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ pub(in super::super) struct Upstream {
     pub(in super::super) identity_headers: Vec<Written<Dialect>>,
     pub(in super::super) identity_header_names: Option<Written<IdentityHeaderNames>>,
     pub(in super::super) tls: UpstreamTls,
+    /// `None`: nobody asks.
+    pub(in super::super) health_check: Option<HealthCheck>,
     pub(in super::super) connect_timeout_ms: Written<i64>,
     pub(in super::super) timeout_ms: Written<i64>,
     pub(in super::super) idle_timeout_ms: Written<i64>,
@@ -46,11 +48,36 @@ impl Upstream {
                 .optional("identity_header_names")
                 .and_then(|item| item.table(IdentityHeaderNames::read)),
             tls: UpstreamTls::read(table),
+            health_check: table
+                .optional("health_check")
+                .and_then(|item| item.table(HealthCheck::read)),
             connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
             timeout_ms: table.number_or("timeout_ms", 4_000),
             idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
             connections: table.number_or("connections", 128),
             response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
+        }
+    }
+}
+
+/// `health_check` as written.
+#[derive(Debug)]
+pub(in super::super) struct HealthCheck {
+    pub(in super::super) path: Option<Written<String>>,
+    pub(in super::super) interval_ms: Written<i64>,
+    pub(in super::super) timeout_ms: Written<i64>,
+    pub(in super::super) unhealthy_after: Written<i64>,
+    pub(in super::super) healthy_after: Written<i64>,
+}
+
+impl HealthCheck {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            path: table.required("path").and_then(Item::text),
+            interval_ms: table.number_or("interval_ms", 5_000),
+            timeout_ms: table.number_or("timeout_ms", 1_000),
+            unhealthy_after: table.number_or("unhealthy_after", 2),
+            healthy_after: table.number_or("healthy_after", 1),
         }
     }
 }

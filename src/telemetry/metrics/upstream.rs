@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{Metrics, register};
+use crate::telemetry::shown::Shown;
 
 /// The metrics of one upstream, looked up once.
 #[derive(Clone, Debug)]
@@ -15,6 +16,16 @@ pub(crate) struct UpstreamMetrics {
 }
 
 impl Metrics {
+    /// Every server with health checks: its upstream, its address, and how it is.
+    pub(crate) fn show_server_health<'a>(
+        &self,
+        servers: impl Iterator<Item = (&'a str, String, bool)>,
+    ) {
+        self.upstreams.server_healthy.show(servers.map(|(upstream, server, is_healthy)| {
+            (ServerLabels { upstream: upstream.to_owned(), server }, u64::from(is_healthy))
+        }));
+    }
+
     pub(crate) fn upstream(&self, name: &str) -> UpstreamMetrics {
         let labels = UpstreamLabels { upstream: name.to_owned() };
         UpstreamMetrics {
@@ -24,10 +35,11 @@ impl Metrics {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct UpstreamFamilies {
     connects: Family<UpstreamLabels, Counter>,
     retries: Family<UpstreamLabels, Counter>,
+    server_healthy: Shown<ServerLabels>,
 }
 
 impl UpstreamFamilies {
@@ -39,6 +51,11 @@ impl UpstreamFamilies {
                 "upstream_retries",
                 "Requests sent on a second connection because the first took nothing of them",
             ),
+            server_healthy: Shown::register(
+                r,
+                "upstream_server_healthy",
+                "Whether a server answers its health checks: 1, or 0; only where there are any",
+            ),
         }
     }
 }
@@ -46,4 +63,10 @@ impl UpstreamFamilies {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ServerLabels {
+    upstream: String,
+    server: String,
 }

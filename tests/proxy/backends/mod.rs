@@ -2,6 +2,7 @@
 
 mod answers;
 mod failing;
+mod health_checks;
 mod limits;
 mod pool;
 mod several;

@@ -88,7 +88,7 @@ impl Generation {
     pub fn build(number: u64, config: Config, metrics: &Metrics) -> Result<Self, BuildErrors> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut errors = Vec::new();
-        let identity = identity(&config, &provider).map_err(|error| errors.push(error.into())).ok();
+        let identities = identities(&config, &provider, &mut errors);
         let trust = trust(&config, &provider, metrics, &mut errors);
         let mut upstreams = Vec::new();
         for settings in &config.upstreams {
@@ -97,15 +97,17 @@ impl Generation {
                 Err(error) => errors.push(error.into()),
             }
         }
-        let Some(identity) = identity.filter(|_| errors.is_empty()) else {
+        if !errors.is_empty() {
             return Err(BuildErrors(errors));
-        };
+        }
         let source = config.client_certificate.as_ref().map(|section| section.source);
         let asks = source.is_none_or(|source| source == CertificateSource::Tls);
-        let tls = TlsSettings::new(provider, identity, trust, is_certificate_mandatory(&config))
-            .map(|tls| if asks { tls } else { tls.without_asking() })
-            .and_then(|tls| tls.for_worker().map(|_works| tls))
-            .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
+        let is_mandatory = is_certificate_mandatory(&config);
+        let tls =
+            TlsSettings::new(provider, identities, config.server.unknown_sni, trust, is_mandatory)
+                .map(|tls| if asks { tls } else { tls.without_asking() })
+                .and_then(|tls| tls.for_worker().map(|_works| tls))
+                .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
         let claims = Claims::of(&config.upstreams);
         Ok(Self { number, built: Instant::now(), config, tls, routes, upstreams, claims })
@@ -143,8 +145,19 @@ pub fn is_certificate_mandatory(config: &Config) -> bool {
         })
 }
 
-fn identity(config: &Config, provider: &CryptoProvider) -> Result<ServerIdentity, MaterialError> {
-    read_server_identity(&config.server.certificate, &config.server.private_key, provider)
+fn identities(
+    config: &Config,
+    provider: &CryptoProvider,
+    errors: &mut Vec<BuildError>,
+) -> Vec<ServerIdentity> {
+    let mut identities = Vec::new();
+    for pair in &config.server.certificates {
+        match read_server_identity(&pair.certificate, &pair.private_key, provider) {
+            Ok(identity) => identities.push(identity),
+            Err(error) => errors.push(error.into()),
+        }
+    }
+    identities
 }
 
 /// Whom a configuration would believe, if it believes anybody; or every reason why it cannot.

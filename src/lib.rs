@@ -95,6 +95,7 @@
 //! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
 //! | the rule for names | `tls/subject.rs`, and for a name that is text `tls/subject_text.rs` |
 //! | what a load balancer says of a client certificate | `exchange/forwarded_client.rs` reads it, `tls/client_auth/forwarded.rs` proves it |
+//! | which certificate a caller is shown | `tls/by_name.rs` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |

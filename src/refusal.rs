@@ -36,6 +36,8 @@ pub enum Hangup {
     PlainFromStranger,
     /// The caller refused our certificate or broke off with an alert.
     AlertReceived,
+    /// No certificate of the server has the name that was asked for, and `unknown_sni` is `"refuse"`.
+    ServerNameUnknown,
     /// Every route asks for a client certificate and none was presented.
     CertificateMissing,
     /// No trust anchor vouches for the chain.
@@ -130,7 +132,7 @@ pub enum Refusal {
 
 impl Hangup {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::ProxyHeaderMissing,
@@ -138,6 +140,7 @@ impl Hangup {
         Self::ProxyHeaderFromStranger,
         Self::PlainFromStranger,
         Self::AlertReceived,
+        Self::ServerNameUnknown,
         Self::CertificateMissing,
         Self::UnknownAnchor,
         Self::CertificateExpired,
@@ -162,6 +165,7 @@ impl Hangup {
             Self::ProxyHeaderFromStranger => "proxy_header_from_stranger",
             Self::PlainFromStranger => "plain_from_stranger",
             Self::AlertReceived => "alert_received",
+            Self::ServerNameUnknown => "server_name_unknown",
             Self::CertificateMissing => "certificate_missing",
             Self::UnknownAnchor => "unknown_anchor",
             Self::CertificateExpired => "certificate_expired",
@@ -196,6 +200,7 @@ impl Hangup {
             | Self::NameMismatch
             | Self::CertificateRevoked
             | Self::RevocationUnknown
+            | Self::ServerNameUnknown
             | Self::CertificateMalformed => Loudness::Notice,
         }
     }
@@ -223,6 +228,9 @@ impl Hangup {
             }
             Self::AlertReceived => {
                 "the caller refused the server's certificate; run `hubgate check`"
+            }
+            Self::ServerNameUnknown => {
+                "no [[server.certificate]] has the name that was asked for, or none was: scanners; else compare with `hubgate check`"
             }
             Self::CertificateMissing => {
                 "not Meta, or mTLS is off for the app: switch on \"Attach a client certificate to Webhook requests\""

@@ -70,15 +70,17 @@ fn config_toml_has_every_key_that_the_code_knows_and_no_other() {
     known.retain(|key| !is_of_a_token(key));
     written.retain(|key| !is_of_a_token(key));
     // A key is written once, so the other form of its value stands in the prose above it.
-    for (key, prose) in CREDENTIALS {
+    for (key, prose) in OTHER_FORMS {
         assert!(REFERENCE.contains(prose), "the reference does not show `{prose}`");
         assert!(known.remove(key), "`{key}` is not a key");
     }
     assert_eq!(written, known);
 }
 
-const CREDENTIALS: [(&str, &str); 4] = [
+const OTHER_FORMS: [(&str, &str); 6] = [
+    ("server.certificate.certificate", "[[server.certificate]]"),
     ("server.certificate.credential", "{ credential = \"tls-chain\" }"),
+    ("server.certificate.private_key", "each with its certificate and private_key"),
     ("server.private_key.credential", "{ credential = \"tls-key\" }"),
     ("upstream.client_certificate.credential", "{ credential = \"app-tls-chain\" }"),
     ("upstream.client_private_key.credential", "{ credential = \"app-tls-key\" }"),
@@ -220,6 +222,7 @@ fn changed(line: &str) -> Option<String> {
         "\"auto\"" => "\"text\"".to_owned(),
         "\"info\"" => "\"debug\"".to_owned(),
         "\"tls\"" => "\"alb\"".to_owned(),
+        "\"default\"" => "\"refuse\"".to_owned(),
         "\"answer\"" => "\"forward\"".to_owned(),
         "\"preserve\"" => "\"upstream\"".to_owned(),
         "\"never\"" => "\"broken\"".to_owned(),

@@ -140,6 +140,10 @@ impl<'d> Item<'d, '_> {
         self.value.get_ref().is_str()
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.value.get_ref().is_array()
+    }
+
     pub(super) fn text(self) -> Option<Written<String>> {
         match self.value.get_ref().as_str() {
             Some(text) => Some(Written { value: text.to_owned(), at: self.at }),
@@ -181,7 +185,7 @@ impl<'d> Item<'d, '_> {
         self,
         read: impl FnMut(Item<'d, '_>) -> Option<T>,
     ) -> Option<Written<Vec<T>>> {
-        if !self.value.get_ref().is_array() {
+        if !self.is_list() {
             return self.wrong_type("a list");
         }
         self.one_or_list(read)

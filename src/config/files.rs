@@ -16,7 +16,9 @@ impl Config {
             .webhooks
             .iter()
             .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
-        let mut files = vec![self.server.certificate.clone(), self.server.private_key.clone()];
+        let shown = self.server.certificates.iter();
+        let shown = shown.flat_map(|pair| [&pair.certificate, &pair.private_key]);
+        let mut files: Vec<_> = shown.cloned().collect();
         files.extend(trusted.chain(candidates).map(|anchor| anchor.path.clone()));
         files.extend(lists);
         files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));

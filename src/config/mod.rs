@@ -28,7 +28,7 @@ pub use self::network::{Network, Networks};
 pub use self::reload::Reload;
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
-pub use self::server::Server;
+pub use self::server::{Server, ServerCertificate, UnknownSni};
 pub use self::site::Site;
 pub use self::upstream::{HostHeader, Repeat, Upstream, UpstreamAddress};
 pub use self::upstream_tls::{ClientFiles, UpstreamTls};
@@ -195,6 +195,9 @@ pub fn known_keys() -> BTreeSet<String> {
                 client_certificate = { trust_anchors = [{}] }\n\
                 upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {},\n                health_check = {} }]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
+    document::parse(text, &mut findings, file::File::read);
+    // What may be written in two ways.
+    let text = "server = { certificate = [{}] }";
     document::parse(text, &mut findings, file::File::read);
     findings.into_known_keys()
 }

@@ -19,10 +19,10 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Whether every inherited socket is served, whatever its address.
     pub inherit: bool,
-    /// PEM file with the server's leaf first and its intermediates after it.
-    pub certificate: PathBuf,
-    /// PEM file with the leaf's private key; may be the same file.
-    pub private_key: PathBuf,
+    /// What callers are shown; at least one. The first is the one for names that none has.
+    pub certificates: Vec<ServerCertificate>,
+    /// What becomes of callers who ask for a name that no certificate has, or for none.
+    pub unknown_sni: UnknownSni,
     /// Threads that serve callers, each with its own runtime and sockets.
     pub workers: NonZeroUsize,
     /// From the stop signal to the moment when connections still busy are dropped.
@@ -33,6 +33,24 @@ pub struct Server {
     pub trusted_proxies: Networks,
     /// Addresses for plain HTTP, which serve trusted proxies alone; none of them is in `listen`.
     pub plain_listen: Vec<SocketAddr>,
+}
+
+/// A certificate of the server with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// PEM file with the leaf first and its intermediates after it.
+    pub certificate: PathBuf,
+    /// PEM file with the leaf's private key; may be the same file.
+    pub private_key: PathBuf,
+}
+
+/// What becomes of callers who ask for a name that no certificate has, or for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownSni {
+    /// They are shown the first certificate.
+    Default,
+    /// The handshake fails.
+    Refuse,
 }
 
 impl Server {
@@ -52,10 +70,16 @@ impl Server {
         let fixed = listen.iter().filter(|(address, _)| address.port() != 0);
         findings.must_differ(fixed.map(|(address, at)| (*address, *at)));
         let plain_listen = plain_addresses(written, &listen, findings);
-        let certificate = written.certificate.as_ref();
-        let certificate = certificate.and_then(|file| pem_file(file, environment, findings));
-        let private_key = written.private_key.as_ref();
-        let private_key = private_key.and_then(|file| pem_file(file, environment, findings));
+        let mut certificates = Vec::new();
+        for written in &written.certificates {
+            let mut check = |file: &Option<_>| {
+                file.as_ref().and_then(|file| pem_file(file, environment, findings))
+            };
+            let pair = (check(&written.certificate), check(&written.private_key));
+            if let (Some(certificate), Some(private_key)) = pair {
+                certificates.push(ServerCertificate { certificate, private_key });
+            }
+        }
         Some(Self {
             listen: listen.into_iter().map(|(address, _)| address).collect(),
             inherit: !inherited.is_empty(),
@@ -64,8 +88,9 @@ impl Server {
             proxy_protocol_from: Networks::check(&written.proxy_protocol_from, findings),
             trusted_proxies: Networks::check(&written.trusted_proxies, findings),
             plain_listen,
-            certificate: certificate?,
-            private_key: private_key?,
+            // Else there was a fault.
+            certificates: Some(certificates).filter(|certificates| !certificates.is_empty())?,
+            unknown_sni: written.unknown_sni,
         })
     }
 }
@@ -143,6 +168,7 @@ const MAXIMUM_WORKERS: u64 = 1_024;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::fixture::{Fixture, faults, load};
 
     /// With `rest` from line 4 on.
@@ -152,7 +178,7 @@ mod tests {
 
     #[test]
     fn zero_workers_are_one_a_core() {
-        let cores = std::thread::available_parallelism().ok();
+        let cores = thread::available_parallelism().ok();
         assert_eq!(Some(load("").server.workers), cores);
         assert_eq!(load(&server("workers = 3")).server.workers.get(), 3);
         assert_eq!(
@@ -261,8 +287,9 @@ mod tests {
 
         let server = fixture.load(&text("token", "token")).expect("has no fault").server;
 
-        assert_eq!(server.private_key, fixture.path("credentials/token"));
-        assert_eq!(server.certificate, server.private_key);
+        let token = fixture.path("credentials/token");
+        let pair = ServerCertificate { certificate: token.clone(), private_key: token };
+        assert_eq!(server.certificates, [pair]);
         assert_eq!(
             fixture.faults(&text("absent", "../secret")),
             [
@@ -277,6 +304,31 @@ mod tests {
             [
                 "3: `server.private_key.credential`: is missing",
                 "3: `server.private_key.file`: is not a known key",
+            ]
+        );
+    }
+
+    #[test]
+    fn certificates_may_be_several_each_with_its_key() {
+        let text = "[server]\nunknown_sni = \"refuse\"\n\
+                    [[server.certificate]]\ncertificate = \"chain.pem\"\nprivate_key = \"key.pem\"\n\
+                    [[server.certificate]]\ncertificate = \"old.pem\"\nprivate_key = \"key.pem\"";
+        let fixture = Fixture::new();
+
+        let server = fixture.load(text).expect("has no fault").server;
+
+        let files: Vec<_> = server.certificates.iter().map(|pair| &pair.certificate).collect();
+        assert_eq!(files, [&fixture.path("chain.pem"), &fixture.path("old.pem")]);
+        assert_eq!(server.unknown_sni, UnknownSni::Refuse);
+        assert_eq!(
+            faults(
+                "[server]\nprivate_key = \"key.pem\"\n[[server.certificate]]\ncertificate = \"absent\""
+            ),
+            [
+                "2: `server.private_key`: is not a known key",
+                "3: `server.certificate[0].private_key`: is missing",
+                "4: `server.certificate[0].certificate`: names `absent`, which cannot be read: No \
+                 such file or directory (os error 2)",
             ]
         );
     }

@@ -154,7 +154,8 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .iter()
         .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
     let clients = config.upstreams.iter().filter_map(|upstream| upstream.tls.client.as_ref());
-    let mut paths = vec![config.server.private_key.as_path()];
+    let mut paths: Vec<_> =
+        config.server.certificates.iter().map(|pair| pair.private_key.as_path()).collect();
     paths.extend(clients.map(|client| client.private_key.as_path()));
     paths.extend(secrets.filter_map(|secret| secret.source().path()));
     paths.sort_unstable();

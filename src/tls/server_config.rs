@@ -10,19 +10,21 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConnection};
-use rustls::sign::SingleCertAndKey;
 use rustls::{Error, ServerConfig};
 
+use super::by_name::{Certificates, WorkerResolver};
 use super::client_auth::{ClientTrust, Disbelief, VerifiedClient};
 use super::material::ServerIdentity;
 use super::verifier::WorkerVerifier;
+use crate::config::UnknownSni;
 use crate::refusal::Hangup;
 
 /// What all workers of one generation share.
 #[derive(Debug)]
 pub struct TlsSettings {
     provider: Arc<CryptoProvider>,
-    identity: ServerIdentity,
+    identities: Vec<ServerIdentity>,
+    certificates: Arc<Certificates>,
     trust: Option<Arc<ClientTrust>>,
     /// Every route asks for a certificate, so a handshake without one can fail in TLS.
     certificate_mandatory: bool,
@@ -35,6 +37,7 @@ pub struct TlsSettings {
 #[derive(Debug)]
 pub(crate) struct WorkerTls {
     pub(crate) config: Arc<ServerConfig>,
+    resolver: Arc<WorkerResolver>,
     verifier: Option<Arc<WorkerVerifier>>,
     trust: Option<Arc<ClientTrust>>,
 }
@@ -42,12 +45,22 @@ pub(crate) struct WorkerTls {
 impl TlsSettings {
     pub(crate) fn new(
         provider: Arc<CryptoProvider>,
-        identity: ServerIdentity,
+        identities: Vec<ServerIdentity>,
+        unknown_sni: UnknownSni,
         trust: Option<Arc<ClientTrust>>,
         certificate_mandatory: bool,
     ) -> Result<Self, Error> {
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        Ok(Self { provider, identity, trust, certificate_mandatory, asks: true, tickets })
+        let certificates = Arc::new(Certificates::new(&identities, unknown_sni));
+        Ok(Self {
+            provider,
+            identities,
+            certificates,
+            trust,
+            certificate_mandatory,
+            asks: true,
+            tickets,
+        })
     }
 
     /// Certificates come from elsewhere, and are proven by the same trust.
@@ -60,12 +73,12 @@ impl TlsSettings {
         self.trust.as_ref()
     }
 
-    /// What callers are shown.
-    pub fn identity(&self) -> &ServerIdentity {
-        &self.identity
+    /// What callers are shown, in the order of the configuration.
+    pub fn identities(&self) -> &[ServerIdentity] {
+        &self.identities
     }
 
-    /// Makes one worker's configuration, with a verifier of its own.
+    /// Makes one worker's configuration, with a verifier and a resolver of its own.
     pub(crate) fn for_worker(&self) -> Result<WorkerTls, Error> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
@@ -76,15 +89,15 @@ impl TlsSettings {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
             None => builder.with_no_client_auth(),
         };
-        let resolver = SingleCertAndKey::from(Arc::clone(&self.identity.certified));
-        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        let resolver = Arc::new(WorkerResolver::new(Arc::clone(&self.certificates)));
+        let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&self.tickets);
         // One ticket a connection: each is encrypted with the whole chain in it, and the next
         // connection brings the next one.
         config.send_tls13_tickets = 1;
-        Ok(WorkerTls { config: Arc::new(config), verifier, trust: self.trust.clone() })
+        Ok(WorkerTls { config: Arc::new(config), resolver, verifier, trust: self.trust.clone() })
     }
 }
 
@@ -95,6 +108,9 @@ impl WorkerTls {
             self.verifier.as_ref().and_then(|verifier| verifier.take_disbelief())
         {
             return disbelief;
+        }
+        if self.resolver.take_refused() {
+            return Hangup::ServerNameUnknown.into();
         }
         let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,

@@ -108,6 +108,7 @@ fn certificate_error(reason: Hangup) -> CertificateError {
         | Hangup::CertificateMissing
         | Hangup::HandshakeTimeout
         | Hangup::HandshakeFailed
+        | Hangup::ServerNameUnknown
         | Hangup::ProxyHeaderMissing
         | Hangup::ProxyHeaderMalformed
         | Hangup::ProxyHeaderFromStranger

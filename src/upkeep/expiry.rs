@@ -79,20 +79,30 @@ impl Kind {
     }
 }
 
+/// A chain that is shown: its leaf, and those above it by their number.
+fn chain<'a>(
+    kind: Kind,
+    facts: &'a [CertificateFacts],
+    leaf: &'a str,
+    place: &'a str,
+) -> impl Iterator<Item = InUse> + 'a {
+    facts.iter().enumerate().map(move |(index, facts)| {
+        let label = if index == 0 { leaf.into() } else { format!("{place}issuer-{index}").into() };
+        InUse { kind, label, facts: facts.clone() }
+    })
+}
+
 /// Every certificate that the generation uses.
 pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
     let mut found = Vec::new();
-    let chain = &generation.tls.identity().facts;
-    found.extend(chain.iter().enumerate().map(|(index, facts)| {
-        let label = if index == 0 { "leaf".into() } else { format!("issuer-{index}").into() };
-        InUse { kind: Kind::Server, label, facts: facts.clone() }
-    }));
+    for (number, identity) in generation.tls.identities().iter().enumerate() {
+        // The first is often the only one, and its labels stay when others come.
+        let place = if number == 0 { String::new() } else { format!("{}-", number + 1) };
+        found.extend(chain(Kind::Server, &identity.facts, &format!("{place}leaf"), &place));
+    }
     for upstream in &generation.upstreams {
         let name = &upstream.settings.name;
-        found.extend(upstream.shown.iter().enumerate().map(|(index, facts)| {
-            let label = if index == 0 { name.clone() } else { format!("{name}-issuer-{index}") };
-            InUse { kind: Kind::Upstream, label: label.into(), facts: facts.clone() }
-        }));
+        found.extend(chain(Kind::Upstream, &upstream.shown, name, &format!("{name}-")));
     }
     let Some(trust) = generation.tls.trust() else { return found };
     for (kind, anchors) in [(Kind::Anchor, trust.anchors()), (Kind::Candidate, trust.candidates())]

@@ -1,11 +1,13 @@
 //! Names in TLS (SNI): a connection that was opened for one host carries requests for that host.
 
 use http::{HeaderValue, Method};
-use hubgate::rehearsal::sender::{Http, Message, Options, Sender};
+use hubgate::rehearsal::pki::Leaf;
+use hubgate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
+use hubgate::tls::certificate::CertificateFacts;
 
-use crate::harness::Plan;
 use crate::harness::raw::unnamed;
 use crate::harness::world::{event, send};
+use crate::harness::{Plan, World};
 
 /// Asked for as `localhost` in TLS, and as `host` in HTTP.
 fn misdirected(options: Options, host: &'static str) -> Options {
@@ -51,4 +53,75 @@ async fn whoever_names_no_host_in_tls_may_ask_for_any() {
     let page = Message::new(Method::GET).target_path("/open");
     let options = misdirected(unnamed(world.stranger()), "open.example");
     assert_eq!(send(options, page).await.unwrap().status, 200);
+}
+
+fn leaf_for(first: &'static str, others: &[&str]) -> Leaf {
+    let leaf = Leaf::server(&[first.try_into().unwrap()]);
+    others.iter().fold(leaf, |leaf, name| leaf.alternative_name(name))
+}
+
+/// Three certificates, the first for loopback.
+fn three() -> Plan {
+    Plan::new()
+        .server_leaf(Leaf::loopback_server())
+        .server_leaf(leaf_for("wild.test", &["*.example", "*.shop.example"]))
+        .server_leaf(leaf_for("hooks.example", &["other.test"]))
+}
+
+/// The first name in the certificate that is shown to whoever asks for `name`.
+async fn shown_to(world: &World, name: &str, tls: Tls) -> String {
+    let options = world.meta().tls(tls).trust(Trust::Anything);
+    let options = options.server_name(name.to_owned().try_into().unwrap());
+    let (_, handshake) = Sender::new(options).unwrap().handshake().await.unwrap();
+    let facts = CertificateFacts::read(&handshake.server_chain[0]).unwrap();
+    facts.names.first().cloned().unwrap()
+}
+
+#[tokio::test]
+async fn a_caller_is_shown_the_certificate_for_the_name_that_it_asks_for() {
+    let world = three().start().await;
+    for tls in [Tls::Only12, Tls::Only13] {
+        for (asked, shown) in [
+            ("localhost", "localhost"),
+            ("hooks.example", "hooks.example"),
+            ("HOOKS.example", "hooks.example"),
+            ("other.test", "hooks.example"),
+            ("www.example", "wild.test"),
+            ("a.shop.example", "wild.test"),
+            // A wildcard is one label, no more and no less.
+            ("a.www.example", "localhost"),
+            ("shop.test", "localhost"),
+            ("example", "localhost"),
+            // Nothing is asked for.
+            ("127.0.0.1", "localhost"),
+        ] {
+            assert_eq!(shown_to(&world, asked, tls).await, shown, "{asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_names_and_no_name_are_refused_where_that_is_asked_for() {
+    let world = three().server("unknown_sni = \"refuse\"").start().await;
+    let names = ["unknown.test", "a.www.example", "127.0.0.1"];
+    for name in names {
+        for tls in [Tls::Only12, Tls::Only13] {
+            let options = world.meta().tls(tls).server_name(name.try_into().unwrap());
+            assert!(send(options, event("{}")).await.is_err(), "{name}");
+        }
+    }
+    world.until_handshake_refused("server_name_unknown", 2 * names.len()).await;
+    assert_eq!(send(world.meta(), event("{}")).await.unwrap().status, 200);
+    assert_eq!(world.app.received().len(), 1);
+}
+
+#[tokio::test]
+async fn every_certificate_of_the_server_has_its_end_among_the_metrics() {
+    let world = three().start().await;
+    for label in ["leaf", "2-leaf", "3-leaf"] {
+        let series = format!(
+            "hubgate_certificate_expiry_timestamp_seconds{{kind=\"server\",label=\"{label}\"}}"
+        );
+        assert!(world.metric(&series) > 0.0, "{label}");
+    }
 }

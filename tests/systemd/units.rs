@@ -71,7 +71,10 @@ fn the_small_configuration_loads_with_the_credentials_that_the_unit_names() {
     });
 
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
-    assert!(config.server.inherit && config.server.private_key.starts_with(&credentials));
+    assert!(
+        config.server.inherit
+            && config.server.certificates[0].private_key.starts_with(&credentials)
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ struct Facts {
     proxy_protocol_from: Vec<String>,
     /// Who says in `X-Forwarded-For` who called.
     trusted_proxies: Vec<String>,
-    server: server_chain::ServerChain,
+    server: Vec<server_chain::ServerChain>,
     client_certificate: Option<anchors::ClientCertificate>,
     /// Not there: nobody looks at revocation.
     revocation: Option<revocation::Revocation>,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::{Problems, days_until};
-use crate::config::Config;
+use crate::config::{Config, ServerCertificate};
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::material::{MaterialError, read_certificates, read_server_identity};
 use crate::upkeep::expiry::RENEWAL_DAYS;
@@ -49,26 +49,36 @@ impl Certificate {
     }
 }
 
-pub(super) fn inspect(config: &Config, now: SystemTime, problems: &mut Problems) -> ServerChain {
-    let (certificate, private_key) = (&config.server.certificate, &config.server.private_key);
+pub(super) fn inspect(
+    config: &Config,
+    now: SystemTime,
+    problems: &mut Problems,
+) -> Vec<ServerChain> {
+    let pairs = config.server.certificates.iter();
+    let chains: Vec<_> = pairs.map(|pair| inspect_one(pair, now, problems)).collect();
+    judge_hosts(&chains, config, problems);
+    chains
+}
+
+fn inspect_one(pair: &ServerCertificate, now: SystemTime, problems: &mut Problems) -> ServerChain {
+    let ServerCertificate { certificate, private_key } = pair;
     // What cannot be read is among the errors already.
     let chain = read_certificates(certificate).unwrap_or_default();
     let facts: Vec<_> = chain.iter().filter_map(CertificateFacts::read).collect();
     judge_times(&facts, now, problems);
     judge_issuers(&facts, problems);
-    judge_names(&facts, config, problems);
+    judge_names(&facts, problems);
     ServerChain {
         certificate: certificate.clone(),
         private_key: private_key.clone(),
-        key_matches: key_matches(config),
+        key_matches: key_matches(pair),
         chain: facts.iter().map(|facts| Certificate::new(facts, now)).collect(),
     }
 }
 
-fn key_matches(config: &Config) -> Option<bool> {
+fn key_matches(pair: &ServerCertificate) -> Option<bool> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let server = &config.server;
-    match read_server_identity(&server.certificate, &server.private_key, &provider) {
+    match read_server_identity(&pair.certificate, &pair.private_key, &provider) {
         Ok(_identity) => Some(true),
         Err(MaterialError::KeyMismatch { .. }) => Some(false),
         Err(_unreadable) => None,
@@ -116,7 +126,7 @@ fn judge_issuers(chain: &[CertificateFacts], problems: &mut Problems) {
     }
 }
 
-fn judge_names(chain: &[CertificateFacts], config: &Config, problems: &mut Problems) {
+fn judge_names(chain: &[CertificateFacts], problems: &mut Problems) {
     let Some(leaf) = chain.first() else { return };
     if leaf.names.is_empty() {
         problems.warn(format!(
@@ -124,12 +134,21 @@ fn judge_names(chain: &[CertificateFacts], config: &Config, problems: &mut Probl
              takes it for any host",
             leaf.subject
         ));
+    }
+}
+
+/// Those of the webhooks, since Meta looks at the name; browsers would say it themselves.
+fn judge_hosts(chains: &[ServerChain], config: &Config, problems: &mut Problems) {
+    let leaves = chains.iter().filter_map(|chain| chain.chain.first());
+    let names: Vec<_> = leaves.flat_map(|leaf| &leaf.names).collect();
+    // Without any the certificate itself was found fault with.
+    if names.is_empty() {
         return;
     }
     let hosts = config.webhooks.iter().filter_map(|webhook| webhook.host.as_ref());
-    for host in hosts.filter(|host| !leaf.names.iter().any(|name| covers(name, host))) {
+    for host in hosts.filter(|host| !names.iter().any(|name| covers(name, host))) {
         problems.warn(format!(
-            "a webhook is for host `{host}`, which the server's certificate does not name"
+            "a webhook is for host `{host}`, which no certificate of the server names"
         ));
     }
 }

@@ -50,7 +50,7 @@ fn errors_of(problems: &Problems, ending: &str) -> String {
 
 fn facts_of(page: &mut Page, facts: &Facts) {
     listen(page, facts);
-    server(page, &facts.server);
+    facts.server.iter().for_each(|chain| server(page, chain));
     match &facts.client_certificate {
         Some(section) => client_certificate(page, section),
         None => {

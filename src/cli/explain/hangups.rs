@@ -13,6 +13,7 @@ pub(super) fn explanation(hangup: Hangup) -> Explanation {
         Hangup::ProxyHeaderFromStranger => PROXY_HEADER_FROM_STRANGER,
         Hangup::PlainFromStranger => PLAIN_FROM_STRANGER,
         Hangup::AlertReceived => ALERT_RECEIVED,
+        Hangup::ServerNameUnknown => SERVER_NAME_UNKNOWN,
         Hangup::CertificateMissing => CERTIFICATE_MISSING,
         Hangup::UnknownAnchor => UNKNOWN_ANCHOR,
         Hangup::CertificateExpired => CERTIFICATE_EXPIRED,
@@ -98,6 +99,17 @@ const ALERT_RECEIVED: Explanation = Explanation {
 };
 
 /// In the handshake if every route demands a certificate, else at the request.
+const SERVER_NAME_UNKNOWN: Explanation = Explanation {
+    meaning: "The caller asked in TLS (SNI) for a name that none of the server's certificates has, or for none.",
+    causes: &[
+        "scanners that call an address, not a name",
+        "a host for which there is no [[server.certificate]] yet",
+        "a certificate that was renewed for fewer names than before",
+        "a load balancer's health check that names no host; let it, with unknown_sni = \"default\"",
+    ],
+    next: "hubgate check",
+};
+
 pub(super) const CERTIFICATE_MISSING: Explanation = Explanation {
     meaning: "A client certificate is demanded and the caller presented none.",
     causes: &[

@@ -8,6 +8,7 @@ use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
 use super::log::{LogFormat, LogLevel};
+use super::server::UnknownSni;
 use super::webhook::{Demand, Enforcement, Verification};
 
 mod upstream;
@@ -52,8 +53,8 @@ impl File {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) listen: Vec<Written<String>>,
-    pub(super) certificate: Option<PemFile>,
-    pub(super) private_key: Option<PemFile>,
+    pub(super) certificates: Vec<ServerCertificate>,
+    pub(super) unknown_sni: UnknownSni,
     pub(super) workers: Written<i64>,
     pub(super) drain_timeout_ms: Written<i64>,
     pub(super) proxy_protocol_from: Vec<Written<String>>,
@@ -67,13 +68,44 @@ impl Server {
         let everywhere = Written { value: "[::]:8443".to_owned(), at };
         Self {
             listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
-            certificate: table.required("certificate").and_then(PemFile::read),
-            private_key: table.required("private_key").and_then(PemFile::read),
+            certificates: ServerCertificate::read_all(table),
+            unknown_sni: table
+                .choice("unknown_sni", UNKNOWN_SNIS)
+                .map_or(UnknownSni::Default, |choice| choice.value),
             workers: table.number_or("workers", 0),
             drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
             proxy_protocol_from: texts(table.optional("proxy_protocol_from")).unwrap_or_default(),
             trusted_proxies: texts(table.optional("trusted_proxies")).unwrap_or_default(),
             plain_listen: texts(table.optional("plain_listen")).unwrap_or_default(),
+        }
+    }
+}
+
+/// A certificate of the server with its key, as written.
+#[derive(Debug)]
+pub(super) struct ServerCertificate {
+    pub(super) certificate: Option<PemFile>,
+    pub(super) private_key: Option<PemFile>,
+}
+
+impl ServerCertificate {
+    /// Either two keys of `[server]`, or `[[server.certificate]]` with these two in each.
+    fn read_all(table: &mut Table<'_, '_>) -> Vec<Self> {
+        let certificate = match table.required("certificate") {
+            Some(item) if item.is_list() => {
+                let listed = item.list(|item| item.table(Self::read));
+                return listed.map_or_else(Vec::new, |list| list.value);
+            }
+            only => only.and_then(PemFile::read),
+        };
+        let private_key = table.required("private_key").and_then(PemFile::read);
+        vec![Self { certificate, private_key }]
+    }
+
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            certificate: table.required("certificate").and_then(PemFile::read),
+            private_key: table.required("private_key").and_then(PemFile::read),
         }
     }
 }
@@ -423,6 +455,9 @@ const SOURCES: &[(&str, CertificateSource)] = &[
     ("alb", CertificateSource::Alb),
     ("alb_passthrough", CertificateSource::AlbPassthrough),
 ];
+
+const UNKNOWN_SNIS: &[(&str, UnknownSni)] =
+    &[("default", UnknownSni::Default), ("refuse", UnknownSni::Refuse)];
 
 const CRL_FETCHES: &[(&str, CrlFetch)] =
     &[("off", CrlFetch::Off), ("distribution_points", CrlFetch::DistributionPoints)];

@@ -33,6 +33,8 @@ pub struct Plan {
     webhook: String,
     more: String,
     upstream_url: Option<String>,
+    /// Leaves in place of the one for loopback.
+    server_leaves: Vec<Leaf>,
 }
 
 pub struct World {
@@ -60,6 +62,7 @@ impl Plan {
             webhook: String::new(),
             more: String::new(),
             upstream_url: None,
+            server_leaves: Vec::new(),
         }
     }
 
@@ -72,6 +75,12 @@ impl Plan {
     /// A line more in `[server]`.
     pub fn server(mut self, line: &str) -> Self {
         self.server += &format!("{line}\n");
+        self
+    }
+
+    /// A certificate of the server, in place of the one for loopback.
+    pub fn server_leaf(mut self, leaf: Leaf) -> Self {
+        self.server_leaves.push(leaf);
         self
     }
 
@@ -135,18 +144,30 @@ impl Plan {
             self = self.trust("meta", &meta_ca).trust("digicert", &digicert_root);
         }
         let dir = tempfile::tempdir().unwrap();
-        let server = server_ca.issue(Leaf::loopback_server());
+        let leaves = match self.server_leaves.as_slice() {
+            [] => vec![Leaf::loopback_server()],
+            leaves => leaves.to_vec(),
+        };
+        let servers: Vec<_> = leaves.into_iter().map(|leaf| server_ca.issue(leaf)).collect();
         let url = self.upstream_url.clone().unwrap_or_else(|| format!("http://{}", app.address));
-        let config = self.write(dir.path(), &server, &url);
+        let config = self.write(dir.path(), &servers, &url);
         let config = Config::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
         let proxy = app::start(config).unwrap();
         World { dir, meta_ca, digicert_root, digicert, server_ca, app, proxy }
     }
 
-    fn write(&self, dir: &Path, server: &Identity, upstream_url: &str) -> std::path::PathBuf {
+    fn write(&self, dir: &Path, servers: &[Identity], upstream_url: &str) -> std::path::PathBuf {
         let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
-        write("server.pem", &server.chain_pem());
-        write("server.key", &server.key_pem());
+        let mut certificates = String::new();
+        for (index, server) in servers.iter().enumerate() {
+            let name = if index == 0 { "server".to_owned() } else { format!("server-{index}") };
+            write(&format!("{name}.pem"), &server.chain_pem());
+            write(&format!("{name}.key"), &server.key_pem());
+            let several = if servers.len() > 1 { "[[server.certificate]]\n" } else { "" };
+            certificates += several;
+            certificates +=
+                &format!("certificate = \"{name}.pem\"\nprivate_key = \"{name}.key\"\n");
+        }
         write("app-secret", APP_SECRET);
         write("verify-token", VERIFY_TOKEN);
         let mut anchors = String::new();
@@ -170,10 +191,9 @@ impl Plan {
             r#"
 [server]
 {listen}
-certificate = "server.pem"
-private_key = "server.key"
 {workers}
 {server}
+{certificates}
 [client_certificate]
 {anchors}
 {client_certificate}

@@ -1,0 +1,146 @@
+//! Chooses which of the server's certificates a caller is shown, by the host that it asks for (SNI).
+//!
+//! In: the certificates in the order of the configuration, each for the names that stand in it. Out:
+//! a resolver for rustls. An exact name comes before a wildcard, which stands for one whole label
+//! (RFC 9525 section 6.3). Where several have a name, as an ECDSA and an RSA one may, the first
+//! whose key the caller can use is shown.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustls::SignatureScheme;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::material::ServerIdentity;
+use crate::config::UnknownSni;
+
+/// The certificates by name; the same for all workers.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    all: Vec<Arc<CertifiedKey>>,
+    /// Indexes into `all`, in its order.
+    exact: HashMap<String, Vec<usize>>,
+    /// By what stands behind `*.`.
+    wildcard: HashMap<String, Vec<usize>>,
+    unknown: UnknownSni,
+}
+
+/// One worker's resolver. Why it refused is left in a slot, since rustls has no room for it; see
+/// [`super::verifier`].
+#[derive(Debug)]
+pub(super) struct WorkerResolver {
+    certificates: Arc<Certificates>,
+    has_refused: AtomicBool,
+}
+
+impl Certificates {
+    pub(super) fn new(identities: &[ServerIdentity], unknown: UnknownSni) -> Self {
+        let all = identities.iter().map(|identity| Arc::clone(&identity.certified)).collect();
+        let mut certificates =
+            Self { all, exact: HashMap::new(), wildcard: HashMap::new(), unknown };
+        for (index, identity) in identities.iter().enumerate() {
+            for name in identity.facts.first().into_iter().flat_map(|leaf| &leaf.names) {
+                certificates.insert(name, index);
+            }
+        }
+        certificates
+    }
+
+    fn insert(&mut self, name: &str, index: usize) {
+        // Addresses are not asked for by name (RFC 6066 section 3).
+        if name.parse::<IpAddr>().is_ok() {
+            return;
+        }
+        let name = name.to_ascii_lowercase();
+        let (names, name) = match name.strip_prefix("*.") {
+            Some(parent) => (&mut self.wildcard, parent.to_owned()),
+            None => (&mut self.exact, name),
+        };
+        names.entry(name).or_default().push(index);
+    }
+
+    /// What a caller is shown who asks for this name, or for none, and can use these schemes.
+    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
+        match (name.and_then(|name| self.named(&name.to_ascii_lowercase())), self.unknown) {
+            (Some(indexes), _) => {
+                first_usable(indexes.iter().filter_map(|index| self.all.get(*index)), schemes)
+            }
+            (None, UnknownSni::Default) => first_usable(self.all.iter(), schemes),
+            (None, UnknownSni::Refuse) => None,
+        }
+    }
+
+    fn named(&self, name: &str) -> Option<&Vec<usize>> {
+        let parent = || name.split_once('.').map(|(_label, parent)| parent);
+        self.exact.get(name).or_else(|| self.wildcard.get(parent()?))
+    }
+}
+
+/// The first whose key the caller can use; the first of all if none is, for rustls to say so.
+fn first_usable<'a>(
+    mut keys: impl Iterator<Item = &'a Arc<CertifiedKey>> + Clone,
+    schemes: &[SignatureScheme],
+) -> Option<&'a Arc<CertifiedKey>> {
+    let first = keys.clone().next();
+    keys.find(|key| key.key.choose_scheme(schemes).is_some()).or(first)
+}
+
+impl WorkerResolver {
+    pub(super) fn new(certificates: Arc<Certificates>) -> Self {
+        Self { certificates, has_refused: AtomicBool::new(false) }
+    }
+
+    /// Whether it refused since it was asked this last.
+    pub(super) fn take_refused(&self) -> bool {
+        self.has_refused.swap(false, Relaxed)
+    }
+}
+
+impl ResolvesServerCert for WorkerResolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let found = self.certificates.find(hello.server_name(), hello.signature_schemes());
+        self.has_refused.store(found.is_none(), Relaxed);
+        found.cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::pki::{Authority, Ca, Key, Leaf};
+    use crate::tls::material::read_server_identity;
+
+    fn identity(key: Key) -> ServerIdentity {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let names = ["hooks.example"].map(|name| name.try_into().expect("a name"));
+        let authority = Authority::root(Ca::named("root"));
+        let issued = authority.issue(Leaf::server(&names).key(key));
+        let [chain, private_key] = ["chain", "key"].map(|name| directory.path().join(name));
+        std::fs::write(&chain, issued.chain_pem()).expect("can be written");
+        std::fs::write(&private_key, issued.key_pem()).expect("can be written");
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        read_server_identity(&chain, &private_key, &provider).expect("fits")
+    }
+
+    #[test]
+    fn of_two_keys_for_a_name_the_first_that_the_caller_can_use_is_shown() {
+        let identities = [identity(Key::EcdsaP256), identity(Key::Rsa2048)];
+        let certificates = Certificates::new(&identities, UnknownSni::Default);
+        let [ecdsa, rsa] = identities.map(|identity| identity.certified);
+        let both = [SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256];
+        for (schemes, expected) in [
+            (&both[..], &ecdsa),
+            (&both[..1], &rsa),
+            // rustls refuses by itself.
+            (&[SignatureScheme::ED448][..], &ecdsa),
+        ] {
+            for name in [Some("hooks.example"), None] {
+                let found = certificates.find(name, schemes).expect("there is one");
+                assert!(Arc::ptr_eq(found, expected), "{name:?} {schemes:?}");
+            }
+        }
+    }
+}

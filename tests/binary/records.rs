@@ -95,6 +95,32 @@ async fn a_record_names_the_caller_that_a_trusted_proxy_names() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_a_load_balancer_that_is_refused_is_told_with_its_reason() {
+    let place = Place::new();
+    let server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+    place.configure(&Settings { server, ..Settings::default() });
+    place.edit("trust_anchors = [\"meta.pem\"]", "source = \"alb\"");
+    let process = Process::start(place.command());
+    process.until_written("serving").await;
+    // Nobody proves the chain then, and that is said at the start.
+    process.until_written("NOT that a CA vouches for it").await;
+    let claiming = event("{}")
+        .header("x-forwarded-for", "203.0.113.5")
+        .header("x-amzn-mtls-clientcert-subject", "CN=client.webhooks.fbclientcerts.com.evil,O=x");
+
+    let answer = Sender::new(place.stranger(&process)).unwrap().send(claiming).await.unwrap();
+
+    assert_eq!(answer.status, 403);
+    let record = only(process.until_records(1).await);
+    assert_eq!(record["refusal"], "certificate_refused");
+    let log = process.log();
+    let line = log.iter().find(|line| line["reason"] == "name_mismatch").unwrap();
+    assert_eq!((&line["level"], &line["client"]), (&"INFO".into(), &"203.0.113.5".into()));
+    assert_eq!(line["subject"], "CN=client.webhooks.fbclientcerts.com.evil,O=x");
+    assert_eq!(line["message"], "client certificate refused");
+}
+
+#[tokio::test]
 async fn the_records_tell_both_of_metas_eras_apart() {
     let place = Place::new();
     let root = Authority::root(Ca::digicert_root());

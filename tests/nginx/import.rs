@@ -193,6 +193,30 @@ fn tls_towards_an_application_is_taken_over() {
 }
 
 #[test]
+fn servers_of_a_block_are_verified_by_its_name_as_nginx_does() {
+    let fixture = Fixture::of("mixed", nowhere());
+    let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();
+    let [application, other] = nowhere();
+    let block = format!(
+        "http {{\n    upstream app.internal.example {{ server {application}; server {other}; }}\n"
+    );
+    let plain = format!("proxy_pass http://{application};\n            proxy_http_version");
+    for (verify, expected) in [("on", Some("app.internal.example")), ("off", None)] {
+        let tls = format!(
+            "proxy_pass https://app.internal.example;\nproxy_ssl_verify {verify};\n\
+             proxy_ssl_trusted_certificate tls/meta-ca.pem;\nproxy_http_version"
+        );
+        let text = text.replacen("http {\n", &block, 1).replacen(&plain, &tls, 1);
+        fixture.write("nginx.conf", &text);
+
+        let config = load(&fixture, &fixture.import().unwrap());
+
+        let two = config.upstreams.iter().find(|upstream| upstream.servers.len() == 2).unwrap();
+        assert_eq!(two.tls.server_name.as_deref(), expected);
+    }
+}
+
+#[test]
 fn values_that_may_be_secret_are_not_written_down() {
     let fixture = Fixture::of("mixed", nowhere());
     let text = std::fs::read_to_string(fixture.path("nginx.conf")).unwrap();

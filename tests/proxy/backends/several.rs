@@ -168,6 +168,37 @@ impl Manner {
     }
 }
 
+#[tokio::test]
+async fn events_go_to_the_server_that_has_less_to_do() {
+    let holding = || {
+        Backend::scripted(|mut hop| async move {
+            while let Some(body) = hop.request().await {
+                if body == "held" {
+                    return hop.until_closed().await;
+                }
+                hop.write(OK).await;
+            }
+        })
+    };
+    let (one, other) = (holding().await, holding().await);
+    let world = before(&[&one, &other], "timeout_ms = 60000").await;
+    let held = Sender::new(world.meta()).unwrap().connect().await.unwrap();
+    let held = tokio::spawn(async move { held.request(event("held")).await });
+    let busy = tokio::select! {
+        () = one.until_seen(1) => &one,
+        () = other.until_seen(1) => &other,
+    };
+
+    let meta = Sender::new(world.meta()).unwrap().connect().await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(meta.request(event("quick")).await.unwrap().status, 200);
+    }
+
+    assert_eq!(busy.bodies(), ["held"]);
+    assert_eq!(one.bodies().len() + other.bodies().len(), 21);
+    held.abort();
+}
+
 /// A world whose upstream are these servers, with these settings for it.
 async fn before(servers: &[&Backend], settings: &str) -> World {
     let world = Plan::new().upstream(settings).start().await;

@@ -50,6 +50,7 @@
 //! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
 //! | [`systemd`], [`self_check`] | what the service manager is told and hands over; whether every worker answers |
 //! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
+//! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
 //! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
 //!
 //! # Invariants
@@ -154,6 +155,7 @@ pub mod rehearsal;
 pub mod reload;
 mod self_check;
 mod signals;
+pub mod stations;
 mod systemd;
 pub mod telemetry;
 mod upkeep;

@@ -48,7 +48,6 @@ impl BodyMemory {
 
 impl Held {
     /// What a body takes that was never received.
-    #[cfg(test)]
     pub(crate) fn nothing() -> Self {
         BodyMemory::new(Gauge::default()).hold_nothing(0)
     }

@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Formats events so.
 #[derive(Default)]
-pub(super) struct JsonLine {
+pub(crate) struct JsonLine {
     clock: Mutex<Clock>,
 }
 

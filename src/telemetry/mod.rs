@@ -4,7 +4,7 @@
 
 pub mod access;
 pub mod histogram;
-mod json;
+pub(crate) mod json;
 mod lines;
 pub mod log;
 pub mod metrics;

@@ -16,6 +16,6 @@ pub mod material;
 mod path;
 pub mod revocation;
 pub(crate) mod server_config;
-mod subject;
+pub(crate) mod subject;
 mod subject_text;
 mod verifier;

@@ -11,7 +11,7 @@ use x509_parser::x509::X509Name;
 ///
 /// A value in another encoding than PrintableString or UTF8String (RFC 5280 section 4.1.2.6: what
 /// conforming CAs use) has other bytes for the same text, so it counts as a name that fits nobody.
-pub(super) fn only_common_name<'a>(subject: &'a X509Name<'_>) -> Option<&'a [u8]> {
+pub(crate) fn only_common_name<'a>(subject: &'a X509Name<'_>) -> Option<&'a [u8]> {
     let mut common_names = subject
         .iter_attributes()
         .filter(|attribute| *attribute.attr_type() == OID_X509_COMMON_NAME);

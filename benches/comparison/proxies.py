@@ -25,6 +25,8 @@ class Proxy:
     version_command: tuple = ()
     workers: int = 1
     needs: tuple = ()
+    # Idle connections that it has to keep while it is measured.
+    held_connections: int = 0
 
     def is_installed(self):
         return bool(self.command[0]) and all(

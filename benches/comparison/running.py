@@ -51,7 +51,8 @@ class Place:
                 result = self.load(load_cores, mode, *target, *arguments)
                 return result | {"probe": probed, "neighbours": neighbours.cores()}
 
-            return self.undisturbed(attempt) if measure.noisy else attempt()
+            with self.holding(proxy.held_connections, load_cores, target):
+                return self.undisturbed(attempt) if measure.noisy else attempt()
 
     def undisturbed(self, attempt):
         """The first run that other processes leave alone; the least disturbed if none is."""
@@ -64,6 +65,25 @@ class Place:
             if attempts[-1]["neighbours"] <= self.quiet_cores or attempts[-1]["errors"]:
                 return attempts[-1]
         return min(attempts, key=lambda result: result["neighbours"])
+
+    @contextlib.contextmanager
+    def holding(self, count, cores, target):
+        """So many connections that stay idle meanwhile."""
+        if count == 0:
+            yield
+            return
+        command = pinned(cores, self.programs["load"], "hold", *target, "--connections", count,
+                         "--stay")
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            line = holder.stdout.readline()
+            if not line or json.loads(line)["errors"]:
+                sys.exit(f"cannot hold {count} connections: {line}")
+            yield
+        finally:
+            # It stays until its input ends.
+            holder.stdin.close()
+            end(holder)
 
     def load(self, cores, *arguments):
         """Calls the load generator and reads its one line."""
@@ -96,7 +116,7 @@ def pinned(cores, *command):
 
 def accepts(port, process):
     """Waits until the proxy listens."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + LONGEST_START_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             # For the workers that a parent starts after it has bound the socket.
@@ -131,6 +151,9 @@ def free_ports(count):
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
 
+
+# Ten thousand routes take a second or two on a quiet machine.
+LONGEST_START_S = 30
 
 # A run of ten thousand slow handshakes ends well before.
 LONGEST_RUN_S = 300

@@ -14,8 +14,9 @@ use crate::cost::Charged;
 use crate::request::Request;
 use crate::tls::{self, Identity, Sessions};
 
-/// Holds `wanted` connections; says what one weighs, and whether the weight grows evenly.
-pub(crate) fn run(target: &Target, wanted: usize) -> Value {
+/// Holds `wanted` connections, for as long as the answer lives; says what one weighs, and whether
+/// the weight grows evenly.
+pub(crate) fn run(target: &Target, wanted: usize) -> (Value, Hold<'_>) {
     let charged = Charged::new(&target.pids);
     let mut hold = Hold {
         target,
@@ -37,7 +38,7 @@ pub(crate) fn run(target: &Target, wanted: usize) -> Value {
         let quarters = to - from;
         (weights[to] as f64 - weights[from] as f64) / (wanted * quarters / 4) as f64
     };
-    json!({
+    let said = json!({
         "connections": wanted,
         "errors": hold.tally.errors + lost,
         "first_error": hold.tally.first_error,
@@ -46,10 +47,12 @@ pub(crate) fn run(target: &Target, wanted: usize) -> Value {
         "bytes_per_connection": per_connection(0, 4),
         "bytes_per_connection_first_half": per_connection(0, 2),
         "bytes_per_connection_second_half": per_connection(2, 4),
-    })
+    });
+    (said, hold)
 }
 
-struct Hold<'a> {
+/// Connections that stay until it is dropped.
+pub(crate) struct Hold<'a> {
     target: &'a Target,
     poll: Poll,
     tls: std::sync::Arc<rustls::ClientConfig>,

@@ -12,6 +12,7 @@
     reason = "a bench program stops loudly at the first surprise, and its output is its purpose"
 )]
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,6 +71,9 @@ enum Command {
         /// How many.
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
+        /// Keep them until standard input ends.
+        #[arg(long)]
+        stay: bool,
     },
     /// Whether the right is let in and the wrong is refused.
     Probe {
@@ -137,7 +141,14 @@ fn main() {
         Some(Command::Pki { dir }) => return pki::write(&dir),
         Some(Command::Busy(busy)) => busy.closed_loop().run(),
         Some(Command::Paced { busy, rate }) => open_loop::run(&busy.closed_loop(), rate),
-        Some(Command::Hold { target, connections }) => hold::run(&target, connections),
+        Some(Command::Hold { target, connections, stay }) => {
+            let (line, _held) = hold::run(&target, connections);
+            println!("{line}");
+            if stay {
+                io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
+            }
+            return;
+        }
         Some(Command::Probe { target, origin, unsigned }) => probe::run(&target, origin, unsigned),
         None => {
             println!("load: a part of benches/compare; see its --help");

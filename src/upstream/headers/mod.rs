@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST, TRAILER, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -131,22 +130,21 @@ fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so.
+/// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so. Names are lower case.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
-
-static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-];
 
 /// Options of `Connection` that name a header, save those that a sender must not make us drop.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -197,8 +195,6 @@ const CLAIM_PREFIXES: [&str; 12] = [
     "x-rewrite-url",
 ];
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -15,7 +15,6 @@ use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 use crate::exchange;
 use crate::http::caller_io::{CallerIo, CallerStream};
@@ -29,6 +28,7 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::certificate::moment;
 use crate::tls::client_auth::{Disbelief, VerifiedClient};
+use crate::tls::server_config::Broken;
 use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
@@ -255,12 +255,9 @@ async fn handshake(
         let disbelief = Hangup::PlainFromStranger.into();
         return Err(Refused { disbelief, stream: Some(stream) });
     }
-    let accept = TlsAcceptor::from(Arc::clone(&local.tls.config)).accept(stream).into_fallible();
-    let tls = match timeout_at(deadline, accept).await {
+    let tls = match timeout_at(deadline, local.tls.accept(stream)).await {
         Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err((error, stream))) => {
-            return Err(Refused { disbelief: local.tls.explain(&error), stream: Some(stream) });
-        }
+        Ok(Err(Broken { disbelief, stream })) => return Err(Refused { disbelief, stream }),
         Err(_elapsed) => return Err(Refused::too_late()),
     };
     // Resumed or not: what the session says of its peer is proven again, now, under this trust.

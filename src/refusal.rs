@@ -230,7 +230,7 @@ impl Hangup {
                 "the caller refused the server's certificate; run `hubgate check`"
             }
             Self::ServerNameUnknown => {
-                "no [[server.certificate]] has the name that was asked for, or none was: scanners; else compare with `hubgate check`"
+                "no [[server.certificate]] has the name that was asked for (server_name in the log), or none was: scanners; else compare with `hubgate check`"
             }
             Self::CertificateMissing => {
                 "not Meta, or mTLS is off for the app: switch on \"Attach a client certificate to Webhook requests\""

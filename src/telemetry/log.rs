@@ -71,6 +71,7 @@ fn refused(
                 serial = facts.map(|facts| facts.serial.as_str()),
                 sha256 = facts.map(|facts| facts.sha256.as_str()),
                 candidate = disbelief.candidate.as_deref(),
+                server_name = disbelief.server_name.as_deref(),
                 hint = reason.hint(),
                 "{message}"
             )

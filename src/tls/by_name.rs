@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -26,14 +25,6 @@ pub(super) struct Certificates {
     /// By what stands behind `*.`.
     wildcard: HashMap<String, Vec<usize>>,
     unknown: UnknownSni,
-}
-
-/// One worker's resolver. Why it refused is left in a slot, since rustls has no room for it; see
-/// [`super::verifier`].
-#[derive(Debug)]
-pub(super) struct WorkerResolver {
-    certificates: Arc<Certificates>,
-    has_refused: AtomicBool,
 }
 
 impl Certificates {
@@ -62,6 +53,16 @@ impl Certificates {
         names.entry(name).or_default().push(index);
     }
 
+    /// Whether some names, and none, are refused.
+    pub(super) fn refuses_unknown(&self) -> bool {
+        self.unknown == UnknownSni::Refuse
+    }
+
+    /// Whether there is anything to show to a caller who asks for this name, or for none.
+    pub(super) fn is_known(&self, name: Option<&str>) -> bool {
+        self.find(name, &[]).is_some()
+    }
+
     /// What a caller is shown who asks for this name, or for none, and can use these schemes.
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
         match (name.and_then(|name| self.named(&name.to_ascii_lowercase())), self.unknown) {
@@ -88,22 +89,9 @@ fn first_usable<'a>(
     keys.find(|key| key.key.choose_scheme(schemes).is_some()).or(first)
 }
 
-impl WorkerResolver {
-    pub(super) fn new(certificates: Arc<Certificates>) -> Self {
-        Self { certificates, has_refused: AtomicBool::new(false) }
-    }
-
-    /// Whether it refused since it was asked this last.
-    pub(super) fn take_refused(&self) -> bool {
-        self.has_refused.swap(false, Relaxed)
-    }
-}
-
-impl ResolvesServerCert for WorkerResolver {
+impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = self.certificates.find(hello.server_name(), hello.signature_schemes());
-        self.has_refused.store(found.is_none(), Relaxed);
-        found.cloned()
+        self.find(hello.server_name(), hello.signature_schemes()).cloned()
     }
 }
 

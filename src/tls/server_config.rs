@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
-use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConnection};
+use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets, ServerConnection};
 use rustls::{Error, ServerConfig};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, LazyConfigAcceptor, TlsAcceptor};
 
-use super::by_name::{Certificates, WorkerResolver};
+use super::by_name::Certificates;
 use super::client_auth::{ClientTrust, Disbelief, VerifiedClient};
 use super::material::ServerIdentity;
 use super::verifier::WorkerVerifier;
@@ -36,10 +40,18 @@ pub struct TlsSettings {
 /// One worker's side of TLS.
 #[derive(Debug)]
 pub(crate) struct WorkerTls {
-    pub(crate) config: Arc<ServerConfig>,
-    resolver: Arc<WorkerResolver>,
+    config: Arc<ServerConfig>,
+    /// Knows the names that may be asked for; `None`: any.
+    gate: Option<Arc<Certificates>>,
     verifier: Option<Arc<WorkerVerifier>>,
     trust: Option<Arc<ClientTrust>>,
+}
+
+/// A handshake that failed.
+pub(crate) struct Broken {
+    pub(crate) disbelief: Disbelief,
+    /// To be closed gently; `None` if it is gone already.
+    pub(crate) stream: Option<TcpStream>,
 }
 
 impl TlsSettings {
@@ -78,7 +90,7 @@ impl TlsSettings {
         &self.identities
     }
 
-    /// Makes one worker's configuration, with a verifier and a resolver of its own.
+    /// Makes one worker's configuration, with a verifier of its own.
     pub(crate) fn for_worker(&self) -> Result<WorkerTls, Error> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
@@ -89,28 +101,60 @@ impl TlsSettings {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
             None => builder.with_no_client_auth(),
         };
-        let resolver = Arc::new(WorkerResolver::new(Arc::clone(&self.certificates)));
-        let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.certificates) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&self.tickets);
         // One ticket a connection: each is encrypted with the whole chain in it, and the next
         // connection brings the next one.
         config.send_tls13_tickets = 1;
-        Ok(WorkerTls { config: Arc::new(config), resolver, verifier, trust: self.trust.clone() })
+        let gate = self.certificates.refuses_unknown().then(|| Arc::clone(&self.certificates));
+        Ok(WorkerTls { config: Arc::new(config), gate, verifier, trust: self.trust.clone() })
     }
 }
 
 impl WorkerTls {
+    /// A handshake with whoever is at the other end, to its end, whichever that is.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Broken> {
+        let accept = match &self.gate {
+            None => TlsAcceptor::from(Arc::clone(&self.config)).accept(stream),
+            Some(gate) => self.accept_known(stream, gate).await?,
+        };
+        accept.into_fallible().await.map_err(|(error, stream)| self.broken(&error, Some(stream)))
+    }
+
+    /// Looks at the name that is asked for, and goes on if it is known.
+    ///
+    /// The resolver refuses it, too, but then rustls says "access_denied".
+    async fn accept_known(
+        &self,
+        stream: TcpStream,
+        gate: &Certificates,
+    ) -> Result<Accept<TcpStream>, Broken> {
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+        let mut begun = match (&mut acceptor).await {
+            Ok(begun) => begun,
+            Err(error) => return Err(self.broken(&error, acceptor.take_io())),
+        };
+        let server_name = begun.client_hello().server_name().map(Into::into);
+        if gate.is_known(server_name.as_deref()) {
+            return Ok(begun.into_stream(Arc::clone(&self.config)));
+        }
+        let _gone_either_way = begun.io.write_all(&UNRECOGNIZED_NAME).await;
+        let disbelief = Disbelief { server_name, ..Hangup::ServerNameUnknown.into() };
+        Err(Broken { disbelief, stream: Some(begun.io) })
+    }
+
+    fn broken(&self, error: &io::Error, stream: Option<TcpStream>) -> Broken {
+        Broken { disbelief: self.explain(error), stream }
+    }
+
     /// Why the handshake that just ended with `error` failed. Call it before anything else runs.
-    pub(crate) fn explain(&self, error: &io::Error) -> Disbelief {
+    fn explain(&self, error: &io::Error) -> Disbelief {
         if let Some(disbelief) =
             self.verifier.as_ref().and_then(|verifier| verifier.take_disbelief())
         {
             return disbelief;
-        }
-        if self.resolver.take_refused() {
-            return Hangup::ServerNameUnknown.into();
         }
         let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,
@@ -135,3 +179,7 @@ impl WorkerTls {
         trust.prove(chain, UnixTime::now()).map(Some)
     }
 }
+
+/// The fatal alert "unrecognized_name" (RFC 6066 section 3) in a record of its own, as it goes to a
+/// caller with whom no keys are agreed on yet.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];

@@ -4,6 +4,8 @@ use http::{HeaderValue, Method};
 use hubgate::rehearsal::pki::Leaf;
 use hubgate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
 use hubgate::tls::certificate::CertificateFacts;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::raw::unnamed;
 use crate::harness::world::{event, send};
@@ -106,8 +108,11 @@ async fn unknown_names_and_no_name_are_refused_where_that_is_asked_for() {
     let names = ["unknown.test", "a.www.example", "127.0.0.1"];
     for name in names {
         for tls in [Tls::Only12, Tls::Only13] {
-            let options = world.meta().tls(tls).server_name(name.try_into().unwrap());
-            assert!(send(options, event("{}")).await.is_err(), "{name}");
+            let options = world.meta().trust(Trust::Anything).tls(tls);
+            let sender = Sender::new(options.server_name(name.try_into().unwrap())).unwrap();
+            let error = sender.send(event("{}")).await.expect_err(name);
+            assert_eq!(error.tls_alert(), Some("unrecognized_name"), "{name}: {error:?}");
+            assert!(sender.presented_chain().is_empty(), "{name}");
         }
     }
     world.until_handshake_refused("server_name_unknown", 2 * names.len()).await;
@@ -124,4 +129,30 @@ async fn every_certificate_of_the_server_has_its_end_among_the_metrics() {
         );
         assert!(world.metric(&series) > 0.0, "{label}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_tls_ends_as_ever_where_unknown_names_are_refused() {
+    let plan = Plan::new().server("unknown_sni = \"refuse\"").limit("handshake_timeout_ms = 50");
+    let world = plan.start().await;
+    let address = world.proxy.addresses()[0];
+    let silent = TcpStream::connect(address).await.unwrap();
+    world.until_handshake_refused("handshake_timeout", 1).await;
+    drop(silent);
+
+    let mut garbage = TcpStream::connect(address).await.unwrap();
+    garbage.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    garbage.read_to_end(&mut answer).await.unwrap();
+
+    // A fatal alert, and nothing else.
+    assert_eq!(answer[..6], [21, 3, 3, 0, 2, 2]);
+    assert_eq!(answer.len(), 7);
+    world.until_handshake_refused("handshake_failed", 1).await;
+    let stranger = world.stranger();
+    assert_eq!(
+        send(stranger, event("{}")).await.unwrap_err().tls_alert(),
+        Some("certificate_required")
+    );
+    world.until_handshake_refused("certificate_missing", 1).await;
 }

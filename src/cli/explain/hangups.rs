@@ -98,7 +98,6 @@ const ALERT_RECEIVED: Explanation = Explanation {
     next: "hubgate doctor --url https://your.host/webhooks",
 };
 
-/// In the handshake if every route demands a certificate, else at the request.
 const SERVER_NAME_UNKNOWN: Explanation = Explanation {
     meaning: "The caller asked in TLS (SNI) for a name that none of the server's certificates has, or for none.",
     causes: &[
@@ -110,6 +109,7 @@ const SERVER_NAME_UNKNOWN: Explanation = Explanation {
     next: "hubgate check",
 };
 
+/// In the handshake if every route demands a certificate, else at the request.
 pub(super) const CERTIFICATE_MISSING: Explanation = Explanation {
     meaning: "A client certificate is demanded and the caller presented none.",
     causes: &[

@@ -100,12 +100,14 @@ pub struct Disbelief {
     pub presented: Option<Box<CertificateFacts>>,
     /// The candidate anchor under which it would have been believed.
     pub candidate: Option<Arc<str>>,
+    /// The name that was asked for in TLS, where it is unknown.
+    pub server_name: Option<Box<str>>,
 }
 
 /// Nothing was presented that could be told.
 impl From<Hangup> for Disbelief {
     fn from(reason: Hangup) -> Self {
-        Self { reason, presented: None, candidate: None }
+        Self { reason, presented: None, candidate: None, server_name: None }
     }
 }
 
@@ -187,6 +189,7 @@ impl ClientTrust {
             reason,
             presented: chain.first().and_then(CertificateFacts::read).map(Box::new),
             candidate: self.candidate_for(chain, now, reason, &basis),
+            server_name: None,
         })?;
         let client = Arc::new(client);
         basis.remember(&client);

@@ -6,13 +6,13 @@
 //! whose key the caller can use is shown.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::certificate::dns_names;
 use super::material::ServerIdentity;
 use crate::config::UnknownSni;
 
@@ -33,18 +33,15 @@ impl Certificates {
         let mut certificates =
             Self { all, exact: HashMap::new(), wildcard: HashMap::new(), unknown };
         for (index, identity) in identities.iter().enumerate() {
-            for name in identity.facts.first().into_iter().flat_map(|leaf| &leaf.names) {
-                certificates.insert(name, index);
+            let leaf = identity.certified.cert.first();
+            for name in leaf.into_iter().flat_map(|leaf| dns_names(leaf)) {
+                certificates.insert(&name, index);
             }
         }
         certificates
     }
 
     fn insert(&mut self, name: &str, index: usize) {
-        // Addresses are not asked for by name (RFC 6066 section 3).
-        if name.parse::<IpAddr>().is_ok() {
-            return;
-        }
         let name = name.to_ascii_lowercase();
         let (names, name) = match name.strip_prefix("*.") {
             Some(parent) => (&mut self.wildcard, parent.to_owned()),

@@ -121,6 +121,17 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
 /// A certificate may carry thousands; a report needs to show its first ones.
 const NAMES_MAX: usize = 100;
 
+/// Every DNS name of a certificate's subject alternative name, as it stands there.
+pub(super) fn dns_names(der: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Vec::new() };
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let dns_name = |name: &GeneralName<'_>| {
+        let GeneralName::DNSName(name) = name else { return None };
+        Some((*name).to_owned())
+    };
+    extension.value.general_names.iter().filter_map(dns_name).collect()
+}
+
 fn general_name(name: &GeneralName<'_>) -> Option<String> {
     if let GeneralName::DNSName(dns) = name {
         return Some(readable(dns));

@@ -132,6 +132,17 @@ async fn every_certificate_of_the_server_has_its_end_among_the_metrics() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_for_every_name_in_it_however_many_there_are() {
+    let names: Vec<_> = (0..150).map(|number| format!("hook-{number}.example")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let many = Plan::new().server_leaf(Leaf::loopback_server());
+    let many = many.server_leaf(leaf_for("many.test", &names));
+    let world = many.server("unknown_sni = \"refuse\"").start().await;
+
+    assert_eq!(shown_to(&world, "hook-149.example", Tls::Only13).await, "many.test");
+}
+
+#[tokio::test]
 async fn what_is_no_tls_ends_as_ever_where_unknown_names_are_refused() {
     let plan = Plan::new().server("unknown_sni = \"refuse\"").limit("handshake_timeout_ms = 50");
     let world = plan.start().await;

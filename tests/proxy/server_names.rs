@@ -1,9 +1,18 @@
 //! Names in TLS (SNI): a connection that was opened for one host carries requests for that host.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method};
-use hubgate::rehearsal::pki::Leaf;
+use hubgate::rehearsal::pki::{Identity, Leaf};
 use hubgate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
 use hubgate::tls::certificate::CertificateFacts;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
+use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -166,4 +175,140 @@ async fn what_is_no_tls_ends_as_ever_where_unknown_names_are_refused() {
         Some("certificate_required")
     );
     world.until_handshake_refused("certificate_missing", 1).await;
+}
+
+/// Puts this certificate into the files of the world's `number`th.
+fn renew(world: &World, number: usize, identity: &Identity, ends: &[&str]) {
+    for end in ends {
+        let text = if *end == "pem" { identity.chain_pem() } else { identity.key_pem() };
+        std::fs::write(world.dir.path().join(format!("server-{number}.{end}")), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_after_a_reload_and_a_broken_one_is_not() {
+    let world = three().start().await;
+    let renewed = world.server_ca.issue(leaf_for("renewed.test", &["hooks.example"]));
+
+    renew(&world, 2, &renewed, &["pem"]);
+    let error = world.proxy.reload_from(&world.config_file()).expect_err("has another's key");
+    let told = error.told();
+    assert_eq!(told[0].code.label(), "start_key_mismatch");
+    assert!(told[0].sentence.contains("server-2.key"), "{told:?}");
+    assert_eq!(shown_to(&world, "hooks.example", Tls::Only13).await, "hooks.example");
+
+    renew(&world, 2, &renewed, &["pem", "key"]);
+    world.reload();
+    assert_eq!(shown_to(&world, "hooks.example", Tls::Only13).await, "renewed.test");
+    // It is for other names than before.
+    assert_eq!(shown_to(&world, "other.test", Tls::Only13).await, "localhost");
+}
+
+fn name(text: &str) -> ServerName<'static> {
+    ServerName::try_from(text.to_owned()).unwrap()
+}
+
+/// Offers whatever ticket it has, whichever name it was for.
+#[derive(Debug)]
+struct Careless(ClientSessionMemoryCache);
+
+impl ClientSessionStore for Careless {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(name("any"), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&name("any"))
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(name("any"), value);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&name("any"))
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&name("any"));
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(name("any"), value);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&name("any"))
+    }
+}
+
+/// Meta with a careless store of tickets.
+fn careless(
+    world: &World,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let meta = world.meta_ca.issue(Leaf::meta());
+    let key = provider.key_provider.load_private_key(meta.key.clone_key()).unwrap();
+    let identity = SingleCertAndKey::from(CertifiedKey::new(meta.chain.clone(), key));
+    let mut roots = RootCertStore::empty();
+    roots.add(world.server_ca.certificate().clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(Arc::new(identity));
+    config.resumption = Resumption::store(Arc::new(Careless(ClientSessionMemoryCache::new(8))));
+    Arc::new(config)
+}
+
+/// Asks for `server_name` in TLS and for `host` in HTTP: whether a session was resumed, and the
+/// status of the answer.
+async fn visit(
+    world: &World,
+    config: &Arc<ClientConfig>,
+    server_name: &str,
+    host: &str,
+) -> (bool, String) {
+    let socket = TcpStream::connect(world.proxy.addresses()[0]).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
+    let mut stream = connector.connect(name(server_name), socket).await.unwrap();
+    let request = format!("GET /nowhere HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    (is_resumed, answer[9..12].to_owned())
+}
+
+#[tokio::test]
+async fn no_session_is_carried_from_one_name_to_another() {
+    let world = three().start().await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = careless(&world, version);
+        let mut before = "";
+        for asked in [
+            "hooks.example",
+            "hooks.example",
+            "localhost",
+            "hooks.example",
+            "other.test",
+            "other.test",
+            // Without a name.
+            "127.0.0.1",
+            "127.0.0.1",
+            "localhost",
+        ] {
+            let (is_resumed, status) = visit(&world, &config, asked, asked).await;
+            assert_eq!(is_resumed, asked == before, "{asked} after {before}, {version:?}");
+            assert_eq!(status, "404");
+            // Resumed, if the version lets it, and for this name alone.
+            let other = if asked == "localhost" { "other.test" } else { "localhost" };
+            let expected = if asked == "127.0.0.1" { "404" } else { "421" };
+            let (is_resumed, status) = visit(&world, &config, asked, other).await;
+            assert!(is_resumed, "{asked}, {version:?}");
+            assert_eq!(status, expected, "{other} over {asked}");
+            before = asked;
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use hubgate::config::Config;
+use hubgate::config::{Config, UnknownSni};
 use hubgate::nginx::{Import, Outcome};
 
 use crate::fixture::{Fixture, source};
@@ -100,6 +100,32 @@ fn proxies_that_say_who_called_are_taken_over() {
         let found = import.findings.iter().find(|finding| finding.directive.starts_with(name));
         assert_eq!(found.unwrap().outcome, Outcome::Carried, "{name}");
     }
+}
+
+#[test]
+fn each_server_block_keeps_its_certificate() {
+    let fixture = Fixture::of("split", nowhere());
+    let hooks = std::fs::read_to_string(fixture.path("sites-enabled/hooks")).unwrap();
+    let own = "ssl_certificate tls/other.pem;\n ssl_certificate_key tls/other.key;";
+    let other = hooks
+        .replace(" default_server", "")
+        .replace("hooks.example.com www.hooks.example.com", "other.example.com")
+        .replace("include snippets/tls.conf;", own);
+    fixture.write("sites-enabled/other", &other);
+    for (from, to) in [("fullchain.pem", "other.pem"), ("privkey.pem", "other.key")] {
+        let from = fixture.path(&format!("tls/{from}"));
+        std::fs::copy(from, fixture.path(&format!("tls/{to}"))).unwrap();
+    }
+    let address = fixture.nginx_address(443);
+    let rest = format!("server {{ listen {address} ssl; ssl_reject_handshake on; }}");
+    fixture.write("sites-enabled/rest", &rest);
+
+    let import = fixture.import().unwrap();
+
+    let server = load(&fixture, &import).server;
+    let files = server.certificates.iter().map(|pair| pair.certificate.file_name().unwrap());
+    assert_eq!(files.collect::<Vec<_>>(), ["fullchain.pem", "other.pem"], "{}", import.text);
+    assert_eq!(server.unknown_sni, UnknownSni::Refuse);
 }
 
 #[test]

@@ -9,8 +9,10 @@ use super::findings::Findings;
 /// A dialect, as `identity_headers` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dialect {
-    /// `Client-Cert` and `Client-Cert-Chain`.
+    /// `Client-Cert`.
     Rfc9440,
+    /// `Client-Cert-Chain`, which the standard leaves open.
+    Rfc9440Chain,
     /// nginx's variables, under names that everybody chooses for himself.
     Nginx,
     /// `X-Amzn-Mtls-Clientcert-*`, as AWS's load balancer sets them.
@@ -71,6 +73,7 @@ impl IdentityHeaders {
         for dialect in dialects {
             certificate.extend(match dialect.value {
                 Dialect::Rfc9440 => fixed(&RFC_9440),
+                Dialect::Rfc9440Chain => fixed(&RFC_9440_CHAIN),
                 Dialect::Nginx => own.clone().unwrap_or_else(|| fixed(&NGINX)),
                 Dialect::Alb => fixed(&ALB),
                 Dialect::Xfcc => fixed(&XFCC),
@@ -187,10 +190,10 @@ fn fixed(names: &[(&'static str, IdentityPart)]) -> Vec<(HeaderName, IdentityPar
     names.iter().map(|(name, part)| (HeaderName::from_static(name), *part)).collect()
 }
 
-const RFC_9440: [(&str, IdentityPart); 2] = [
-    ("client-cert", IdentityPart::ClientCert),
-    ("client-cert-chain", IdentityPart::ClientCertChain),
-];
+const RFC_9440: [(&str, IdentityPart); 1] = [("client-cert", IdentityPart::ClientCert)];
+
+const RFC_9440_CHAIN: [(&str, IdentityPart); 1] =
+    [("client-cert-chain", IdentityPart::ClientCertChain)];
 
 const NGINX: [(&str, IdentityPart); 5] = [
     ("x-ssl-client-verify", IdentityPart::Verify),
@@ -227,7 +230,7 @@ mod tests {
 
     #[test]
     fn without_a_word_the_dialect_is_rfc_9440() {
-        assert_eq!(headers(""), ["client-cert", "client-cert-chain"]);
+        assert_eq!(headers(""), ["client-cert"]);
     }
 
     #[test]

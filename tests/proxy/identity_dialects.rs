@@ -138,7 +138,8 @@ async fn the_xfcc_header_has_envoys_form() {
 
 #[tokio::test]
 async fn the_chain_of_rfc_9440_has_neither_leaf_nor_anchor() {
-    let world = World::start().await;
+    let both = "identity_headers = [\"rfc9440\", \"rfc9440_chain\"]";
+    let world = Plan::new().upstream(both).start().await;
     let sequence = |der: &[u8]| format!(":{}:", STANDARD.encode(der));
     let old = world.digicert.issue(Leaf::meta()).and_presenting(&world.digicert_root);
     let received = told(&world, &old).await;

@@ -135,6 +135,7 @@ const REPEATS: &[(&str, Repeat)] = &[("never", Repeat::Never), ("broken", Repeat
 
 const DIALECTS: &[(&str, Dialect)] = &[
     ("rfc9440", Dialect::Rfc9440),
+    ("rfc9440_chain", Dialect::Rfc9440Chain),
     ("nginx", Dialect::Nginx),
     ("alb", Dialect::Alb),
     ("xfcc", Dialect::Xfcc),

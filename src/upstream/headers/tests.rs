@@ -223,11 +223,11 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![4 => known, 1 => "[a-zA-Z_-]{1,12}"]
 }
 
-const DIALECTS: &[&str] = &["rfc9440", "nginx", "alb", "xfcc", "forwarded"];
+const DIALECTS: &[&str] = &["rfc9440", "rfc9440_chain", "nginx", "alb", "xfcc", "forwarded"];
 
 const NAMES: &[(&str, &str, IdentityPart)] = &[
     ("rfc9440", "client-cert", IdentityPart::ClientCert),
-    ("rfc9440", "client-cert-chain", IdentityPart::ClientCertChain),
+    ("rfc9440_chain", "client-cert-chain", IdentityPart::ClientCertChain),
     ("nginx", "x-ssl-client-verify", IdentityPart::Verify),
     ("nginx", "x-ssl-client-s-dn", IdentityPart::Subject),
     ("nginx", "x-ssl-client-i-dn", IdentityPart::Issuer),

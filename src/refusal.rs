@@ -425,7 +425,7 @@ impl Refusal {
                 "the TLS connection was opened for another host; browsers try again on a connection of its own"
             }
             Self::PathInvalid => {
-                "an encoded slash, a backslash, a control character or a broken escape in the path"
+                "an encoded slash, a backslash, a control character, a hidden dot segment or a broken escape in the path"
             }
             Self::HeadersTooLarge => {
                 "raise limits.header_max_count or header_max_bytes only if Meta's requests grew"

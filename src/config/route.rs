@@ -70,7 +70,9 @@ fn path_fault(path: &str) -> Option<Fault> {
     if path.contains("//") {
         return Some(Fault::PathSegment { segment: "//" });
     }
-    path.split('/').find_map(|segment| match segment {
+    // With parameters, too: the road lets no request with such a segment through.
+    let mut names = path.split('/').map(|segment| segment.split(';').next().unwrap_or(segment));
+    names.find_map(|name| match name {
         "." => Some(Fault::PathSegment { segment: "/." }),
         ".." => Some(Fault::PathSegment { segment: "/.." }),
         _ => None,

@@ -213,6 +213,7 @@ mod tests {
             ("//a", "must not have the segment `//`"),
             ("/a/./b", "must not have the segment `/.`"),
             ("/a/..", "must not have the segment `/..`"),
+            ("/a/..;b", "must not have the segment `/..`"),
         ];
         for (path, sentence) in cases {
             let faults = faults(&webhook(path, ""));

@@ -66,6 +66,7 @@ const NO_ROUTE: Explanation = Explanation {
         "the callback URL in the dashboard has another path than webhook.path, which is compared byte for byte: a slash at the end counts",
         "webhook.host or site.host is not the host that callers ask for",
         "the path is taken out of its site by site.except",
+        "a site would carry it, but an application may read it as a webhook's path: `/webhooks.json`, `/Webhooks;a`",
     ],
     next: "hubgate check",
 };
@@ -121,7 +122,8 @@ const HOST_MISMATCH: Explanation = Explanation {
 const PATH_INVALID: Explanation = Explanation {
     meaning: "The path could be read in more than one way by the application, so it goes to none.",
     causes: &[
-        "an encoded slash, a backslash, a control character or a broken escape",
+        "an encoded slash, a backslash, a control character or a broken escape, also if it is encoded twice",
+        "a segment that some servers read as `..`, such as `..;`",
         "a scanner that looks for files outside of the site",
         "an application that puts slashes into one segment of its paths, as `%2F`",
     ],

@@ -1,7 +1,7 @@
 //! Finds the route of a request: exact path before prefix, longer prefix before shorter, a host
 //! before none. No route is never a guess.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::HOST;
@@ -9,18 +9,21 @@ use http::request::Parts;
 use http::uri::Authority;
 
 use crate::config::{Config, Site, Webhook};
-use crate::path::shadow;
+use crate::path::lax::{Readings, ReservedPaths};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{Metrics, NO_ROUTE, RouteMetrics};
 use crate::webhook::challenge::VerifyTokens;
 use crate::webhook::signature::SigningKeys;
 
+#[cfg(test)]
+mod confusion;
+
 /// Every route; looking one up costs the same however many there are.
 pub(crate) struct RouteTable {
     exact: HashMap<Box<str>, Vec<Entry>>,
     prefixes: HashMap<Box<str>, Vec<Entry>>,
-    /// Paths that an application may read as a webhook's; sites do not carry them.
-    webhook_shadows: HashSet<String>,
+    /// The webhooks' paths, on whatever host; sites do not carry what can be read as one.
+    reserved: ReservedPaths,
     /// In the order of the configuration, for whoever looks at all of them.
     pub(crate) webhooks: Vec<Arc<WebhookRoute>>,
     pub(crate) sites: Vec<Arc<SiteRoute>>,
@@ -54,8 +57,8 @@ pub(crate) struct WebhookRoute {
 /// One site, ready to use.
 pub(crate) struct SiteRoute {
     pub(crate) settings: Site,
-    /// The site's exceptions as the laxest application reads them; a slash at the end stays.
-    except_shadows: Vec<String>,
+    /// The site's exceptions as lax applications read them.
+    except: Vec<Exception>,
     pub(crate) name: Arc<str>,
     pub(crate) metrics: Arc<RouteMetrics>,
 }
@@ -66,7 +69,7 @@ impl RouteTable {
         let mut table = Self {
             exact: HashMap::new(),
             prefixes: HashMap::new(),
-            webhook_shadows: config.webhooks.iter().map(|webhook| shadow(&webhook.path)).collect(),
+            reserved: ReservedPaths::new(config.webhooks.iter().map(|webhook| &*webhook.path)),
             webhooks: Vec::new(),
             sites: Vec::new(),
             unmatched: Arc::new(metrics.route(NO_ROUTE, nothing_signed())),
@@ -88,7 +91,7 @@ impl RouteTable {
             let route = Arc::new(SiteRoute {
                 name: site.name.as_str().into(),
                 metrics: Arc::new(metrics.route(&site.name, nothing_signed())),
-                except_shadows: site.except.iter().map(|path| except_shadow(path)).collect(),
+                except: site.except.iter().map(|path| Exception::new(path)).collect(),
                 settings: site.clone(),
             });
             table.sites.push(Arc::clone(&route));
@@ -111,10 +114,10 @@ impl RouteTable {
 
     /// Not if it is an exception of the site, or a webhook's path, however an application reads it.
     fn may_carry(&self, site: &SiteRoute, path: &str) -> bool {
-        let shadow = shadow(path);
+        let readings = Readings::of(path);
         !site.settings.excepts(path)
-            && !is_excepted(&site.except_shadows, &shadow)
-            && !self.webhook_shadows.contains(&shadow)
+            && !site.except.iter().any(|exception| exception.has(&readings))
+            && !self.reserved.has(&readings)
     }
 
     /// Prefixes match by whole segments: `/app` has `/app` and `/app/x` below it, not `/apple`.
@@ -130,15 +133,26 @@ impl RouteTable {
     }
 }
 
-fn except_shadow(path: &str) -> String {
-    let end = if path.ends_with('/') { "/" } else { "" };
-    shadow(path) + end
+/// The beginning of paths that a site does not carry, read as its own paths are.
+struct Exception {
+    starts: Vec<String>,
+    /// Written with a slash at the end, it is whole segments.
+    is_whole: bool,
 }
 
-fn is_excepted(except_shadows: &[String], shadow: &str) -> bool {
-    except_shadows
-        .iter()
-        .any(|start| shadow.starts_with(start) || start.strip_suffix('/') == Some(shadow))
+impl Exception {
+    fn new(path: &str) -> Self {
+        let starts = Readings::of(path).all().map(str::to_owned).collect();
+        Self { starts, is_whole: path.ends_with('/') }
+    }
+
+    fn has(&self, readings: &Readings) -> bool {
+        let is_below = |path: &str, start: &String| {
+            let rest = path.strip_prefix(start.as_str());
+            rest.is_some_and(|rest| !self.is_whole || rest.is_empty() || rest.starts_with('/'))
+        };
+        readings.all().any(|path| self.starts.iter().any(|start| is_below(path, start)))
+    }
 }
 
 fn insert(paths: &mut HashMap<Box<str>, Vec<Entry>>, path: &str, host: Option<&str>, route: Route) {

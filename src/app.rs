@@ -65,7 +65,7 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
     metrics.generation.set(1);
     upkeep::show(&generation, &metrics);
     let (config, worker_count) = (&generation.config, generation.config.server.workers.get());
-    let addresses = sockets.addresses(&config.server.addresses(), config.server.inherit)?;
+    let addresses = sockets.addresses(&config.addresses(), config.server.inherit)?;
     let bound = open_all(&sockets, &addresses, worker_count)?;
     let admin_socket = match &config.admin {
         Some(admin) => bind_admin(&sockets, admin.listen)?,

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::config::Spoken;
 use crate::exchange;
 use crate::http::caller_io::{CallerIo, CallerStream};
 use crate::http::pace::Pace;
@@ -23,6 +24,7 @@ use crate::http::serve::serve;
 use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::proxy_protocol::Ends;
+use crate::redirect;
 use crate::refusal::{Hangup, Refusal};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
@@ -35,8 +37,8 @@ use crate::worker::{Busy, Local, Worker};
 pub(crate) struct Caller {
     /// Who is at the other end, if no trusted proxy says otherwise of a request.
     pub(crate) ip: IpAddr,
-    /// Whether it speaks plain HTTP; then it is a trusted proxy.
-    pub(crate) is_plain: bool,
+    /// What it speaks; plain HTTP either as a trusted proxy or to be sent to https.
+    pub(crate) spoken: Spoken,
     /// The host that the TLS connection was opened for (SNI); requests for another one are refused.
     /// `None` if the caller did not say, or if it is a proxy that speaks for many callers.
     pub(crate) server_name: Option<Box<str>>,
@@ -109,9 +111,13 @@ impl Caller {
         let mut watcher = worker.shared.watcher.clone();
         while watcher.changed().await == Change::Swapped {
             let (local, metrics) = (worker.local(), &worker.shared.metrics);
-            let trusted = &local.generation.config.server.trusted_proxies;
-            let is_stranger = self.is_plain && !trusted.contains(self.ip);
-            if is_stranger || self.prove_again(&local, metrics, UnixTime::now()).is_err() {
+            let config = &local.generation.config;
+            let is_served = match self.spoken {
+                Spoken::Tls => true,
+                Spoken::PlainByProxies => config.server.trusted_proxies.contains(self.ip),
+                Spoken::PlainToRedirect => config.redirect.is_some(),
+            };
+            if !is_served || self.prove_again(&local, metrics, UnixTime::now()).is_err() {
                 return;
             }
         }
@@ -147,13 +153,13 @@ pub(crate) fn begin(worker: &Rc<Worker>, accepted: Accepted, permit: Permit) {
 
 async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
     let Accepted { stream, peer, listening } = accepted;
-    let is_plain = worker.local().generation.config.server.is_plain(listening);
+    let spoken = worker.local().generation.config.spoken_at(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let mut ends = Ends::of(peer, port);
     // Boxed: its room is given back when it is done.
-    let (stream, client) = match Box::pin(handshake(&worker, stream, is_plain, &mut ends)).await {
+    let (stream, client) = match Box::pin(handshake(&worker, stream, spoken, &mut ends)).await {
         Ok(done) => done,
         Err(Refused { disbelief, stream }) => {
             let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
@@ -177,7 +183,7 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: ends.caller.ip(),
-        is_plain,
+        spoken,
         server_name,
         address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
@@ -191,9 +197,15 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
         _held: held,
     });
     let io = CallerIo::new(stream, Arc::clone(&pace));
-    let answer = move |request| exchange::answer(Rc::clone(&connected), request);
     let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
-    if let Some(refusal) = serve(io, is_h2, pace, &limits, answer, draining).await {
+    let ended = if spoken == Spoken::PlainToRedirect {
+        let answer = move |request| redirect::answer(Rc::clone(&connected), request);
+        Box::pin(serve(io, is_h2, pace, &limits, answer, draining)).await
+    } else {
+        let answer = move |request| exchange::answer(Rc::clone(&connected), request);
+        serve(io, is_h2, pace, &limits, answer, draining).await
+    };
+    if let Some(refusal) = ended {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
         log::no_request(ends.caller, refusal);
     }
@@ -232,7 +244,7 @@ const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
 async fn handshake(
     worker: &Worker,
     mut stream: TcpStream,
-    is_plain: bool,
+    spoken: Spoken,
     ends: &mut Ends,
 ) -> Result<(CallerStream, Option<Proven>), Refused> {
     let local = worker.local();
@@ -248,7 +260,10 @@ async fn handshake(
             Err(_elapsed) => return Err(Refused::too_late()),
         }
     }
-    if is_plain {
+    if spoken == Spoken::PlainToRedirect {
+        return Ok((CallerStream::Plain(stream), None));
+    }
+    if spoken == Spoken::PlainByProxies {
         if config.server.trusted_proxies.contains(ends.caller.ip()) {
             return Ok((CallerStream::Plain(stream), None));
         }

@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
 use crate::config::{CertificateSource, Config, Crl, Demand, TrustAnchor, Verification};
+use crate::redirect::Redirect;
 use crate::route::RouteTable;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
@@ -34,6 +35,7 @@ pub struct Generation {
     /// What callers are shown and whom they are believed by.
     pub tls: TlsSettings,
     pub(crate) routes: RouteTable,
+    pub(crate) redirect: Option<Redirect>,
     pub(crate) upstreams: Vec<Arc<Target>>,
     /// What no caller may say, beside what nobody may ever.
     pub(crate) claims: Claims,
@@ -109,8 +111,9 @@ impl Generation {
                 .and_then(|tls| tls.for_worker().map(|_works| tls))
                 .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
+        let redirect = config.redirect.as_ref().map(|section| Redirect::new(section, metrics));
         let claims = Claims::of(&config.upstreams);
-        Ok(Self { number, built: Instant::now(), config, tls, routes, upstreams, claims })
+        Ok(Self { number, built: Instant::now(), config, tls, routes, redirect, upstreams, claims })
     }
 
     /// Takes over what the generation before learned of its callers and their CAs, so that a

@@ -12,11 +12,12 @@
 //!    GET   verification request  -> token -> challenge                         -> answer
 //!    POST  event notification    -> body under limits -> signature -> upstream -> answer
 //!    any   a site's request      -> streamed to the upstream and back          -> answer
+//! socket -> PROXY header, if any -> HTTP, where [redirect] listens -> to https, or an ACME token
 //! ```
 //!
 //! Data flows down the road, imports point up it. A station takes a value and returns a value or a
-//! refusal; it does not log, and what it counts is handed to it. Two conductors ([`connection`] and
-//! [`exchange`]) call the stations in order and record what happened, once.
+//! refusal; it does not log, and what it counts is handed to it. The conductors ([`connection`],
+//! [`exchange`], [`redirect`]) call the stations in order and record what happened, once.
 //!
 //! # The rooms, in reading order
 //!
@@ -40,6 +41,7 @@
 //! | **conductors** | |
 //! | [`connection`] | one connection: handshake, then HTTP |
 //! | [`exchange`] | one request: route, then `webhook.rs` (proofs, upstream) or `site.rs` (passed through, `tunnel.rs` once upgraded) |
+//! | [`redirect`] | one request in plain HTTP: to https, or an ACME client's token |
 //! | **beside the road** | |
 //! | [`worker`] | one core's thread, sockets and pools; what all workers share |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
@@ -147,6 +149,7 @@ mod webhook;
 // Conductors.
 mod connection;
 mod exchange;
+mod redirect;
 
 // Beside the road.
 pub mod admin;

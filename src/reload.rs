@@ -62,8 +62,7 @@ impl Running {
             warn!(key, "takes effect at the next restart");
         }
         let listening = self.listening();
-        let server = &config.server;
-        let wanted = self.sockets().addresses(&server.addresses(), server.inherit);
+        let wanted = self.sockets().addresses(&config.addresses(), config.server.inherit);
         let wanted = wanted.map_err(StartError::from)?;
         let is_new = |address: &&SocketAddr| listening.iter().all(|l| l.configured != **address);
         let new: Vec<_> = wanted.iter().filter(is_new).copied().collect();

@@ -56,6 +56,7 @@ fn the_examples_in_config_toml_load() {
 
     let counts = (config.upstreams.len(), config.webhooks.len(), config.sites.len());
     assert_eq!(counts, (3, 2, 1));
+    assert!(config.redirect.is_some());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use self::findings::Findings;
 
+pub use self::addresses::Spoken;
 pub use self::admin::Admin;
 pub use self::client_certificate::{
     CertificateSource, ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor,
@@ -25,6 +26,7 @@ pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::network::{Network, Networks};
+pub use self::redirect::Redirect;
 pub use self::reload::Reload;
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
@@ -35,6 +37,7 @@ pub use self::upstream_tls::{ClientFiles, UpstreamTls};
 pub use self::warning::Warning;
 pub use self::webhook::{Demand, Enforcement, Verification, Webhook};
 
+mod addresses;
 mod admin;
 mod client_certificate;
 mod document;
@@ -53,6 +56,7 @@ mod names;
 mod network;
 mod numbers;
 mod paths;
+mod redirect;
 mod reload;
 mod route;
 mod secret;
@@ -82,6 +86,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// The routes that pass through; no two match the same request.
     pub sites: Vec<Site>,
+    /// Where plain HTTP is sent on to https.
+    pub redirect: Option<Redirect>,
     /// The operator's own window.
     pub admin: Option<Admin>,
     /// What is written down, and how.
@@ -155,6 +161,9 @@ impl Config {
         let places = webhooks.iter().map(|(webhook, written)| webhook.place(written));
         let places = places.chain(sites.iter().map(|(site, written)| site.place(written)));
         route::check_together(&places.collect::<Vec<_>>(), findings);
+        let redirect = written.redirect.as_ref();
+        let redirect =
+            redirect.map(|section| Redirect::check(section, written.server.as_ref(), findings));
         let admin = written.admin.as_ref().and_then(|admin| Admin::check(admin, findings));
         let log = written.log.as_ref().map(|log| Log::check(log, findings));
         let server = server.flatten();
@@ -166,6 +175,13 @@ impl Config {
             let first = if is_plain { "server.plain_listen" } else { "server.listen" }.to_owned();
             findings.fault(&section.listen.at, Fault::Duplicate { first });
         }
+        if let (Some(redirect), Some(admin), Some(section)) = (&redirect, &admin, &written.admin)
+            && admin.listen.port() != 0
+            && redirect.listen.contains(&admin.listen)
+        {
+            let first = "redirect.listen".to_owned();
+            findings.fault(&section.listen.at, Fault::Duplicate { first });
+        }
         Some(Self {
             server: server?,
             client_certificate: client_certificate?,
@@ -174,6 +190,7 @@ impl Config {
             upstreams,
             webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
             sites: sites.into_iter().map(|(site, _)| site).collect(),
+            redirect,
             admin,
             log: log?,
         })
@@ -194,7 +211,7 @@ pub fn known_keys() -> BTreeSet<String> {
     let text = "server = { certificate = {}, private_key = {} }\n\
                 client_certificate = { trust_anchors = [{}] }\n\
                 upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {},\n                health_check = {} }]\n\
-                webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]";
+                webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]\nredirect = {}";
     document::parse(text, &mut findings, file::File::read);
     // What may be written in two ways.
     let text = "server = { certificate = [{}] }";

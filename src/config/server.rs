@@ -101,6 +101,14 @@ impl Server {
         self.listen.iter().chain(&self.plain_listen).copied().collect()
     }
 
+    /// The same as they are written, as far as they are any.
+    pub(super) fn written_addresses(
+        written: &file::Server,
+    ) -> impl Iterator<Item = (SocketAddr, &At)> {
+        let texts = written.listen.iter().chain(&written.plain_listen);
+        texts.filter_map(|text| Some((text.value.parse().ok()?, &text.at)))
+    }
+
     /// Whether callers at this address, as it was configured, speak plain HTTP.
     pub fn is_plain(&self, address: SocketAddr) -> bool {
         self.plain_listen.contains(&address)

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
@@ -11,7 +10,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 
-use crate::config::IdentityHeaders;
+use crate::config::{IdentityHeaders, Spoken};
 use crate::connection::{Caller, Connected};
 use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
@@ -36,26 +35,16 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let version = request.version();
     let is_head = request.method() == Method::HEAD;
     let forwarded = forwarded(&connected.caller, &local, request.headers());
-    let mut record = Record {
-        client: match &forwarded {
-            Some(forwarded) => forwarded.address.as_str().into(),
-            None => Rc::clone(&connected.caller.address),
-        },
-        request_id: connected.worker.next_request_id(),
-        trace_id: None,
-        method: request.method().clone(),
-        route: None,
-        metrics: None,
-        anchor: None,
-        secret: None,
-        would_refuse: None,
-        outcome: Outcome::CallerGone,
-        status: None,
-        bytes: 0,
-        began: Instant::now(),
-        upstream_time: None,
-        is_written: local.generation.config.log.access,
+    let client = match &forwarded {
+        Some(forwarded) => forwarded.address.as_str().into(),
+        None => Rc::clone(&connected.caller.address),
     };
+    let mut record = Record::begun(
+        client,
+        connected.worker.next_request_id(),
+        request.method(),
+        local.generation.config.log.access,
+    );
     let mut is_forged = false;
     let mut answer = match conduct(&connected, &local, forwarded, request, &mut record).await {
         Ok(answer) => answer,
@@ -201,7 +190,7 @@ impl Exchange<'_> {
             Some(_) => Some(verified.with_client),
             None => verified.alone,
         };
-        let (forwarded_proto, forwarded_port) = match caller.is_plain {
+        let (forwarded_proto, forwarded_port) = match caller.spoken == Spoken::PlainByProxies {
             true => (forwarded::proto(&parts.headers), forwarded::port(&parts.headers)),
             false => (forwarded::HTTPS, None),
         };

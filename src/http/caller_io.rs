@@ -20,7 +20,7 @@ use super::pace::Pace;
 pub(crate) enum CallerStream {
     /// Boxed: it is large, and moves through several hands on its way here.
     Tls(Box<TlsStream<TcpStream>>),
-    /// Only trusted proxies speak so.
+    /// Of trusted proxies, and of callers to be sent to https.
     Plain(TcpStream),
 }
 

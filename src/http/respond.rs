@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
@@ -73,7 +73,29 @@ pub(crate) fn refusal(refusal: Refusal) -> Answer {
 
 /// The bare challenge, as the sender of the verification request expects it.
 pub(crate) fn challenge(proven: ProvenChallenge) -> Answer {
-    let mut answer = plain(StatusCode::OK, Bytes::from(proven.challenge));
+    echo(Bytes::from(proven.challenge))
+}
+
+/// What an ACME client wrote for a certificate authority (RFC 8555 section 8.3).
+pub(crate) fn key_authorization(held: Bytes) -> Answer {
+    echo(held)
+}
+
+/// Sends the caller elsewhere; one that did not only want to read comes with the same method and
+/// body (RFC 9110 section 15.4.9).
+pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> Answer {
+    let status = match is_read {
+        true => StatusCode::MOVED_PERMANENTLY,
+        false => StatusCode::PERMANENT_REDIRECT,
+    };
+    let mut answer = plain(status, Bytes::from_static(short_text(status)));
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+/// Somebody else's text, for one reader and never as anything but text.
+fn echo(text: Bytes) -> Answer {
+    let mut answer = plain(StatusCode::OK, text);
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -44,7 +44,7 @@ pub enum ListenError {
     /// Callers would queue on a socket that nobody accepts from.
     #[error(
         "a socket for {address} was handed over, but `server.listen` names neither it nor \
-         `systemd`, and `server.plain_listen` does not name it"
+         `systemd`, and neither `server.plain_listen` nor `redirect.listen` names it"
     )]
     NotNamed {
         /// Where it is bound.

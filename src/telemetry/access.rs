@@ -58,6 +58,10 @@ pub(crate) enum Outcome {
     Passed,
     /// Through a site, to another protocol.
     Upgraded,
+    /// In plain HTTP, and sent to https.
+    Redirected,
+    /// In plain HTTP, for a token of an ACME client, which is there.
+    AcmeAnswered,
     /// See the refusal.
     Refused(Refusal),
 }
@@ -94,6 +98,8 @@ impl Outcome {
             Self::ChallengeForwarded => "challenge_forwarded",
             Self::Passed => "passed",
             Self::Upgraded => "upgraded",
+            Self::Redirected => "redirected",
+            Self::AcmeAnswered => "acme_answered",
             Self::Refused(_) => "refused",
         }
     }
@@ -116,6 +122,32 @@ impl Drop for Record {
 }
 
 impl Record {
+    /// Of a request that begins now, and of which nothing else is known yet.
+    pub(crate) fn begun(
+        client: Rc<str>,
+        request_id: RequestId,
+        method: &Method,
+        is_written: bool,
+    ) -> Self {
+        Self {
+            client,
+            request_id,
+            trace_id: None,
+            method: method.clone(),
+            route: None,
+            metrics: None,
+            anchor: None,
+            secret: None,
+            would_refuse: None,
+            outcome: Outcome::CallerGone,
+            status: None,
+            bytes: 0,
+            began: Instant::now(),
+            upstream_time: None,
+            is_written,
+        }
+    }
+
     fn write(&self, took: Duration) {
         let (refusal, hint, loudness) = match self.outcome {
             Outcome::Refused(refusal) => {
@@ -126,7 +158,9 @@ impl Record {
             | Outcome::ChallengeAnswered
             | Outcome::ChallengeForwarded
             | Outcome::Passed
-            | Outcome::Upgraded => (None, None, Loudness::Notice),
+            | Outcome::Upgraded
+            | Outcome::Redirected
+            | Outcome::AcmeAnswered => (None, None, Loudness::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
         macro_rules! record {

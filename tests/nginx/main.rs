@@ -17,5 +17,6 @@ mod application;
 mod fixture;
 mod identity;
 mod import;
+mod plain;
 mod shots;
 mod verdict;

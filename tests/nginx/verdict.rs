@@ -73,11 +73,11 @@ pub async fn verdict(options: Options, message: Message) -> Verdict {
     }
 }
 
-/// hubgate with what was taken over, on any free port.
+/// hubgate with what was taken over, on any free port; that of plain HTTP has an address of its own.
 pub fn hubgate(fixture: &Fixture) -> Running {
     let mut text = fixture.import().unwrap().text;
-    for port in [80, 443] {
-        text = text.replace(&fixture.nginx_address(port).to_string(), "127.0.0.1:0");
+    for (port, any) in [(80, "127.0.0.2:0"), (443, "127.0.0.1:0")] {
+        text = text.replace(&fixture.nginx_address(port).to_string(), any);
     }
     let path = fixture.path("config.toml");
     std::fs::write(&path, format!("{text}\n[admin]\nenabled = false\n")).unwrap();

@@ -29,6 +29,7 @@ mod identity_headers;
 mod mixed_demands;
 mod plain_http;
 mod proxy_protocol;
+mod redirect;
 mod refused_callers;
 mod reload;
 mod reload_load;

@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Callers,
     /// Trusted proxies, in plain HTTP.
     Proxies,
+    /// Whoever is to be sent to https.
+    Redirect,
     /// The operator.
     Admin,
 }
@@ -47,9 +49,11 @@ pub(super) enum State {
 pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening> {
     let callers = config.server.listen.iter().map(|address| (*address, Purpose::Callers));
     let plain = config.server.plain_listen.iter().map(|address| (*address, Purpose::Proxies));
+    let redirect = config.redirect.iter().flat_map(|redirect| &redirect.listen);
+    let redirect = redirect.map(|address| (*address, Purpose::Redirect));
     let admin = config.admin.iter().map(|admin| (admin.listen, Purpose::Admin));
     let mut seen: Vec<Listening> = Vec::new();
-    for (address, purpose) in callers.chain(plain).chain(admin) {
+    for (address, purpose) in callers.chain(plain).chain(redirect).chain(admin) {
         if let Some(other) = seen.iter().find(|other| overlap(other.address, address)) {
             let sentence = format!(
                 "`{address}` and `{}` cannot both be listened on: one covers the other",

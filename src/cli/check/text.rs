@@ -76,6 +76,7 @@ fn listen(page: &mut Page, facts: &Facts) {
         let purpose = match purpose {
             Purpose::Callers => "for callers",
             Purpose::Proxies => "for trusted proxies, plain HTTP",
+            Purpose::Redirect => "to be sent to https, plain HTTP",
             Purpose::Admin => "for the operator",
         };
         let state = match state {

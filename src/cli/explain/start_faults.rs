@@ -157,6 +157,7 @@ pub(super) const SOCKET_NOT_NAMED: Explanation = Explanation {
     causes: &[
         "listen has an address and should have \"systemd\"",
         "the socket unit has an address more than the configuration",
+        "the socket unit has port 80, and redirect.listen does not name it",
     ],
     next: "systemctl cat hubgate.socket",
 };

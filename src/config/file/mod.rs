@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) webhooks: Vec<Webhook>,
     pub(super) sites: Vec<Site>,
+    pub(super) redirect: Option<Redirect>,
     pub(super) admin: Option<Admin>,
     pub(super) log: Option<Log>,
 }
@@ -43,6 +44,7 @@ impl File {
             upstreams: entries(table.required("upstream"), Upstream::read),
             webhooks: entries(table.required("webhook"), Webhook::read),
             sites: entries(table.optional("site"), Site::read),
+            redirect: table.optional("redirect").and_then(|item| item.table(Redirect::read)),
             admin: table.section("admin", Admin::read),
             log: table.section("log", Log::read),
         }
@@ -353,6 +355,24 @@ impl Site {
             body_max_bytes: table.number_or("body_max_bytes", 67_108_864),
             timeout_ms: table.number_or("timeout_ms", 60_000),
             idle_timeout_ms: table.number_or("idle_timeout_ms", 60_000),
+        }
+    }
+}
+
+/// `[redirect]` as written.
+#[derive(Debug)]
+pub(super) struct Redirect {
+    pub(super) listen: Vec<Written<String>>,
+    pub(super) https_port: Written<i64>,
+    pub(super) acme_directory: Option<Written<String>>,
+}
+
+impl Redirect {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            listen: texts(table.required("listen")).unwrap_or_default(),
+            https_port: table.number_or("https_port", 443),
+            acme_directory: table.optional("acme_directory").and_then(Item::text),
         }
     }
 }

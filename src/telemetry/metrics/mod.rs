@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use self::level::{Level, Raised};
 pub(super) use self::level::{moment, unix_seconds};
 use self::route::RouteFamilies;
-pub(crate) use self::route::{NO_ROUTE, RouteMetrics};
+pub(crate) use self::route::{NO_ROUTE, REDIRECT, RouteMetrics};
 pub(crate) use self::trust::AnchorMetrics;
 use self::trust::TrustFamilies;
 use self::upstream::UpstreamFamilies;

@@ -15,6 +15,9 @@ use crate::telemetry::occurrences::Occurrences;
 /// The route label of requests that no route matched.
 pub(crate) const NO_ROUTE: &str = "none";
 
+/// The route label of what is asked at the addresses of `[redirect]`.
+pub(crate) const REDIRECT: &str = "redirect";
+
 /// The metrics of one route, looked up once.
 #[derive(Debug)]
 pub(crate) struct RouteMetrics {

@@ -1,0 +1,36 @@
+//! Every address to bind, and what is spoken there.
+
+use std::net::SocketAddr;
+
+use super::Config;
+
+/// What is spoken at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// TLS, by callers.
+    Tls,
+    /// Plain HTTP, by trusted proxies alone.
+    PlainByProxies,
+    /// Plain HTTP, by whoever is to be sent to https.
+    PlainToRedirect,
+}
+
+impl Config {
+    /// Every address to bind for callers: those for TLS, for trusted proxies, for the redirect.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.server.addresses();
+        addresses.extend(self.redirect.iter().flat_map(|redirect| &redirect.listen));
+        addresses
+    }
+
+    /// What is spoken at this address, as it was configured.
+    pub fn spoken_at(&self, address: SocketAddr) -> Spoken {
+        if self.redirect.as_ref().is_some_and(|redirect| redirect.listen.contains(&address)) {
+            Spoken::PlainToRedirect
+        } else if self.server.is_plain(address) {
+            Spoken::PlainByProxies
+        } else {
+            Spoken::Tls
+        }
+    }
+}

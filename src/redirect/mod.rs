@@ -1,0 +1,114 @@
+//! Conducts one request in plain HTTP: sent to https of the same host, or answered with the token
+//! that an ACME client has put there.
+//!
+//! In: a request at one of the addresses of `[redirect]`. Out: our own answer. Knows neither routes
+//! nor upstreams, so nothing that comes this way reaches an application.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::uri::Authority;
+use http::{Method, Request, Uri};
+use hyper::body::{Body as _, Incoming};
+
+use crate::config;
+use crate::connection::Connected;
+use crate::http::respond::{self, Answer};
+use crate::refusal::Refusal;
+use crate::route;
+use crate::telemetry::access::{Outcome, Record};
+use crate::telemetry::metrics::{Metrics, REDIRECT, RouteMetrics};
+use crate::worker::Local;
+
+mod acme;
+
+/// `[redirect]`, ready to use.
+pub(crate) struct Redirect {
+    settings: config::Redirect,
+    name: Arc<str>,
+    metrics: Arc<RouteMetrics>,
+}
+
+impl Redirect {
+    pub(crate) fn new(settings: &config::Redirect, metrics: &Metrics) -> Self {
+        let nothing_signed = std::iter::empty::<&str>();
+        Self {
+            settings: settings.clone(),
+            name: REDIRECT.into(),
+            metrics: Arc::new(metrics.route(REDIRECT, nothing_signed)),
+        }
+    }
+}
+
+/// Answers one request, whatever it is.
+pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+    let _in_flight = connected.pace.request_began();
+    let local = connected.worker.local();
+    let mut record = Record::begun(
+        Rc::clone(&connected.caller.address),
+        connected.worker.next_request_id(),
+        request.method(),
+        local.generation.config.log.access,
+    );
+    let mut answer = match conduct(&connected, &local, request, &mut record).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            record.outcome = Outcome::Refused(refusal);
+            respond::refusal(refusal)
+        }
+    };
+    if connected.pace.is_body_unread() || connected.pace.is_exhausted() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.status = Some(answer.status());
+    answer
+}
+
+async fn conduct(
+    connected: &Connected,
+    local: &Local,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    // No body is of any use here, so none is read.
+    connected.pace.set_body_unread(!request.body().is_end_stream());
+    // Gone since this connection was accepted.
+    let redirect = local.generation.redirect.as_ref().ok_or(Refusal::NoRoute)?;
+    record.route = Some(Arc::clone(&redirect.name));
+    record.metrics = Some(Arc::clone(&redirect.metrics));
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let (parts, _unread) = request.into_parts();
+    let host = route::host(&parts)?;
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    if is_read
+        && let Some(directory) = &redirect.settings.acme_directory
+        && let Some(token) = parts.uri.path().strip_prefix(acme::PATH)
+    {
+        let in_flight_max = local.generation.config.limits.requests_in_flight;
+        let _admitted = connected.worker.admit(in_flight_max.get())?;
+        let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
+        record.outcome = Outcome::AcmeAnswered;
+        return Ok(respond::key_authorization(found));
+    }
+    let location = location(&host, redirect.settings.https_port.get(), &parts.uri)?;
+    record.outcome = Outcome::Redirected;
+    Ok(respond::redirect(location, is_read))
+}
+
+/// The same request over https. What the caller asked for is sent back to the caller alone, and with
+/// a scheme of its own, so it leads nobody else anywhere.
+fn location(host: &Authority, port: u16, asked: &Uri) -> Result<HeaderValue, Refusal> {
+    let target = asked.path_and_query().map_or("/", |target| target.as_str());
+    if !target.starts_with('/') {
+        return Err(Refusal::PathInvalid);
+    }
+    let host = host.host();
+    let location = match port {
+        443 => format!("https://{host}{target}"),
+        port => format!("https://{host}:{port}{target}"),
+    };
+    HeaderValue::try_from(location).map_err(|_invalid| Refusal::PathInvalid)
+}

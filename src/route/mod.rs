@@ -22,6 +22,8 @@ mod confusion;
 pub(crate) struct RouteTable {
     exact: HashMap<Box<str>, Vec<Entry>>,
     prefixes: HashMap<Box<str>, Vec<Entry>>,
+    /// In bytes: what is longer is none of them, and is not looked for.
+    longest_prefix: usize,
     /// The webhooks' paths, on whatever host; sites do not carry what can be read as one.
     reserved: ReservedPaths,
     /// In the order of the configuration, for whoever looks at all of them.
@@ -69,6 +71,7 @@ impl RouteTable {
         let mut table = Self {
             exact: HashMap::new(),
             prefixes: HashMap::new(),
+            longest_prefix: 0,
             reserved: ReservedPaths::new(config.webhooks.iter().map(|webhook| &*webhook.path)),
             webhooks: Vec::new(),
             sites: Vec::new(),
@@ -95,6 +98,9 @@ impl RouteTable {
                 settings: site.clone(),
             });
             table.sites.push(Arc::clone(&route));
+            if site.is_prefix {
+                table.longest_prefix = table.longest_prefix.max(site.path.len());
+            }
             let route = Route::Site(route);
             let paths = if site.is_prefix { &mut table.prefixes } else { &mut table.exact };
             insert(paths, &site.path, site.host.as_deref(), route);
@@ -125,12 +131,18 @@ impl RouteTable {
         if self.prefixes.is_empty() {
             return None;
         }
-        let ends = path.rmatch_indices('/').flat_map(|(slash, _)| [slash + 1, slash]);
-        std::iter::once(path.len())
-            .chain(ends)
-            .filter_map(|end| path.get(..end))
-            .find_map(|prefix| fitting(&self.prefixes, prefix, host))
+        starts(path, self.longest_prefix).find_map(|prefix| fitting(&self.prefixes, prefix, host))
     }
+}
+
+/// What a path is below, the longest first, with and without the slash; itself among it. Nothing
+/// longer than `longest`, or a path of many slashes would be read as often as it has some.
+fn starts(path: &str, longest: usize) -> impl Iterator<Item = &str> {
+    let ends = path.rmatch_indices('/').flat_map(|(slash, _)| [slash + 1, slash]);
+    std::iter::once(path.len())
+        .chain(ends)
+        .filter(move |end| *end <= longest)
+        .filter_map(|end| path.get(..end))
 }
 
 /// The beginning of paths that a site does not carry, read as its own paths are.
@@ -205,4 +217,17 @@ fn parse(value: &[u8]) -> Result<Authority, Refusal> {
         return Err(Refusal::HostInvalid);
     }
     Ok(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_its_segments_and_only_those_that_a_prefix_can_be_are_looked_at() {
+        let starts = |path, longest| starts(path, longest).collect::<Vec<_>>();
+        assert_eq!(starts("/a/b", 9), ["/a/b", "/a/", "/a", "/", ""]);
+        assert_eq!(starts("/a/b", 2), ["/a", "/", ""]);
+        assert_eq!(starts(&"/a".repeat(16_000), 3), ["/a/", "/a", "/", ""]);
+    }
 }

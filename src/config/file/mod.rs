@@ -3,16 +3,18 @@
 //! In: the tables of a document. Out: the same values in Rust's types, each with its place, the
 //! defaults filled in. A key stands here once, with its default; `config.toml` gives the reasons.
 
-use super::client_certificate::{CertificateSource, CrlFetch, StaleCrl};
 use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
 use super::log::{LogFormat, LogLevel};
-use super::server::UnknownSni;
 use super::webhook::{Demand, Enforcement, Verification};
 
+mod client_certificate;
+mod server;
 mod upstream;
 
+pub(super) use self::client_certificate::{ClientCertificate, Crl, TrustAnchor};
+pub(super) use self::server::{PemFile, Server};
 pub(super) use self::upstream::{HealthCheck, IdentityHeaderNames, Upstream, UpstreamTls};
 
 /// The whole file as written.
@@ -48,174 +50,6 @@ impl File {
             admin: table.section("admin", Admin::read),
             log: table.section("log", Log::read),
         }
-    }
-}
-
-/// `[server]` as written.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) listen: Vec<Written<String>>,
-    pub(super) certificates: Vec<ServerCertificate>,
-    pub(super) unknown_sni: UnknownSni,
-    pub(super) workers: Written<i64>,
-    pub(super) drain_timeout_ms: Written<i64>,
-    pub(super) proxy_protocol_from: Vec<Written<String>>,
-    pub(super) trusted_proxies: Vec<Written<String>>,
-    pub(super) plain_listen: Vec<Written<String>>,
-}
-
-impl Server {
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        let at = table.at().child("listen");
-        let everywhere = Written { value: "[::]:8443".to_owned(), at };
-        Self {
-            listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
-            certificates: ServerCertificate::read_all(table),
-            unknown_sni: table
-                .choice("unknown_sni", UNKNOWN_SNIS)
-                .map_or(UnknownSni::Default, |choice| choice.value),
-            workers: table.number_or("workers", 0),
-            drain_timeout_ms: table.number_or("drain_timeout_ms", 30_000),
-            proxy_protocol_from: texts(table.optional("proxy_protocol_from")).unwrap_or_default(),
-            trusted_proxies: texts(table.optional("trusted_proxies")).unwrap_or_default(),
-            plain_listen: texts(table.optional("plain_listen")).unwrap_or_default(),
-        }
-    }
-}
-
-/// A certificate of the server with its key, as written.
-#[derive(Debug)]
-pub(super) struct ServerCertificate {
-    pub(super) certificate: Option<PemFile>,
-    pub(super) private_key: Option<PemFile>,
-}
-
-impl ServerCertificate {
-    /// Either two keys of `[server]`, or `[[server.certificate]]` with these two in each.
-    fn read_all(table: &mut Table<'_, '_>) -> Vec<Self> {
-        let certificate = match table.required("certificate") {
-            Some(item) if item.is_list() => {
-                let listed = item.list(|item| item.table(Self::read));
-                return listed.map_or_else(Vec::new, |list| list.value);
-            }
-            only => only.and_then(PemFile::read),
-        };
-        let private_key = table.required("private_key").and_then(PemFile::read);
-        vec![Self { certificate, private_key }]
-    }
-
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        Self {
-            certificate: table.required("certificate").and_then(PemFile::read),
-            private_key: table.required("private_key").and_then(PemFile::read),
-        }
-    }
-}
-
-/// Certificate or key as written: a path, or the name of a credential.
-#[derive(Debug)]
-pub(super) enum PemFile {
-    Path(Written<String>),
-    Credential(Written<String>),
-}
-
-impl PemFile {
-    pub(super) fn at(&self) -> &At {
-        let (Self::Path(text) | Self::Credential(text)) = self;
-        &text.at
-    }
-
-    fn read(item: Item<'_, '_>) -> Option<Self> {
-        if item.is_text() {
-            return item.text().map(Self::Path);
-        }
-        let name = item.table(|table| table.required("credential").and_then(Item::text))?;
-        name.map(Self::Credential)
-    }
-}
-
-/// `[client_certificate]` as written.
-#[derive(Debug)]
-pub(super) struct ClientCertificate {
-    pub(super) at: At,
-    /// `None`: from the handshake.
-    pub(super) source: Option<Written<CertificateSource>>,
-    /// `None`: not there.
-    pub(super) trust_anchors: Option<Vec<TrustAnchor>>,
-    pub(super) candidate_anchors: Vec<TrustAnchor>,
-    pub(super) common_names: Vec<Written<String>>,
-    pub(super) verify_depth: Written<i64>,
-    pub(super) crl: Crl,
-}
-
-/// The keys of `[client_certificate]` about revocation lists, as written.
-#[derive(Debug)]
-pub(super) struct Crl {
-    pub(super) files: Vec<Written<String>>,
-    pub(super) fetch: CrlFetch,
-    pub(super) cache: Option<Written<String>>,
-    pub(super) stale: StaleCrl,
-    pub(super) max_bytes: Written<i64>,
-    pub(super) timeout_ms: Written<i64>,
-    pub(super) refresh_min_ms: Written<i64>,
-    pub(super) refresh_max_ms: Written<i64>,
-}
-
-impl Crl {
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        let fetch = table.choice("crl_fetch", CRL_FETCHES);
-        let stale = table.choice("stale_crl", STALE_CRLS);
-        Self {
-            files: texts(table.optional("crl_files")).unwrap_or_default(),
-            fetch: fetch.map_or(CrlFetch::Off, |choice| choice.value),
-            cache: table.optional("crl_cache").and_then(Item::text),
-            stale: stale.map_or(StaleCrl::Refuse, |choice| choice.value),
-            max_bytes: table.number_or("crl_max_bytes", 1_048_576),
-            timeout_ms: table.number_or("crl_timeout_ms", 10_000),
-            refresh_min_ms: table.number_or("crl_refresh_min_ms", 60_000),
-            refresh_max_ms: table.number_or("crl_refresh_max_ms", 3_600_000),
-        }
-    }
-}
-
-impl ClientCertificate {
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        let at = table.at().child("common_names");
-        let meta = Written { value: "client.webhooks.fbclientcerts.com".to_owned(), at };
-        Self {
-            at: table.at().clone(),
-            source: table.choice("source", SOURCES),
-            trust_anchors: table
-                .optional("trust_anchors")
-                .map(|item| item.list(TrustAnchor::read).map_or_else(Vec::new, |list| list.value)),
-            candidate_anchors: table
-                .optional("candidate_anchors")
-                .and_then(|item| item.list(TrustAnchor::read))
-                .map_or_else(Vec::new, |list| list.value),
-            common_names: texts(table.optional("common_names")).unwrap_or_else(|| vec![meta]),
-            verify_depth: table.number_or("verify_depth", 3),
-            crl: Crl::read(table),
-        }
-    }
-}
-
-/// One entry of `trust_anchors` or `candidate_anchors` as written: a path, or a table.
-#[derive(Debug)]
-pub(super) struct TrustAnchor {
-    pub(super) file: Written<String>,
-    pub(super) label: Option<Written<String>>,
-}
-
-impl TrustAnchor {
-    fn read(item: Item<'_, '_>) -> Option<Self> {
-        if item.is_text() {
-            return Some(Self { file: item.text()?, label: None });
-        }
-        let (file, label) = item.table(|table| {
-            let file = table.required("file").and_then(Item::text);
-            (file, table.optional("label").and_then(Item::text))
-        })?;
-        Some(Self { file: file?, label })
     }
 }
 
@@ -469,20 +303,6 @@ const ENFORCEMENTS: &[(&str, Enforcement)] =
 const MATCHES: &[(&str, bool)] = &[("prefix", true), ("exact", false)];
 
 const DEMANDS: &[(&str, Demand)] = &[("required", Demand::Required), ("none", Demand::None)];
-
-const SOURCES: &[(&str, CertificateSource)] = &[
-    ("tls", CertificateSource::Tls),
-    ("alb", CertificateSource::Alb),
-    ("alb_passthrough", CertificateSource::AlbPassthrough),
-];
-
-const UNKNOWN_SNIS: &[(&str, UnknownSni)] =
-    &[("default", UnknownSni::Default), ("refuse", UnknownSni::Refuse)];
-
-const CRL_FETCHES: &[(&str, CrlFetch)] =
-    &[("off", CrlFetch::Off), ("distribution_points", CrlFetch::DistributionPoints)];
-
-const STALE_CRLS: &[(&str, StaleCrl)] = &[("refuse", StaleCrl::Refuse), ("warn", StaleCrl::Warn)];
 
 const FORMATS: &[(&str, LogFormat)] =
     &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];

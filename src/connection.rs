@@ -175,9 +175,12 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
         }
     };
     let is_h2 = stream.is_h2();
-    let config = &worker.local().generation.config;
-    let limits = config.limits.clone();
-    let speaks_for_many = config.server.trusted_proxies.contains(ends.caller.ip());
+    // Not kept: a connection must not hold its first generation, with its pools, until it ends.
+    let local = worker.local();
+    let limits = local.generation.config.limits.clone();
+    let proxies = &local.generation.config.server.trusted_proxies;
+    let speaks_for_many = proxies.contains(ends.caller.ip());
+    drop(local);
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
     let pace = Arc::new(Pace::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());

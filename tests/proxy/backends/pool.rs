@@ -29,6 +29,33 @@ async fn events_in_turn_share_one_connection_to_the_backend_whoever_sends_them()
 }
 
 #[tokio::test]
+async fn a_backend_that_a_reload_replaces_is_let_go_though_its_caller_stays() {
+    let (told, mut closed) = mpsc::unbounded_channel();
+    let replaced = Backend::scripted(move |mut hop| {
+        let told = told.clone();
+        async move {
+            while hop.request().await.is_some() {
+                hop.write(OK).await;
+            }
+            told.send(hop.connection).unwrap();
+        }
+    })
+    .await;
+    let world = before(&replaced, "idle_timeout_ms = 3600000").await;
+    let caller = Sender::new(world.meta()).unwrap().connect().await.unwrap();
+    assert_eq!(caller.request(event("1")).await.unwrap().status, 200);
+
+    world.edit_config(&replaced.url(), &format!("http://{}", world.app.address));
+    world.reload();
+
+    assert_eq!(caller.request(event("2")).await.unwrap().status, 200);
+    assert_eq!(world.app.received().len(), 1);
+    let closed = tokio::time::timeout(PATIENCE, closed.recv()).await;
+    assert_eq!(closed.expect("is closed"), Some(0));
+    assert_eq!(caller.request(event("3")).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn an_unused_connection_is_closed_after_the_idle_time() {
     unused_connection_is_closed("", "idle_timeout_ms = 50").await;
 }

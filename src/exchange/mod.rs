@@ -1,5 +1,6 @@
 //! Conducts one request: route, proofs, upstream, answer; records how it went, once.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,12 +30,23 @@ mod tunnel;
 mod webhook;
 
 /// Answers one request, whatever it is.
-pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+///
+/// The request's head stays in one place, here, and is lent from then on: a future that takes it by
+/// value has room for it twice, and copies it.
+pub(crate) fn answer(
+    connected: Rc<Connected>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Answer> {
+    let (mut parts, body) = request.into_parts();
+    async move { answer_to(&connected, &mut parts, body).await }
+}
+
+async fn answer_to(connected: &Rc<Connected>, parts: &mut Parts, body: Incoming) -> Answer {
     let in_flight = connected.pace.request_began();
     let local = connected.worker.local();
-    let version = request.version();
-    let is_head = request.method() == Method::HEAD;
-    let forwarded = forwarded(&connected.caller, &local, request.headers());
+    let version = parts.version;
+    let is_head = parts.method == Method::HEAD;
+    let forwarded = forwarded(&connected.caller, &local, &parts.headers);
     let client = match &forwarded {
         Some(forwarded) => forwarded.address.as_str().into(),
         None => Rc::clone(&connected.caller.address),
@@ -42,11 +54,11 @@ pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>)
     let mut record = Record::begun(
         client,
         connected.worker.next_request_id(),
-        request.method(),
+        &parts.method,
         local.generation.config.log.access,
     );
     let mut is_forged = false;
-    let mut answer = match conduct(&connected, &local, forwarded, request, &mut record).await {
+    let mut answer = match conduct(connected, &local, forwarded, parts, body, &mut record).await {
         Ok(answer) => answer,
         Err(refusal) => {
             record.outcome = Outcome::Refused(refusal);
@@ -81,23 +93,23 @@ async fn conduct(
     connected: &Rc<Connected>,
     local: &Rc<Local>,
     forwarded: Option<Forwarded>,
-    request: Request<Incoming>,
+    parts: &mut Parts,
+    body: Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     // Until it is read: a refusal on the way there leaves it on the line.
-    connected.pace.set_body_unread(!request.body().is_end_stream());
+    connected.pace.set_body_unread(!body.is_end_stream());
     let routes = &local.generation.routes;
     record.metrics = Some(Arc::clone(&routes.unmatched));
     // hyper counts them over HTTP/1 alone.
-    if request.headers().len() > local.generation.config.limits.header_max_count.get() {
+    if parts.headers.len() > local.generation.config.limits.header_max_count.get() {
         return Err(Refusal::HeadersTooLarge);
     }
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    let (mut parts, body) = request.into_parts();
     record.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
-    let host = route::host(&parts)?;
+    let host = route::host(parts)?;
     let server_name = connected.caller.server_name.as_deref();
     if server_name.is_some_and(|name| !name.eq_ignore_ascii_case(host.host())) {
         return Err(Refusal::HostMismatch);
@@ -121,7 +133,8 @@ async fn conduct(
     let exchange = Exchange { connected, local, forwarded, host, target, client };
     match route {
         Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, record).await,
-        Route::Site(route) => site::conduct(&exchange, route, parts, body, record).await,
+        // Boxed: it is the larger one, and most requests are events.
+        Route::Site(route) => Box::pin(site::conduct(&exchange, route, parts, body, record)).await,
     }
 }
 
@@ -179,7 +192,7 @@ impl Exchange<'_> {
     /// The request as the upstream gets it; the origin form is what a server is sent.
     fn upstream_request(
         &self,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: RequestBody,
         verified: &Verified,
         request_id: &RequestId,
@@ -223,9 +236,9 @@ impl Exchange<'_> {
             parts.headers.insert(CONTENT_LENGTH, length.into());
         }
         let mut request = Request::new(body);
-        *request.method_mut() = parts.method;
+        *request.method_mut() = std::mem::take(&mut parts.method);
         *request.uri_mut() = Uri::from(self.target.clone());
-        *request.headers_mut() = parts.headers;
+        *request.headers_mut() = std::mem::take(&mut parts.headers);
         Ok(Box::new(request))
     }
 }

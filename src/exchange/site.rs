@@ -26,7 +26,7 @@ const SITE: Verified = Verified { with_client: "client-certificate", alone: None
 pub(super) async fn conduct(
     exchange: &Exchange<'_>,
     route: &SiteRoute,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
@@ -67,8 +67,8 @@ pub(super) async fn conduct(
         let Some((protocol, caller_side)) = upgrade.zip(caller_side) else {
             return Err(Refusal::UpstreamMalformed);
         };
-        let upstream_side = hyper::upgrade::on(&mut response);
-        let answer = tunnel::switched(response, protocol);
+        let upstream_side = hyper::upgrade::on(&mut *response);
+        let answer = tunnel::switched(*response, protocol);
         let idle_timeout = settings.idle_timeout;
         let held = (Rc::clone(exchange.connected), admitted, lease);
         tokio::task::spawn_local(async move {

@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
+use crate::upstream::client::Whole;
 use crate::upstream::delivery::Delivery;
 use crate::upstream::headers::towards_caller;
 use crate::webhook::challenge::VerificationRequest;
@@ -34,7 +35,7 @@ const VERIFICATION: Verified =
 pub(super) async fn conduct(
     exchange: &Exchange<'_>,
     route: &WebhookRoute,
-    parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
@@ -52,7 +53,7 @@ pub(super) async fn conduct(
 async fn event(
     exchange: &Exchange<'_>,
     route: &WebhookRoute,
-    parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
@@ -113,7 +114,7 @@ async fn event(
 async fn verification(
     exchange: &Exchange<'_>,
     route: &WebhookRoute,
-    parts: Parts,
+    parts: &mut Parts,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     demand_certificate(exchange, route.settings.verification_client_certificate)?;
@@ -151,7 +152,7 @@ struct Forward<'a> {
 impl Forward<'_> {
     async fn send(
         self,
-        parts: Parts,
+        parts: &mut Parts,
         body: RequestBody,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
@@ -172,7 +173,8 @@ impl Forward<'_> {
         let took = began.elapsed();
         record.upstream_time = Some(took);
         route.metrics.upstream_duration.observe(took);
-        let (mut head, body) = answer?.into_parts();
+        let Whole { head, body } = answer?;
+        let (mut head, _read) = head.into_parts();
         // A webhook's request asks for no other protocol, so this is an answer to nothing.
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Refusal::UpstreamMalformed);

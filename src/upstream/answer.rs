@@ -12,7 +12,7 @@ use crate::http::stream::StreamError;
 use crate::refusal::Refusal;
 
 /// The whole body, if it is no longer than `max_bytes`.
-pub(super) async fn read(body: Incoming, max_bytes: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Refusal> {
     // Most answers are empty or one piece, and need no collecting.
     if body.is_end_stream() {
         return Ok(Bytes::new());

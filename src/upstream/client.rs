@@ -6,8 +6,9 @@
 //! not idempotent) unless the operator says that the application recognises repeated events; then
 //! it goes to another server than the one that broke, if there is one.
 //!
-//! A request is boxed on its way down, and so is what is rare: a future takes room for all that it
-//! may ever await, once for each layer, and every request's would be copied about.
+//! A request is boxed on its way down, an answer on its way up, and so is what is rare: a future
+//! takes room for all that it may ever await, once for each layer, and every request's would be
+//! copied about.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -54,7 +55,13 @@ pub(crate) struct Lost {
 }
 
 /// The head of an answer, and the connection that its body comes on.
-pub(super) type Begun = (Response<Incoming>, Lease);
+pub(super) type Begun = (Box<Response<Incoming>>, Lease);
+
+/// An answer that is whole; the body of its head has been read.
+pub(crate) struct Whole {
+    pub(crate) head: Box<Response<Incoming>>,
+    pub(crate) body: Bytes,
+}
 
 impl Pool {
     pub(crate) fn new(target: Arc<Target>) -> Self {
@@ -86,7 +93,7 @@ impl Pool {
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
         began: Instant,
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Whole, Refusal> {
         let deadline = began + self.target.settings.timeout;
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
         let exchange = async {
@@ -111,13 +118,13 @@ impl Pool {
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
         had_it_before: Option<usize>,
-    ) -> Result<Response<Bytes>, Lost> {
-        let (response, lease) = self.begin(request, had_it_before).await?;
-        let (head, body) = response.into_parts();
-        match answer::read(body, self.target.settings.response_max_bytes.get()).await {
+    ) -> Result<Whole, Lost> {
+        let (mut head, lease) = self.begin(request, had_it_before).await?;
+        let max_bytes = self.target.settings.response_max_bytes.get();
+        match answer::read(head.body_mut(), max_bytes).await {
             Ok(body) => {
                 lease.check_in();
-                Ok(Response::from_parts(head, body))
+                Ok(Whole { head, body })
             }
             Err(refusal) => {
                 lease.held.load.health().failed();
@@ -175,9 +182,9 @@ impl Pool {
         if self.target.settings.host_header == HostHeader::Upstream {
             request.headers_mut().insert(HOST, server.host.clone());
         }
-        while let Some(pooled) = self.check_out(index).await {
-            match self.send(server, pooled, request).await {
-                Ok((response, opened)) => return Ok(self.lease(index, response, opened, held)),
+        while let Some(mut pooled) = self.check_out(index).await {
+            match self.send(server, &mut pooled, request).await {
+                Ok(response) => return Ok(self.lease(index, response, pooled, held)),
                 Err(Failed::Sent(refusal)) => return Err(Failed::Sent(refusal)),
                 Err(Failed::Untouched(back, _)) => request = back,
             }
@@ -185,26 +192,26 @@ impl Pool {
         }
         let open = Box::pin(self.target.open(server));
         let connect = timeout(self.target.settings.connect_timeout, open);
-        let Ok(Ok(opened)) = connect.await else {
+        let Ok(Ok(mut opened)) = connect.await else {
             server.health.unreachable();
             return Err(Failed::Untouched(request, Refusal::UpstreamUnreachable));
         };
-        let (response, opened) = self.send(server, opened, request).await?;
+        let response = self.send(server, &mut opened, request).await?;
         Ok(self.lease(index, response, opened, held))
     }
 
     async fn send(
         &self,
         server: &Server,
-        mut opened: Opened,
+        opened: &mut Opened,
         request: Box<Request<RequestBody>>,
-    ) -> Result<(Response<Incoming>, Opened), Failed> {
+    ) -> Result<Box<Response<Incoming>>, Failed> {
         // Dropped by a deadline before there is an answer: that is the server's failure, too.
         let unanswered = Unanswered(Some(server));
         let outcome = match opened.sender.try_send_request(*request).await {
             Ok(response) => {
                 let head = answer::check_head(response.status(), response.headers());
-                head.map(|()| (response, opened)).map_err(Failed::Sent)
+                head.map(|()| Box::new(response)).map_err(Failed::Sent)
             }
             Err(mut failed) => Err(match failed.take_message() {
                 Some(back) => Failed::Untouched(Box::new(back), Refusal::UpstreamBroken),

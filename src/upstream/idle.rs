@@ -40,7 +40,7 @@ impl Pool {
     pub(super) fn lease(
         self: &Rc<Self>,
         server: usize,
-        response: Response<Incoming>,
+        response: Box<Response<Incoming>>,
         opened: Opened,
         held: Held,
     ) -> Begun {

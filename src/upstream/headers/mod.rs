@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST, TRAILER, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST,
+    TRAILER, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -36,7 +37,9 @@ pub(crate) struct Truth<'a> {
 /// Headers to the application; `claims` are removed for every upstream alike.
 pub(crate) fn towards_upstream(headers: &mut HeaderMap, claims: &Claims, truth: Truth<'_>) {
     remove(headers, |name| {
-        is_hop_by_hop(name) || is_claim(name.as_str()) || claims.has(name) || *name == EXPECT
+        claims.has(name)
+            || !is_harmless(name)
+                && (is_hop_by_hop(name) || is_claim(name.as_str()) || *name == EXPECT)
     });
     set_identity(headers, &truth);
     headers.insert(HOST, truth.forwarded_host.clone());
@@ -128,6 +131,12 @@ fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     for name in unwanted {
         headers.remove(name);
     }
+}
+
+/// What nearly every request has, and no rule here is about: known by number, where the rules look at
+/// each letter.
+fn is_harmless(name: &HeaderName) -> bool {
+    [ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, CONTENT_LENGTH, HOST, USER_AGENT].contains(name)
 }
 
 /// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so. Names are lower case.

@@ -74,14 +74,14 @@ struct Held {
 }
 
 impl Caller {
-    /// The client certificate, if there is one, proven under the generation that is current now;
+    /// The client certificate, if there is one, proven at `now` under the current generation;
     /// its anchor counts as used.
     pub(crate) fn client(
         &self,
         local: &Local,
         metrics: &Metrics,
+        now: UnixTime,
     ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
-        let now = UnixTime::now();
         self.prove_again(local, metrics, now)?;
         let proven = self.proven.borrow();
         let Some(proven) = &*proven else { return Ok(None) };

@@ -47,11 +47,12 @@ pub(super) fn client(
     local: &Local,
     metrics: &Metrics,
     headers: &HeaderMap,
+    now: UnixTime,
 ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
     let config = &local.generation.config;
     let source = config.client_certificate.as_ref().map(|section| section.source);
     let source = match source {
-        None | Some(CertificateSource::Tls) => return caller.client(local, metrics),
+        None | Some(CertificateSource::Tls) => return caller.client(local, metrics, now),
         Some(source) => source,
     };
     if ![&LEAF, &CHAIN, &SUBJECT].into_iter().any(|name| headers.contains_key(name)) {
@@ -61,7 +62,6 @@ pub(super) fn client(
         return Err(Refusal::CertificateFromStranger);
     }
     let claim = claim(headers, source)?;
-    let now = UnixTime::now();
     let trust = local.generation.tls.trust().ok_or(Refusal::CertificateRefused)?;
     let mut proven = local.proven_claims.borrow_mut();
     if let Some(known) = proven.find(claim)

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
+use rustls::pki_types::UnixTime;
 
 use crate::config::{IdentityHeaders, Spoken};
 use crate::connection::{Caller, Connected};
@@ -128,9 +129,11 @@ async fn conduct(
     record.route = Some(Arc::clone(name));
     record.metrics = Some(Arc::clone(metrics));
     let (caller, metrics) = (&connected.caller, &connected.worker.shared.metrics);
-    let client = forwarded_client::client(caller, &record.client, local, metrics, &parts.headers)?;
+    let now = UnixTime::now();
+    let client =
+        forwarded_client::client(caller, &record.client, local, metrics, &parts.headers, now)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
-    let exchange = Exchange { connected, local, forwarded, host, target, client };
+    let exchange = Exchange { connected, local, forwarded, host, target, client, now };
     match route {
         Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, record).await,
         // Boxed: it is the larger one, and most requests are events.
@@ -178,6 +181,8 @@ struct Exchange<'a> {
     target: PathAndQuery,
     /// Proven, if one was presented.
     client: Option<Arc<VerifiedClient>>,
+    /// When that was proven; to the second it is when the request came.
+    now: UnixTime,
 }
 
 /// What is true of a request, in the words of `X-Hubgate-Verified`.

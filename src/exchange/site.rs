@@ -84,7 +84,7 @@ pub(super) async fn conduct(
     head.extensions.clear();
     let mut body = Streamed::new(body, u64::MAX, settings.idle_timeout);
     body.at_end(move |_passed| {
-        lease.check_in();
+        lease.check_in(tokio::time::Instant::now());
         drop(admitted);
     });
     Ok(Response::from_parts(head, AnswerBody::Streamed(body)))

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::header::UPGRADE;
 use http::request::Parts;
@@ -17,6 +16,7 @@ use crate::http::respond::{self, Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::telemetry::access::{Outcome, Record};
+use crate::tls::certificate::moment;
 use crate::upstream::RequestBody;
 use crate::upstream::client::Whole;
 use crate::upstream::delivery::Delivery;
@@ -69,11 +69,10 @@ async fn event(
     };
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
-    let began = Instant::now();
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
         memory_bytes: limits.body_memory_bytes.get(),
-        deadline: began + limits.body_timeout,
+        deadline: Instant::from_std(record.began) + limits.body_timeout,
     };
     let mut check = Check::begin(&route.signing_keys, claim);
     let memory = &exchange.connected.worker.shared.body_memory;
@@ -82,7 +81,8 @@ async fn event(
     record.bytes = check.length();
     let metrics = &route.metrics;
     metrics.received_bytes.inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
-    metrics.body_duration.observe(began.elapsed());
+    let received = Instant::now();
+    metrics.body_duration.observe(received.into_std() - record.began);
     let keys = &route.signing_keys;
     let checked = match reporting {
         Some(client) => check.finish_reporting(keys, held, client),
@@ -92,16 +92,16 @@ async fn event(
         Ok(body) => {
             let (index, label) = body.secret.clone();
             record.secret = Some(label);
-            metrics.event_verified(index, SystemTime::now());
+            metrics.event_verified(index, moment(exchange.now));
             (RequestBody::from(body), &EVENT)
         }
         Err(body) => {
             record.would_refuse = Some(body.refusal);
-            metrics.would_refuse(body.refusal, SystemTime::now());
+            metrics.would_refuse(body.refusal, moment(exchange.now));
             (RequestBody::from(body), &REPORTED)
         }
     };
-    let forward = Forward { exchange, route, admitted, verified };
+    let forward = Forward { exchange, route, admitted, verified, began: received };
     let mut answer = forward.send(parts, body, record).await?;
     // Meta takes every status but 200 for a failure and delivers again.
     if answer.status().is_success() {
@@ -128,7 +128,8 @@ async fn verification(
     }
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
-    let forward = Forward { exchange, route, admitted, verified: &VERIFICATION };
+    let verified = &VERIFICATION;
+    let forward = Forward { exchange, route, admitted, verified, began: Instant::now() };
     let answer = forward.send(parts, RequestBody::Empty, record).await?;
     record.outcome = Outcome::ChallengeForwarded;
     Ok(answer)
@@ -147,6 +148,8 @@ struct Forward<'a> {
     route: &'a WebhookRoute,
     admitted: Admitted,
     verified: &'a Verified,
+    /// When the last of what goes there had come.
+    began: Instant,
 }
 
 impl Forward<'_> {
@@ -156,13 +159,12 @@ impl Forward<'_> {
         body: RequestBody,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
-        let Self { exchange, route, admitted, verified } = self;
+        let Self { exchange, route, admitted, verified, began } = self;
         let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
         let identity = pool.identity_headers();
         let request =
             exchange.upstream_request(parts, body, verified, &record.request_id, identity)?;
         let busy = Busy::new(&exchange.connected.worker);
-        let began = Instant::now();
         // A caller that hangs up does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
             let answer = pool.exchange(request, began).await;
@@ -170,10 +172,11 @@ impl Forward<'_> {
             answer
         });
         let answer = delivery.await;
-        let took = began.elapsed();
+        let ended = answer.as_ref().map_or_else(|_refusal| Instant::now(), |whole| whole.ended);
+        let took = ended - began;
         record.upstream_time = Some(took);
         route.metrics.upstream_duration.observe(took);
-        let Whole { head, body } = answer?;
+        let Whole { head, body, .. } = answer?;
         let (mut head, _read) = head.into_parts();
         // A webhook's request asks for no other protocol, so this is an answer to nothing.
         if head.status == StatusCode::SWITCHING_PROTOCOLS {

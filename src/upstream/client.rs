@@ -61,6 +61,8 @@ pub(super) type Begun = (Box<Response<Incoming>>, Lease);
 pub(crate) struct Whole {
     pub(crate) head: Box<Response<Incoming>>,
     pub(crate) body: Bytes,
+    /// When its last byte had come.
+    pub(crate) ended: Instant,
 }
 
 impl Pool {
@@ -123,8 +125,9 @@ impl Pool {
         let max_bytes = self.target.settings.response_max_bytes.get();
         match answer::read(head.body_mut(), max_bytes).await {
             Ok(body) => {
-                lease.check_in();
-                Ok(Whole { head, body })
+                let ended = Instant::now();
+                lease.check_in(ended);
+                Ok(Whole { head, body, ended })
             }
             Err(refusal) => {
                 lease.held.load.health().failed();

@@ -201,12 +201,14 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
     });
     let io = CallerIo::new(stream, Arc::clone(&pace));
     let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
+    let metrics = &worker.shared.metrics;
+    let resting = || Raised::new(metrics, |metrics| &metrics.connections_resting);
     let ended = if spoken == Spoken::PlainToRedirect {
         let answer = move |request| redirect::answer(Rc::clone(&connected), request);
-        Box::pin(serve(io, is_h2, pace, &limits, answer, draining)).await
+        Box::pin(serve(io, is_h2, pace, &limits, answer, draining, resting)).await
     } else {
         let answer = move |request| exchange::answer(Rc::clone(&connected), request);
-        serve(io, is_h2, pace, &limits, answer, draining).await
+        serve(io, is_h2, pace, &limits, answer, draining, resting).await
     };
     if let Some(refusal) = ended {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -58,11 +59,29 @@ pub(crate) struct CallerIo {
     pace: Arc<Pace>,
     /// Bytes that may still be thrown away; `None` while our side is open.
     lingering: Option<usize>,
+    /// Read already, and not taken by HTTP.
+    ahead: Bytes,
 }
 
 impl CallerIo {
     pub(crate) fn new(stream: CallerStream, pace: Arc<Pace>) -> Self {
-        Self { stream, pace, lingering: None }
+        Self { stream, pace, lingering: None, ahead: Bytes::new() }
+    }
+
+    /// Has `bytes` read once more before what comes next; answers whether there are any.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) -> bool {
+        // Nothing at all may still be a piece of a large buffer, and keep that.
+        self.ahead = if bytes.is_empty() { Bytes::new() } else { bytes };
+        !self.ahead.is_empty()
+    }
+
+    /// Waits until there is something to read, or nothing will come any more.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let socket = match &self.stream {
+            CallerStream::Tls(tls) => tls.get_ref().0,
+            CallerStream::Plain(socket) => socket,
+        };
+        socket.poll_read_ready(cx).map(|_ready_or_broken| ())
     }
 }
 
@@ -73,6 +92,12 @@ impl AsyncRead for CallerIo {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(count));
+            self.pace.bytes_arrived();
+            return Poll::Ready(Ok(()));
+        }
         ready!(either!(&mut self.stream, io => Pin::new(io).poll_read(cx, buffer)))?;
         if buffer.filled().len() > before {
             self.pace.bytes_arrived();
@@ -87,11 +112,14 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.pace.set_unsent(true);
         either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.stream, io => Pin::new(io).poll_flush(cx))
+        let flushed = either!(&mut self.stream, io => Pin::new(io).poll_flush(cx));
+        self.pace.set_unsent(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -126,6 +154,7 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.pace.set_unsent(true);
         either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices))
     }
 

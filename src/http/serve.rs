@@ -1,10 +1,14 @@
 //! Serves HTTP/1.1 or HTTP/2 on one connection until it ends, is drained, or takes too long.
+//!
+//! hyper's connection has buffers from its first to its last moment. One that speaks HTTP/1 and does
+//! nothing for a while is therefore taken apart, down to its TLS stream, and put together again when
+//! the caller sends something.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Request;
@@ -22,17 +26,18 @@ use crate::config::Limits;
 use crate::refusal::Refusal;
 
 /// Serves one connection; `answer` is called for each request, `draining` ends when no further
-/// request should be taken.
+/// request should be taken, and what `resting` answers is held while the connection has no buffers.
 ///
 /// Returns why the connection ended, if that was before the head of a request was whole and right:
 /// then hyper has answered as far as it can be answered, and `answer` was not called.
-pub(crate) async fn serve<F, A, D>(
+pub(crate) async fn serve<F, A, D, R>(
     io: CallerIo,
     is_h2: bool,
     pace: Arc<Pace>,
     limits: &Limits,
     answer: F,
     draining: D,
+    resting: impl Fn() -> R,
 ) -> Option<Refusal>
 where
     F: Fn(Request<Incoming>) -> A,
@@ -44,17 +49,65 @@ where
         let answer = Box::pin(answer(request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let io = TokioIo::new(io);
+    let mut draining = Draining { future: pin!(draining), is_over: false };
     // Boxed: each in the room that it needs, not in that of the larger one.
     if is_h2 {
-        let connection = h2_builder(limits).serve_connection(io, service);
-        drive(Box::pin(connection).as_mut(), http2::Connection::graceful_shutdown, &pace, draining)
-            .await
-    } else {
-        let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
-        let end = http1::UpgradeableConnection::graceful_shutdown;
-        drive(Box::pin(connection).as_mut(), end, &pace, draining).await
+        let connection = h2_builder(limits).serve_connection(TokioIo::new(io), service);
+        let end = http2::Connection::graceful_shutdown;
+        let mut connection = Box::pin(connection);
+        return match drive(connection.as_mut(), end, &pace, &mut draining, false).await {
+            Stop::Ended(refusal) => refusal,
+            Stop::Rest => None,
+        };
     }
+    let (mut io, mut service) = (TokioIo::new(io), service);
+    loop {
+        let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
+        let mut connection = Box::new(connection);
+        let end = http1::UpgradeableConnection::graceful_shutdown;
+        let driven = drive(Pin::new(&mut *connection), end, &pace, &mut draining, true);
+        if let Stop::Ended(refusal) = driven.await {
+            return refusal;
+        }
+        let parts = connection.into_parts()?;
+        (io, service) = (parts.io, parts.service);
+        let has_begun = io.inner_mut().put_back(parts.read_buf);
+        if !has_begun {
+            let _counted = resting();
+            rest(io.inner(), &pace, &mut draining).await;
+        }
+    }
+}
+
+/// Waits until there is something for HTTP to do: bytes, an end, or a farewell.
+async fn rest<D: Future<Output = ()>>(io: &CallerIo, pace: &Pace, draining: &mut Draining<'_, D>) {
+    let mut timer = pin!(sleep_until(pace.deadline().unwrap_or_else(Instant::now)));
+    poll_fn(|cx| match draining.is_over(cx) || timer.as_mut().poll(cx).is_ready() {
+        true => Poll::Ready(()),
+        false => io.poll_readable(cx),
+    })
+    .await;
+}
+
+/// Whether no further request should be taken; may be asked again when it is so.
+struct Draining<'a, D> {
+    future: Pin<&'a mut D>,
+    is_over: bool,
+}
+
+impl<D: Future<Output = ()>> Draining<'_, D> {
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_over = self.is_over || self.future.as_mut().poll(cx).is_ready();
+        self.is_over
+    }
+}
+
+/// Why a connection is driven no further.
+enum Stop {
+    /// It is over; perhaps for something that was wrong with the head of a request.
+    Ended(Option<Refusal>),
+    /// Nothing has happened for a while, and nothing is in its buffers.
+    Rest,
 }
 
 fn h1_builder(limits: &Limits) -> http1::Builder {
@@ -91,24 +144,24 @@ fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
 const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
-/// too long; drops it when a phase outlasts its limit otherwise.
-async fn drive<C: Future<Output = hyper::Result<()>>>(
+/// too long; stops when a phase outlasts its limit otherwise, or to rest, if it `may_rest`.
+async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
     mut connection: Pin<&mut C>,
     end_gracefully: impl Fn(Pin<&mut C>),
     pace: &Pace,
-    draining: impl Future<Output = ()>,
-) -> Option<Refusal> {
-    let mut draining = pin!(draining);
+    draining: &mut Draining<'_, D>,
+    may_rest: bool,
+) -> Stop {
     let mut is_ending = false;
     let mut armed = Instant::now() + FAR;
     let mut timer = pin!(sleep_until(armed));
     poll_fn(|cx| {
-        if !is_ending && (draining.as_mut().poll(cx).is_ready() || pace.is_exhausted()) {
+        if !is_ending && (draining.is_over(cx) || pace.is_exhausted()) {
             is_ending = true;
             end_gracefully(connection.as_mut());
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(ended.err().and_then(|error| refusal(&error)));
+            return Poll::Ready(Stop::Ended(ended.err().and_then(|error| refusal(&error))));
         }
         if !is_ending && pace.is_exhausted() {
             is_ending = true;
@@ -116,7 +169,9 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             cx.waker().wake_by_ref();
         }
         loop {
-            let deadline = pace.deadline();
+            let rests_at = if may_rest && !is_ending { pace.rests_at() } else { None };
+            let ends_at = pace.deadline();
+            let deadline = [rests_at, ends_at].into_iter().flatten().min();
             if let Some(deadline) = deadline
                 && deadline < armed
             {
@@ -133,17 +188,24 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                 timer.as_mut().reset(armed);
                 continue;
             }
+            if ends_at.is_none_or(|deadline| deadline > now) {
+                return Poll::Ready(Stop::Rest);
+            }
             match pace.phase() {
-                Phase::Heading => return Poll::Ready(Some(Refusal::HeaderTimeout)),
+                Phase::Heading => {
+                    return Poll::Ready(Stop::Ended(Some(Refusal::HeaderTimeout)));
+                }
                 Phase::Waiting if !is_ending => {}
-                Phase::Waiting | Phase::Busy | Phase::Lingering => return Poll::Ready(None),
+                Phase::Waiting | Phase::Busy | Phase::Lingering => {
+                    return Poll::Ready(Stop::Ended(None));
+                }
             }
             // Idle for too long: say goodbye properly, and give that a moment.
             is_ending = true;
             end_gracefully(connection.as_mut());
             pace.linger();
             if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Stop::Ended(None));
             }
         }
     })

@@ -33,6 +33,7 @@ mod redirect;
 mod refused_callers;
 mod reload;
 mod reload_load;
+mod rest;
 mod resumption;
 mod revocation;
 mod road;

@@ -33,6 +33,7 @@ pub struct Metrics {
     registry: Registry,
     pub(crate) connections: Counter,
     pub(crate) connections_open: Level,
+    pub(crate) connections_resting: Level,
     pub(crate) connections_at_limit: Counter,
     pub(crate) accept_errors: Counter,
     pub(crate) handshakes_full: Counter,
@@ -79,6 +80,11 @@ impl Metrics {
         Self {
             connections: register(r, "connections", "Connections accepted"),
             connections_open: register(r, "connections_open", "Connections open now"),
+            connections_resting: register(
+                r,
+                "connections_resting",
+                "Of these, idle for over a second: they hold no buffers",
+            ),
             connections_at_limit: register(
                 r,
                 "connections_at_limit",

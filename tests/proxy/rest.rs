@@ -1,0 +1,141 @@
+//! Connections that give back their buffers while they do nothing, and are as good as new afterwards.
+//!
+//! When a connection has rested is not to be seen from outside. So each test has a witness beside it:
+//! a connection that begins to do nothing later, and whose rest is counted.
+
+use hubgate::rehearsal::sender::{Connection, Http, Sender};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::harness::backend::Backend;
+use crate::harness::raw::{Raw, signed_event};
+use crate::harness::world::event;
+use crate::harness::{Plan, World};
+
+async fn connect(world: &World, http: Http) -> Connection {
+    Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap()
+}
+
+/// Waits until a connection rests that has begun to do nothing now, and `others` with it.
+async fn until_rested(world: &World, others: f64) -> Connection {
+    let witness = connect(world, Http::One).await;
+    assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
+    world.until_metric("hubgate_connections_resting", others + 1.0).await;
+    witness
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_is_as_good_as_new() {
+    let world = World::start().await;
+    let never_used = connect(&world, Http::One).await;
+    let used = connect(&world, Http::One).await;
+    assert_eq!(used.request(event("1")).await.unwrap().status, 200);
+    let _witness = until_rested(&world, 2.0).await;
+
+    for connection in [&never_used, &used] {
+        assert_eq!(connection.request(event("2")).await.unwrap().status, 200);
+    }
+
+    // And may rest again.
+    world.until_metric("hubgate_connections_resting", 3.0).await;
+    assert_eq!(used.request(event("3")).await.unwrap().status, 200);
+    assert_eq!(world.app.received().len(), 5);
+    assert_eq!(world.metric("hubgate_connections_open"), 3.0);
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_ends_with_a_goodbye_when_draining_begins() {
+    let world = Plan::new().server("drain_timeout_ms = 3600000").start().await;
+    let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
+    let _witness = until_rested(&world, 1.0).await;
+
+    world.proxy.drain();
+
+    // TLS's own end, not a cut that an attacker could have made.
+    assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0);
+    world.until_metric("hubgate_connections_open", 0.0).await;
+    assert_eq!(world.metric("hubgate_connections_resting"), 0.0);
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_ends_with_a_goodbye_when_it_was_idle_for_too_long() {
+    let world = Plan::new().limit("keep_alive_timeout_ms = 1200").start().await;
+    let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
+
+    world.until_metric("hubgate_connections_resting", 1.0).await;
+
+    assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0);
+    world.until_metric("hubgate_connections_open", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_its_connection_rests_is_noticed() {
+    let world = World::start().await;
+    let (mut polite, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
+    let (rude, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
+    let _witness = until_rested(&world, 2.0).await;
+
+    polite.shutdown().await.unwrap();
+    drop(rude);
+
+    world.until_metric("hubgate_connections_open", 1.0).await;
+    world.until_metric("hubgate_connections_resting", 1.0).await;
+}
+
+#[tokio::test]
+async fn half_a_request_behind_another_is_kept_and_must_be_whole_in_time() {
+    let world = Plan::new().limit("header_timeout_ms = 60000").start().await;
+    let next = signed_event(b"next");
+    let (half, rest) = next.split_at(20);
+    let mut raw = Raw::connect(world.meta()).await;
+    raw.send([&signed_event(b"first"), half].concat()).await;
+    assert_eq!(raw.answer().await.status, 200);
+    // Whoever has begun a request does not rest.
+    let _witness = until_rested(&world, 0.0).await;
+
+    raw.send(rest).await;
+
+    assert_eq!(raw.answer().await.status, 200);
+    let bodies: Vec<_> = world.app.received().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, ["first", "witness", "next"]);
+
+    let world = Plan::new().limit("header_timeout_ms = 100").start().await;
+    let mut slow = Raw::connect(world.meta()).await;
+    slow.send([&signed_event(b"first"), half].concat()).await;
+    assert_eq!(slow.answer().await.status, 200);
+    slow.until_closed().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_its_caller_takes_its_time_with_is_whole() {
+    const LENGTH: usize = 4 * 1024 * 1024;
+    let backend = Backend::answering(|body| match body {
+        b"witness" => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        _ => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+            [head.as_bytes(), &[b'x'; LENGTH]].concat()
+        }
+    })
+    .await;
+    let plan = Plan::new().upstream_url(&backend.url());
+    let world = plan.upstream("response_max_bytes = 8388608").start().await;
+    let mut raw = Raw::connect(world.meta()).await;
+    raw.send(signed_event(b"large")).await;
+    backend.until_seen(1).await;
+
+    // More is on its way than sockets hold, and nobody reads.
+    let _witness = until_rested(&world, 0.0).await;
+
+    let answer = raw.answer().await;
+    assert_eq!((answer.status, answer.body.len()), (200, LENGTH));
+}
+
+#[tokio::test]
+async fn http2_keeps_its_state() {
+    let world = World::start().await;
+    let two = connect(&world, Http::Two).await;
+    assert_eq!(two.request(event("1")).await.unwrap().status, 200);
+
+    let _witness = until_rested(&world, 0.0).await;
+
+    assert_eq!(two.request(event("2")).await.unwrap().status, 200);
+}

@@ -24,7 +24,7 @@ pub(crate) struct Pace {
     requests: AtomicUsize,
     /// The body of a refused request is still on its way.
     body_unread: AtomicBool,
-    /// A part of an answer has not left yet.
+    /// A part of an answer, or the end of the connection, has not left yet.
     unsent: AtomicBool,
     header_timeout: Duration,
     keep_alive_timeout: Duration,

@@ -18,7 +18,6 @@ use super::target::Opened;
 /// One of them.
 pub(super) struct Idle {
     opened: Opened,
-    since: Instant,
     expires: Instant,
 }
 
@@ -56,14 +55,10 @@ impl Pool {
         let pooled = self.idle.get(server)?;
         loop {
             let mut idle = pooled.borrow_mut().pop()?;
-            let now = Instant::now();
-            if idle.expires <= now {
+            if idle.expires <= Instant::now() {
                 // Every other one is older.
                 pooled.borrow_mut().clear();
                 return None;
-            }
-            if now - idle.since < TURN && idle.opened.sender.is_ready() {
-                return Some(idle.opened);
             }
             match peek(&idle.opened) {
                 Peeked::Quiet if idle.opened.sender.is_ready() => return Some(idle.opened),
@@ -82,9 +77,9 @@ impl Pool {
         }
     }
 
-    fn put_back(&self, server: usize, opened: Opened, idle_for: Duration, now: Instant) {
+    fn put_back(&self, server: usize, opened: Opened, expires: Instant) {
         if let Some(pooled) = self.idle.get(server) {
-            pooled.borrow_mut().push(Idle { opened, since: now, expires: now + idle_for });
+            pooled.borrow_mut().push(Idle { opened, expires });
         }
     }
 
@@ -114,8 +109,9 @@ impl Lease {
     pub(crate) fn check_in(self, now: Instant) {
         let Self { pool, server, mut opened, idle_for, held } = self;
         let Some(idle_for) = idle_for else { return };
+        let expires = now + idle_for;
         if opened.sender.is_ready() {
-            pool.put_back(server, opened, idle_for, now);
+            pool.put_back(server, opened, expires);
             return;
         }
         let Held { place, load } = held;
@@ -123,17 +119,12 @@ impl Lease {
         // The answer came before the whole request was taken, or its end is still to be seen.
         tokio::task::spawn_local(async move {
             if let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, opened.sender.ready()).await {
-                pool.put_back(server, opened, idle_for, now);
+                pool.put_back(server, opened, expires);
             }
             drop(place);
         });
     }
 }
-
-/// Within this time the runtime looks at every socket, and hyper sees a close, however busy the worker
-/// is; a connection that rested for less is not asked about, which would cost each request of a busy
-/// worker a system call.
-const TURN: Duration = Duration::from_millis(1);
 
 /// How long a connection may take to come to rest after an exchange.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(250);

@@ -4,9 +4,9 @@
 //! a connection that begins to do nothing later, and whose rest is counted.
 
 use hubgate::rehearsal::sender::{Connection, Http, Sender};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::harness::backend::Backend;
+use crate::harness::backend::{Backend, PATIENCE};
 use crate::harness::raw::{Raw, signed_event};
 use crate::harness::world::event;
 use crate::harness::{Plan, World};
@@ -21,6 +21,13 @@ async fn until_rested(world: &World, others: f64) -> Connection {
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
     world.until_metric("hubgate_connections_resting", others + 1.0).await;
     witness
+}
+
+/// Waits for TLS's own end, not a cut that an attacker could have made.
+async fn until_goodbye(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut nothing = [0; 64];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut nothing)).await;
+    assert_eq!(read.expect("must be closed").unwrap(), 0);
 }
 
 #[tokio::test]
@@ -50,8 +57,7 @@ async fn a_connection_at_rest_ends_with_a_goodbye_when_draining_begins() {
 
     world.proxy.drain();
 
-    // TLS's own end, not a cut that an attacker could have made.
-    assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0);
+    until_goodbye(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
     assert_eq!(world.metric("hubgate_connections_resting"), 0.0);
 }
@@ -63,7 +69,7 @@ async fn a_connection_at_rest_ends_with_a_goodbye_when_it_was_idle_for_too_long(
 
     world.until_metric("hubgate_connections_resting", 1.0).await;
 
-    assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0);
+    until_goodbye(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
 }
 

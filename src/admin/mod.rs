@@ -1,15 +1,16 @@
 //! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`,
 //! `/status`.
 //!
-//! Plain HTTP/1.1, a few connections at a time, nothing that changes anything. It is there until the
-//! last worker has ended, for a drain is when people look.
+//! Plain HTTP/1.1, a few connections at a time, nothing that changes anything, for whoever asks this
+//! machine by a name of its own ([`host`]). It is there until the last worker has ended, for a drain
+//! is when people look.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,10 +23,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tracing::error;
 
+use self::host::NamedHost;
 use self::readiness::Readiness;
 use crate::listener::{self, ListeningSocket};
 use crate::worker::Shared;
 
+mod host;
 mod readiness;
 pub(crate) mod status;
 
@@ -107,6 +110,13 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    match NamedHost::of(request) {
+        NamedHost::Local => {}
+        NamedHost::Foreign => return text(StatusCode::MISDIRECTED_REQUEST, TEXT, FOREIGN_HOST),
+        NamedHost::Malformed => {
+            return text(StatusCode::BAD_REQUEST, TEXT, "name exactly one Host\n");
+        }
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
     }
@@ -146,8 +156,13 @@ fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Respo
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    // No web page can use an answer as a script or a style of its own.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+const FOREIGN_HOST: &str = "only loopback names are answered here: ask for http://localhost or \
+                            http://127.0.0.1, with the port that you came to\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

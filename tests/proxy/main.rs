@@ -10,6 +10,7 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+mod admin_host;
 mod alb;
 mod backends;
 mod bodies;

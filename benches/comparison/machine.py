@@ -33,11 +33,11 @@ def raise_descriptor_limit():
 
 
 def build(directory):
-    """Paths of the programs, built in release mode unless `directory` has them."""
+    """Paths of the programs, built as for packages unless `directory` has them."""
     if directory is not None:
         return {name: directory.resolve() / name for name in PROGRAMS
                 if (directory / name).exists()}
-    command = ["cargo", "build", "--release", "--bin", "hubgate", "--bench", "load",
+    command = ["cargo", "build", "--profile", "dist", "--bin", "hubgate", "--bench", "load",
                "--bench", "origin", "--bench", "floor", "--message-format", "json"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if built.returncode != 0:

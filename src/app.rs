@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::admin;
 use crate::config::Config;
+use crate::error_code::{ErrorCode, Told};
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
@@ -31,6 +32,17 @@ pub enum StartError {
     /// A thread or its runtime cannot be made.
     #[error("cannot start a worker")]
     Worker(#[source] io::Error),
+}
+
+impl StartError {
+    /// Every fault.
+    pub fn told(&self) -> Vec<Told> {
+        match self {
+            Self::Build(errors) => errors.told(),
+            Self::Listen(error) => error.told(),
+            Self::Worker(_) => vec![Told::of(ErrorCode::StartThreadFailed, self)],
+        }
+    }
 }
 
 /// A proxy that serves until it is told to drain.

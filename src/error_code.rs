@@ -1,20 +1,13 @@
 //! The closed list of codes for whatever keeps a configuration from being put in force.
 //!
-//! In: an error of the configuration, of a start or of a reload. Out: its faults, one by one, each
-//! with its code and its causes in one sentence. Codes are stable; `hubgate explain` knows each.
-//! What strangers are refused for has its labels in [`crate::refusal`].
+//! Each error type says beside its own definition which code its variants have, and tells its
+//! faults one by one, each with its code and its causes in one sentence. Codes are stable;
+//! `hubgate explain` knows each. What strangers are refused for has its labels in
+//! [`crate::refusal`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use std::error::Error;
 use std::fmt;
-
-use crate::app::StartError;
-use crate::config::ConfigErrors;
-use crate::generation::{BuildError, BuildErrors};
-use crate::listener::ListenError;
-use crate::reload::ReloadError;
-use crate::tls::material::MaterialError;
-use crate::upstream::TargetError;
 
 /// Declares the list once: variants, labels, and all of them in order.
 macro_rules! error_codes {
@@ -110,7 +103,7 @@ pub struct Told {
 }
 
 impl Told {
-    fn of(code: ErrorCode, error: &dyn Error) -> Self {
+    pub(crate) fn of(code: ErrorCode, error: &dyn Error) -> Self {
         let mut sentence = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -128,91 +121,6 @@ impl fmt::Display for Told {
     }
 }
 
-impl ConfigErrors {
-    /// Every fault, in the order of the file.
-    pub fn told(&self) -> Vec<Told> {
-        self.iter().map(|error| Told::of(error.fault.code(), error)).collect()
-    }
-}
-
-impl BuildErrors {
-    /// Every fault, in the order of the configuration.
-    pub fn told(&self) -> Vec<Told> {
-        self.0.iter().map(|error| Told::of(error.code(), error)).collect()
-    }
-}
-
-impl StartError {
-    /// Every fault.
-    pub fn told(&self) -> Vec<Told> {
-        match self {
-            Self::Build(errors) => errors.told(),
-            Self::Listen(error) => error.told(),
-            Self::Worker(_) => vec![Told::of(ErrorCode::StartThreadFailed, self)],
-        }
-    }
-}
-
-impl ListenError {
-    /// The fault; there is one.
-    pub fn told(&self) -> Vec<Told> {
-        vec![Told::of(self.code(), self)]
-    }
-
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Bind { .. } => ErrorCode::StartListenFailed,
-            Self::NotListening { .. } => ErrorCode::StartSocketNotListening,
-            Self::NothingInherited => ErrorCode::StartSocketMissing,
-            Self::NotNamed { .. } => ErrorCode::StartSocketNotNamed,
-        }
-    }
-}
-
-impl ReloadError {
-    /// Every fault.
-    pub fn told(&self) -> Vec<Told> {
-        match self {
-            Self::Config(errors) => errors.told(),
-            Self::Start(error) => error.told(),
-        }
-    }
-}
-
-impl BuildError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Material(error) => error.code(),
-            Self::Upstream(error) => match error {
-                TargetError::Ca { .. } | TargetError::Root { .. } => ErrorCode::StartUpstreamCa,
-                TargetError::Identity { source, .. } => source.code(),
-                TargetError::Tls { .. } => ErrorCode::StartTlsUnusable,
-                TargetError::Host { .. } => ErrorCode::StartUpstreamHost,
-            },
-            Self::AnchorLabel { .. } => ErrorCode::StartAnchorLabelTaken,
-            Self::Tls(_) => ErrorCode::StartTlsUnusable,
-        }
-    }
-}
-
-impl MaterialError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Read { .. } => ErrorCode::StartFileUnreadable,
-            Self::Pem { .. } => ErrorCode::StartPemInvalid,
-            Self::NoCertificate { .. } => ErrorCode::StartCertificateAbsent,
-            Self::NoPrivateKey { .. } => ErrorCode::StartKeyAbsent,
-            Self::Unparsable { .. } => ErrorCode::StartCertificateUnreadable,
-            Self::UnsupportedKey { .. } => ErrorCode::StartKeyUnsupported,
-            Self::KeyMismatch { .. } => ErrorCode::StartKeyMismatch,
-            Self::ChainOrder { .. } => ErrorCode::StartChainOrder,
-            Self::NotACa { .. } => ErrorCode::StartAnchorNotCa,
-            Self::ListTooLarge { .. } => ErrorCode::StartCrlTooLarge,
-            Self::List { .. } => ErrorCode::StartCrlUnusable,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -227,24 +135,5 @@ mod tests {
         for code in ErrorCode::ALL {
             assert!(labels.insert(code.label()), "{}", code.label());
         }
-    }
-
-    #[test]
-    fn a_start_error_is_told_with_every_fault_and_every_cause() {
-        let path = || std::path::PathBuf::from("absent.pem");
-        let source = std::io::Error::other("why");
-        let start = StartError::from(BuildErrors(vec![
-            BuildError::Material(MaterialError::Read { path: path(), source }),
-            BuildError::Material(MaterialError::NoCertificate { path: path() }),
-        ]));
-        let told: Vec<_> =
-            ReloadError::from(start).told().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            [
-                "error[start_file_unreadable]: cannot read `absent.pem`: why",
-                "error[start_certificate_absent]: `absent.pem` holds no certificate",
-            ]
-        );
     }
 }

@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
 use crate::config::{CertificateSource, Config, Crl, Demand, TrustAnchor, Verification};
+use crate::error_code::{ErrorCode, Told};
 use crate::redirect::Redirect;
 use crate::route::RouteTable;
 use crate::telemetry::metrics::Metrics;
@@ -61,6 +62,17 @@ pub enum BuildError {
     Tls(#[source] rustls::Error),
 }
 
+impl BuildError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Material(error) => error.code(),
+            Self::Upstream(error) => error.code(),
+            Self::AnchorLabel { .. } => ErrorCode::StartAnchorLabelTaken,
+            Self::Tls(_) => ErrorCode::StartTlsUnusable,
+        }
+    }
+}
+
 /// All of them, in the order of the configuration; shown a line each, with their causes, since a
 /// chain of sources has room for only one.
 #[derive(Debug)]
@@ -82,6 +94,13 @@ impl fmt::Display for BuildErrors {
             }
         }
         Ok(())
+    }
+}
+
+impl BuildErrors {
+    /// Every fault, in the order of the configuration.
+    pub fn told(&self) -> Vec<Told> {
+        self.0.iter().map(|error| Told::of(error.code(), error)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::app::{Running, StartError, open_all};
 use crate::config::{Config, ConfigErrors};
+use crate::error_code::Told;
 use crate::generation::Generation;
 
 /// Why the old generation stays in force.
@@ -21,6 +22,16 @@ pub enum ReloadError {
     /// What it names cannot be used.
     #[error("the new configuration cannot be put in force")]
     Start(#[from] StartError),
+}
+
+impl ReloadError {
+    /// Every fault.
+    pub fn told(&self) -> Vec<Told> {
+        match self {
+            Self::Config(errors) => errors.told(),
+            Self::Start(error) => error.told(),
+        }
+    }
 }
 
 /// What a reload came to.
@@ -85,4 +96,30 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("log.level", before.log.level != after.log.level),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::{BuildError, BuildErrors};
+    use crate::tls::material::MaterialError;
+
+    #[test]
+    fn a_start_error_is_told_with_every_fault_and_every_cause() {
+        let path = || std::path::PathBuf::from("absent.pem");
+        let source = std::io::Error::other("why");
+        let start = StartError::from(BuildErrors(vec![
+            BuildError::Material(MaterialError::Read { path: path(), source }),
+            BuildError::Material(MaterialError::NoCertificate { path: path() }),
+        ]));
+        let told: Vec<_> =
+            ReloadError::from(start).told().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "error[start_file_unreadable]: cannot read `absent.pem`: why",
+                "error[start_certificate_absent]: `absent.pem` holds no certificate",
+            ]
+        );
+    }
 }

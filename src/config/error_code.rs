@@ -1,8 +1,8 @@
 //! Which stable code each fault of a configuration has.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::error::Fault;
-use crate::error_code::ErrorCode;
+use super::error::{ConfigErrors, Fault};
+use crate::error_code::{ErrorCode, Told};
 
 impl Fault {
     /// Several faults with one remedy share a code; the sentence tells them apart.
@@ -54,5 +54,12 @@ impl Fault {
             Self::AnchorsMissing => ErrorCode::ConfigAnchorsMissing,
             Self::TokenMissing => ErrorCode::ConfigTokenMissing,
         }
+    }
+}
+
+impl ConfigErrors {
+    /// Every fault, in the order of the file.
+    pub fn told(&self) -> Vec<Told> {
+        self.iter().map(|error| Told::of(error.fault.code(), error)).collect()
     }
 }

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::error_code::{ErrorCode, Told};
+
 /// What this process was given to listen with at its start.
 #[derive(Debug, Default)]
 pub struct Sockets {
@@ -50,6 +52,22 @@ pub enum ListenError {
         /// Where it is bound.
         address: SocketAddr,
     },
+}
+
+impl ListenError {
+    /// The fault; there is one.
+    pub fn told(&self) -> Vec<Told> {
+        vec![Told::of(self.code(), self)]
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bind { .. } => ErrorCode::StartListenFailed,
+            Self::NotListening { .. } => ErrorCode::StartSocketNotListening,
+            Self::NothingInherited => ErrorCode::StartSocketMissing,
+            Self::NotNamed { .. } => ErrorCode::StartSocketNotNamed,
+        }
+    }
 }
 
 /// The sockets of one address, one for each worker.

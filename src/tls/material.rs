@@ -15,6 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate::CertificateFacts;
 use super::revocation::{ListFault, RevocationList};
+use crate::error_code::ErrorCode;
 
 /// One certificate that may vouch for callers.
 #[derive(Clone, Debug)]
@@ -150,6 +151,24 @@ pub enum MaterialError {
         /// What is wrong with it.
         source: ListFault,
     },
+}
+
+impl MaterialError {
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read { .. } => ErrorCode::StartFileUnreadable,
+            Self::Pem { .. } => ErrorCode::StartPemInvalid,
+            Self::NoCertificate { .. } => ErrorCode::StartCertificateAbsent,
+            Self::NoPrivateKey { .. } => ErrorCode::StartKeyAbsent,
+            Self::Unparsable { .. } => ErrorCode::StartCertificateUnreadable,
+            Self::UnsupportedKey { .. } => ErrorCode::StartKeyUnsupported,
+            Self::KeyMismatch { .. } => ErrorCode::StartKeyMismatch,
+            Self::ChainOrder { .. } => ErrorCode::StartChainOrder,
+            Self::NotACa { .. } => ErrorCode::StartAnchorNotCa,
+            Self::ListTooLarge { .. } => ErrorCode::StartCrlTooLarge,
+            Self::List { .. } => ErrorCode::StartCrlUnusable,
+        }
+    }
 }
 
 impl Anchor {

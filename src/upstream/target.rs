@@ -18,6 +18,7 @@ use super::health::Health;
 use super::request_body::RequestBody;
 use super::tls::Tls;
 use crate::config::{Upstream, UpstreamAddress};
+use crate::error_code::ErrorCode;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::tls::certificate::CertificateFacts;
 use crate::tls::material::MaterialError;
@@ -96,6 +97,17 @@ pub enum TargetError {
         /// As written.
         host: String,
     },
+}
+
+impl TargetError {
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Ca { .. } | Self::Root { .. } => ErrorCode::StartUpstreamCa,
+            Self::Identity { source, .. } => source.code(),
+            Self::Tls { .. } => ErrorCode::StartTlsUnusable,
+            Self::Host { .. } => ErrorCode::StartUpstreamHost,
+        }
+    }
 }
 
 impl Target {

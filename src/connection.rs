@@ -167,7 +167,7 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
             if let Some(candidate) = &disbelief.candidate {
                 metrics.candidate_matches(candidate).happened(now);
             }
-            log::hangup(ends.caller, &disbelief);
+            log::connection_refused(ends.caller, &disbelief.for_log());
             if let Some(stream) = stream {
                 Box::pin(hang_up(stream)).await;
             }

@@ -15,7 +15,7 @@ use crate::config::CertificateSource;
 use crate::connection::Caller;
 use crate::path::percent_decoded;
 use crate::refusal::Refusal;
-use crate::telemetry::log;
+use crate::telemetry::log::{self, RefusedClient};
 use crate::telemetry::metrics::{AnchorMetrics, Metrics};
 use crate::tls::certificate::{moment, readable};
 use crate::tls::client_auth::{Doubt, Forwarded, VerifiedClient};
@@ -97,7 +97,9 @@ pub(super) fn client(
             Forwarded::Subject(text) => Some(readable(text)),
             Forwarded::Leaf(_) | Forwarded::Chain(_) => None,
         };
-        log::certificate_refused(caller_address, &disbelief, subject.as_deref());
+        let line = disbelief.for_log();
+        let subject = subject.as_deref().or(line.subject);
+        log::certificate_refused(caller_address, &RefusedClient { subject, ..line });
         Refusal::CertificateRefused
     })?;
     trust.saw(&client);

@@ -9,8 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::json::{self, JsonLine};
 use super::lines::{Flush, Lines};
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::refusal::{Loudness, Refusal};
-use crate::tls::client_auth::Disbelief;
+use crate::refusal::{Hangup, Loudness, Refusal};
 
 /// Sends this process's log to standard error, in the configured form. What is logged while the
 /// answer lives is written out by the time it is dropped.
@@ -42,44 +41,53 @@ pub fn init(log: &Log) -> io::Result<Flush> {
     Ok(flush)
 }
 
+/// A caller whose connection or certificate is refused, in the words of its log line.
+pub(crate) struct RefusedClient<'a> {
+    pub(crate) reason: Hangup,
+    /// Of the certificate that it presented, if it could be read.
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) serial: Option<&'a str>,
+    pub(crate) sha256: Option<&'a str>,
+    /// The candidate anchor that would have vouched.
+    pub(crate) candidate: Option<&'a str>,
+    /// The name that was asked for in TLS, where it is unknown.
+    pub(crate) server_name: Option<&'a str>,
+}
+
 /// Logs why a connection ended before HTTP, with what was presented.
-pub(crate) fn hangup(peer: std::net::SocketAddr, disbelief: &Disbelief) {
-    refused(&peer, disbelief, None, "connection refused");
+pub(crate) fn connection_refused(peer: std::net::SocketAddr, refused: &RefusedClient<'_>) {
+    refused.log(&peer, "connection refused");
 }
 
 /// Logs why a load balancer's word of a client certificate was not enough.
-pub(crate) fn certificate_refused(client: &str, disbelief: &Disbelief, subject: Option<&str>) {
-    refused(&client, disbelief, subject, "client certificate refused");
+pub(crate) fn certificate_refused(client: &str, refused: &RefusedClient<'_>) {
+    refused.log(&client, "client certificate refused");
 }
 
-fn refused(
-    client: &dyn fmt::Display,
-    disbelief: &Disbelief,
-    subject: Option<&str>,
-    message: &'static str,
-) {
-    let reason = disbelief.reason;
-    let facts = disbelief.presented.as_deref();
-    macro_rules! line {
-        ($level:ident) => {
-            $level!(
-                target: "handshake",
-                client = %client,
-                reason = reason.label(),
-                subject = subject.or(facts.map(|facts| facts.subject.as_str())),
-                issuer = facts.map(|facts| facts.issuer.as_str()),
-                serial = facts.map(|facts| facts.serial.as_str()),
-                sha256 = facts.map(|facts| facts.sha256.as_str()),
-                candidate = disbelief.candidate.as_deref(),
-                server_name = disbelief.server_name.as_deref(),
-                hint = reason.hint(),
-                "{message}"
-            )
-        };
-    }
-    match reason.loudness() {
-        Loudness::Noise => line!(debug),
-        Loudness::Notice | Loudness::Fault => line!(info),
+impl RefusedClient<'_> {
+    fn log(&self, client: &dyn fmt::Display, message: &'static str) {
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    target: "handshake",
+                    client = %client,
+                    reason = self.reason.label(),
+                    subject = self.subject,
+                    issuer = self.issuer,
+                    serial = self.serial,
+                    sha256 = self.sha256,
+                    candidate = self.candidate,
+                    server_name = self.server_name,
+                    hint = self.reason.hint(),
+                    "{message}"
+                )
+            };
+        }
+        match self.reason.loudness() {
+            Loudness::Noise => line!(debug),
+            Loudness::Notice | Loudness::Fault => line!(info),
+        }
     }
 }
 

@@ -10,29 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use x509_parser::prelude::ASN1Time;
 
 use crate::generation::Generation;
+use crate::telemetry::metrics::CertificateKind;
 use crate::tls::certificate::CertificateFacts;
 use crate::tls::client_auth::VerifiedClient;
 use crate::tls::revocation::{RevocationList, RevocationStatus};
 
-/// What a certificate is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Shown to callers.
-    Server,
-    /// Vouches for callers.
-    Anchor,
-    /// Would vouch for callers.
-    Candidate,
-    /// A caller's own, as last seen.
-    Client,
-    /// Shown to an upstream.
-    Upstream,
-}
-
 /// A certificate that is in use.
 #[derive(Clone, Debug)]
 pub(crate) struct InUse {
-    pub(crate) kind: Kind,
+    pub(crate) kind: CertificateKind,
     /// Of the anchor, for a client the one that vouched; an own chain is counted, from the upstream's
     /// name on where it is shown to one.
     pub(crate) label: Arc<str>,
@@ -50,18 +36,7 @@ pub(super) struct Calendar {
     unchecked: Vec<String>,
 }
 
-impl Kind {
-    /// Metric label and log field; stable.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Anchor => "anchor",
-            Self::Candidate => "candidate",
-            Self::Client => "client",
-            Self::Upstream => "upstream",
-        }
-    }
-
+impl CertificateKind {
     /// What the operator does about it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
@@ -81,7 +56,7 @@ impl Kind {
 
 /// A chain that is shown: its leaf, and those above it by their number.
 fn chain<'a>(
-    kind: Kind,
+    kind: CertificateKind,
     facts: &'a [CertificateFacts],
     leaf: &'a str,
     place: &'a str,
@@ -98,14 +73,14 @@ pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
     for (number, identity) in generation.tls.identities().iter().enumerate() {
         // The first is often the only one, and its labels stay when others come.
         let place = if number == 0 { String::new() } else { format!("{}-", number + 1) };
-        found.extend(chain(Kind::Server, &identity.facts, &format!("{place}leaf"), &place));
+        found.extend(chain(CertificateKind::Server, &identity.facts, &format!("{place}leaf"), &place));
     }
     for upstream in &generation.upstreams {
         let name = &upstream.settings.name;
-        found.extend(chain(Kind::Upstream, &upstream.shown, name, &format!("{name}-")));
+        found.extend(chain(CertificateKind::Upstream, &upstream.shown, name, &format!("{name}-")));
     }
     let Some(trust) = generation.tls.trust() else { return found };
-    for (kind, anchors) in [(Kind::Anchor, trust.anchors()), (Kind::Candidate, trust.candidates())]
+    for (kind, anchors) in [(CertificateKind::Anchor, trust.anchors()), (CertificateKind::Candidate, trust.candidates())]
     {
         found.extend(anchors.iter().map(|anchor| InUse {
             kind,
@@ -115,7 +90,7 @@ pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
     }
     found.extend(trust.last_seen().filter_map(|(anchor, client)| {
         let (label, facts) = (Arc::clone(&anchor.label), client?.facts()?.clone());
-        Some(InUse { kind: Kind::Client, label, facts })
+        Some(InUse { kind: CertificateKind::Client, label, facts })
     }));
     found
 }
@@ -224,7 +199,7 @@ mod tests {
         let leaf = Authority::root(Ca::meta()).issue(leaf);
         let facts = CertificateFacts::read(leaf.leaf()).expect("is a certificate");
         let end = facts.not_after;
-        (InUse { kind: Kind::Client, label: "meta".into(), facts }, end)
+        (InUse { kind: CertificateKind::Client, label: "meta".into(), facts }, end)
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::cache;
 use super::fetch::{FetchError, fetch};
 use crate::config::Crl;
+use crate::telemetry::metrics::CrlFetchOutcome;
 use crate::tls::client_auth::ClientTrust;
 use crate::tls::distribution_point::DistributionPoint;
 use crate::tls::material::revocation_lists_in;
@@ -39,72 +40,13 @@ struct Place {
 /// How a fetch went.
 pub(super) struct Report {
     pub(super) source: String,
-    pub(super) outcome: FetchOutcome,
+    pub(super) outcome: CrlFetchOutcome,
     /// What the cache on disk said.
     cache_error: Option<std::io::Error>,
     error: Option<FetchError>,
 }
 
-/// How a fetch can go; the metric's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FetchOutcome {
-    /// A newer list, put in force.
-    Replaced,
-    /// The list that is in force.
-    Unchanged,
-    /// The newest there is, and past its nextUpdate.
-    Stale,
-    /// Older than the list in force: not taken.
-    Older,
-    /// No answer, or none in HTTP.
-    Unreachable,
-    /// Not done in time.
-    TimedOut,
-    /// Another status than 200.
-    BadStatus,
-    /// More bytes than allowed.
-    TooLarge,
-    /// Not a list, or cut short.
-    Malformed,
-    /// Another CA's list.
-    ForeignIssuer,
-    /// Not signed by its issuer, or by one who may not.
-    BadSignature,
-}
-
-impl FetchOutcome {
-    /// Every variant, for metrics that start at zero.
-    pub(crate) const ALL: [Self; 11] = [
-        Self::Replaced,
-        Self::Unchanged,
-        Self::Stale,
-        Self::Older,
-        Self::Unreachable,
-        Self::TimedOut,
-        Self::BadStatus,
-        Self::TooLarge,
-        Self::Malformed,
-        Self::ForeignIssuer,
-        Self::BadSignature,
-    ];
-
-    /// Metric label and log field; stable.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Replaced => "replaced",
-            Self::Unchanged => "unchanged",
-            Self::Stale => "stale",
-            Self::Older => "older",
-            Self::Unreachable => "unreachable",
-            Self::TimedOut => "timed_out",
-            Self::BadStatus => "bad_status",
-            Self::TooLarge => "too_large",
-            Self::Malformed => "malformed",
-            Self::ForeignIssuer => "foreign_issuer",
-            Self::BadSignature => "bad_signature",
-        }
-    }
-
+impl CrlFetchOutcome {
     fn is_failure(self) -> bool {
         match self {
             Self::Replaced | Self::Unchanged => false,
@@ -204,7 +146,7 @@ impl Place {
                     cache_error = cache::store(directory, &list).err();
                 }
                 self.list = Some(Arc::new(list));
-                if is_stale { FetchOutcome::Stale } else { FetchOutcome::Replaced }
+                if is_stale { CrlFetchOutcome::Stale } else { CrlFetchOutcome::Replaced }
             }
             Err(outcome) => outcome,
         };
@@ -233,22 +175,22 @@ fn judge(
     known: Option<&RevocationList>,
     trust: &ClientTrust,
     now: SystemTime,
-) -> Result<RevocationList, FetchOutcome> {
-    let lists = revocation_lists_in(bytes).map_err(|_not_pem| FetchOutcome::Malformed)?;
-    let [der] = <[Vec<u8>; 1]>::try_from(lists).map_err(|_several| FetchOutcome::Malformed)?;
+) -> Result<RevocationList, CrlFetchOutcome> {
+    let lists = revocation_lists_in(bytes).map_err(|_not_pem| CrlFetchOutcome::Malformed)?;
+    let [der] = <[Vec<u8>; 1]>::try_from(lists).map_err(|_several| CrlFetchOutcome::Malformed)?;
     let outcome = |fault| match fault {
-        ListFault::Malformed => FetchOutcome::Malformed,
-        ListFault::ForeignIssuer => FetchOutcome::ForeignIssuer,
-        ListFault::BadSignature | ListFault::SignerNotAllowed => FetchOutcome::BadSignature,
+        ListFault::Malformed => CrlFetchOutcome::Malformed,
+        ListFault::ForeignIssuer => CrlFetchOutcome::ForeignIssuer,
+        ListFault::BadSignature | ListFault::SignerNotAllowed => CrlFetchOutcome::BadSignature,
     };
     let list = RevocationList::parse(source.into(), true, der)
         .and_then(|list| list.signed_by(&point.issuers, trust.algorithms()))
         .map_err(outcome)?;
     match known {
-        Some(known) if known.this_update() > list.this_update() => Err(FetchOutcome::Older),
+        Some(known) if known.this_update() > list.this_update() => Err(CrlFetchOutcome::Older),
         Some(known) if known.der() == list.der() => {
             let is_stale = list.is_stale_at(now);
-            Err(if is_stale { FetchOutcome::Stale } else { FetchOutcome::Unchanged })
+            Err(if is_stale { CrlFetchOutcome::Stale } else { CrlFetchOutcome::Unchanged })
         }
         Some(_) | None => Ok(list),
     }
@@ -257,12 +199,12 @@ fn judge(
 /// Enough for any pause to reach the longest.
 const DOUBLINGS_MAX: u32 = 20;
 
-fn outcome_of(error: &FetchError) -> FetchOutcome {
+fn outcome_of(error: &FetchError) -> CrlFetchOutcome {
     match error {
-        FetchError::Url | FetchError::Connect(_) | FetchError::Http(_) => FetchOutcome::Unreachable,
-        FetchError::Status(_) => FetchOutcome::BadStatus,
-        FetchError::TooLarge => FetchOutcome::TooLarge,
-        FetchError::TimedOut => FetchOutcome::TimedOut,
+        FetchError::Url | FetchError::Connect(_) | FetchError::Http(_) => CrlFetchOutcome::Unreachable,
+        FetchError::Status(_) => CrlFetchOutcome::BadStatus,
+        FetchError::TooLarge => CrlFetchOutcome::TooLarge,
+        FetchError::TimedOut => CrlFetchOutcome::TimedOut,
     }
 }
 
@@ -274,7 +216,7 @@ impl Report {
         if outcome.is_failure() {
             let error = error.as_ref().map(ToString::to_string);
             warn!(source, outcome = label, error, "revocation list not refreshed");
-        } else if *outcome == FetchOutcome::Replaced {
+        } else if *outcome == CrlFetchOutcome::Replaced {
             info!(source, "revocation list refreshed");
         }
         if let Some(error) = cache_error {

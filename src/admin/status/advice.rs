@@ -9,7 +9,8 @@ use super::{
 };
 use crate::lifecycle::Phase;
 use crate::refusal::Refusal;
-use crate::upkeep::expiry::{Kind, RENEWAL_DAYS, SUCCESSION_DAYS};
+use crate::telemetry::metrics::CertificateKind;
+use crate::upkeep::expiry::{RENEWAL_DAYS, SUCCESSION_DAYS};
 
 /// Everything, the worst first.
 pub(super) fn on(status: &Status) -> Vec<Advice> {
@@ -58,8 +59,8 @@ fn on_the_process(status: &Status, advice: &mut Vec<Advice>) {
 fn on_certificates(status: &Status, advice: &mut Vec<Advice>) {
     let now = &status.now;
     for (certificates, whose, kind) in [
-        (&status.server_certificates, "the server's certificate", Kind::Server),
-        (&status.upstream_certificates, "the certificate for upstream", Kind::Upstream),
+        (&status.server_certificates, "the server's certificate", CertificateKind::Server),
+        (&status.upstream_certificates, "the certificate for upstream", CertificateKind::Upstream),
     ] {
         for certificate in certificates {
             let what = format!("{whose} `{}`", certificate.label);
@@ -74,7 +75,7 @@ fn on_certificates(status: &Status, advice: &mut Vec<Advice>) {
         let what = format!("anchor `{}`", certificate.label);
         if let Some(what) = ending(&what, certificate, SUCCESSION_DAYS, now) {
             let say = if is_any_in_force { yellow } else { red };
-            advice.push(say(what, Kind::Anchor.hint()));
+            advice.push(say(what, CertificateKind::Anchor.hint()));
         }
     }
     for candidate in status.candidates.iter().filter(|candidate| candidate.uses > 0) {

@@ -15,7 +15,8 @@ use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::telemetry::occurrences::Occurrences;
 use crate::tls::certificate::{CertificateFacts, days_until};
 use crate::tls::client_auth::ClientTrust;
-use crate::upkeep::expiry::{self, InUse, Kind};
+use crate::telemetry::metrics::CertificateKind;
+use crate::upkeep::expiry::{self, InUse};
 use crate::upstream::{State, Target};
 use crate::worker::Shared;
 
@@ -44,11 +45,11 @@ pub(in crate::admin) fn status(shared: &Shared, now: SystemTime) -> Status {
             succeeded: last.faults.is_empty(),
             faults: last.faults.clone(),
         }),
-        server_certificates: certificates(Kind::Server),
-        anchors: of_kind(Kind::Anchor).map(|used| anchor(used, metrics, now)).collect(),
-        candidates: of_kind(Kind::Candidate).map(|used| candidate(used, metrics, now)).collect(),
-        clients: certificates(Kind::Client),
-        upstream_certificates: certificates(Kind::Upstream),
+        server_certificates: certificates(CertificateKind::Server),
+        anchors: of_kind(CertificateKind::Anchor).map(|used| anchor(used, metrics, now)).collect(),
+        candidates: of_kind(CertificateKind::Candidate).map(|used| candidate(used, metrics, now)).collect(),
+        clients: certificates(CertificateKind::Client),
+        upstream_certificates: certificates(CertificateKind::Upstream),
         revocation: generation.tls.trust().and_then(|trust| revocation(trust, now)),
         webhooks: routes.webhooks.iter().map(|route| webhook(route)).collect(),
         sites: routes.sites.iter().map(|route| site(route)).collect(),

@@ -10,8 +10,6 @@ use prometheus_client::registry::Registry;
 use super::{Level, Metrics, moment, register, unix_seconds};
 use crate::telemetry::occurrences::Occurrences;
 use crate::telemetry::shown::Shown;
-use crate::upkeep::expiry::Kind;
-use crate::upkeep::refresh::FetchOutcome;
 
 /// The metrics of one trust anchor, looked up once a connection.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ impl Metrics {
     /// Every certificate in use: its kind, its label and its end.
     pub(crate) fn show_certificates<'a>(
         &self,
-        ends: impl Iterator<Item = (Kind, &'a str, SystemTime)>,
+        ends: impl Iterator<Item = (CertificateKind, &'a str, SystemTime)>,
     ) {
         self.trust.certificate_expiry.show(ends.map(|(kind, label, end)| {
             (CertificateLabels { kind: kind.label(), label: label.to_owned() }, unix_seconds(end))
@@ -63,14 +61,14 @@ impl Metrics {
             .show(all.map(|(source, _, next)| (label(source), unix_seconds(next))));
     }
 
-    pub(crate) fn crl_fetches(&self, source: &str, outcome: FetchOutcome) -> Counter {
+    pub(crate) fn crl_fetches(&self, source: &str, outcome: CrlFetchOutcome) -> Counter {
         let labels = FetchLabels { source: source.to_owned(), outcome: outcome.label() };
         self.trust.crl_fetches.get_or_create_owned(&labels)
     }
 
     /// Before the first fetch from this place.
     pub(crate) fn crl_fetches_at_zero(&self, source: &str) {
-        for outcome in FetchOutcome::ALL {
+        for outcome in CrlFetchOutcome::ALL {
             let _at_zero = self.crl_fetches(source, outcome);
         }
     }
@@ -155,4 +153,93 @@ struct SourceLabels {
 struct FetchLabels {
     source: String,
     outcome: &'static str,
+}
+
+/// What a certificate is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CertificateKind {
+    /// Shown to callers.
+    Server,
+    /// Vouches for callers.
+    Anchor,
+    /// Would vouch for callers.
+    Candidate,
+    /// A caller's own, as last seen.
+    Client,
+    /// Shown to an upstream.
+    Upstream,
+}
+
+impl CertificateKind {
+    /// Metric label and log field; stable.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Anchor => "anchor",
+            Self::Candidate => "candidate",
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How a fetch can go; the metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CrlFetchOutcome {
+    /// A newer list, put in force.
+    Replaced,
+    /// The list that is in force.
+    Unchanged,
+    /// The newest there is, and past its nextUpdate.
+    Stale,
+    /// Older than the list in force: not taken.
+    Older,
+    /// No answer, or none in HTTP.
+    Unreachable,
+    /// Not done in time.
+    TimedOut,
+    /// Another status than 200.
+    BadStatus,
+    /// More bytes than allowed.
+    TooLarge,
+    /// Not a list, or cut short.
+    Malformed,
+    /// Another CA's list.
+    ForeignIssuer,
+    /// Not signed by its issuer, or by one who may not.
+    BadSignature,
+}
+
+impl CrlFetchOutcome {
+    /// Every variant, for metrics that start at zero.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Replaced,
+        Self::Unchanged,
+        Self::Stale,
+        Self::Older,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::BadStatus,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::ForeignIssuer,
+        Self::BadSignature,
+    ];
+
+    /// Metric label and log field; stable.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Unchanged => "unchanged",
+            Self::Stale => "stale",
+            Self::Older => "older",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::BadStatus => "bad_status",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::ForeignIssuer => "foreign_issuer",
+            Self::BadSignature => "bad_signature",
+        }
+    }
 }

@@ -27,6 +27,7 @@ use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
 use crate::config::{Crl, StaleCrl};
 use crate::refusal::Hangup;
+use crate::telemetry::log::RefusedClient;
 
 pub(crate) use self::forwarded::{Doubt, Forwarded};
 
@@ -108,6 +109,22 @@ pub struct Disbelief {
 impl From<Hangup> for Disbelief {
     fn from(reason: Hangup) -> Self {
         Self { reason, presented: None, candidate: None, server_name: None }
+    }
+}
+
+impl Disbelief {
+    /// In the words of a log line.
+    pub(crate) fn for_log(&self) -> RefusedClient<'_> {
+        let facts = self.presented.as_deref();
+        RefusedClient {
+            reason: self.reason,
+            subject: facts.map(|facts| facts.subject.as_str()),
+            issuer: facts.map(|facts| facts.issuer.as_str()),
+            serial: facts.map(|facts| facts.serial.as_str()),
+            sha256: facts.map(|facts| facts.sha256.as_str()),
+            candidate: self.candidate.as_deref(),
+            server_name: self.server_name.as_deref(),
+        }
     }
 }
 

@@ -1,27 +1,21 @@
 //! Everything derived from one configuration: built whole, immutable, swapped whole.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
-use crate::config::{CertificateSource, Config, Crl, Demand, TrustAnchor, Verification};
+use crate::config::{CertificateSource, Config, Demand, Verification};
 use crate::error_code::{ErrorCode, Told};
 use crate::redirect::Redirect;
 use crate::route::RouteTable;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
-use crate::tls::material::{
-    Anchor, MaterialError, ServerIdentity, read_anchors, read_revocation_lists,
-    read_server_identity,
-};
-use crate::tls::revocation::RevocationList;
+use crate::tls::material::{MaterialError, ServerIdentity, read_server_identity};
 use crate::tls::server_config::TlsSettings;
-use crate::upkeep::cache;
+use crate::tls::trust::{self, TrustError};
 use crate::upstream::headers::Claims;
 use crate::upstream::{Target, TargetError};
 
@@ -51,12 +45,9 @@ pub enum BuildError {
     /// An upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] TargetError),
-    /// Two anchor files would have the same label.
-    #[error("two trust anchors are called `{label}`; give one of their files another label")]
-    AnchorLabel {
-        /// The label.
-        label: String,
-    },
+    /// Callers could not be proven.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The TLS library does not take these settings.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
@@ -67,7 +58,7 @@ impl BuildError {
         match self {
             Self::Material(error) => error.code(),
             Self::Upstream(error) => error.code(),
-            Self::AnchorLabel { .. } => ErrorCode::StartAnchorLabelTaken,
+            Self::Trust(error) => error.code(),
             Self::Tls(_) => ErrorCode::StartTlsUnusable,
         }
     }
@@ -182,7 +173,7 @@ fn identities(
     identities
 }
 
-/// Whom a configuration would believe, if it believes anybody; or every reason why it cannot.
+/// Whom a configuration would trust, if it trusts anybody; or every reason why it cannot.
 pub fn client_trust(
     config: &Config,
     metrics: &Metrics,
@@ -199,71 +190,12 @@ fn trust(
     errors: &mut Vec<BuildError>,
 ) -> Option<Arc<ClientTrust>> {
     let settings = config.client_certificate.as_ref()?;
-    let trusted = anchors(&settings.trust_anchors, errors);
-    let candidates = anchors(&settings.candidate_anchors, errors);
-    let mut labels = BTreeSet::new();
-    for anchor in trusted.iter().chain(&candidates) {
-        if !labels.insert(&anchor.label) {
-            errors.push(BuildError::AnchorLabel { label: anchor.label.to_string() });
-        }
-    }
-    // The series are there before the first handshake.
-    for anchor in &trusted {
-        let _at_zero = metrics.anchor(&anchor.label);
-    }
-    for candidate in &candidates {
-        let _at_zero = metrics.candidate_matches(&candidate.label);
-    }
     let algorithms = provider.signature_verification_algorithms;
-    let names = settings.common_names.clone();
-    let trust = ClientTrust::new(trusted, names, settings.verify_depth, algorithms)
-        .with_candidates(candidates)
-        .with_revocation(settings.crl.clone());
-    install_lists(&trust, &settings.crl, errors);
-    Some(Arc::new(trust))
-}
-
-fn anchors(files: &[TrustAnchor], errors: &mut Vec<BuildError>) -> Vec<Anchor> {
-    let mut anchors = Vec::new();
-    for file in files {
-        match read_anchors(&file.label, &file.path) {
-            Ok(read) => anchors.extend(read),
-            Err(error) => errors.push(error.into()),
+    match trust::build(settings, algorithms, metrics) {
+        Ok(trust) => Some(Arc::new(trust)),
+        Err(faults) => {
+            errors.extend(faults.into_iter().map(BuildError::Trust));
+            None
         }
     }
-    anchors
-}
-
-/// The lists of the configured files, all of them good, and whatever the cache has that is.
-fn install_lists(trust: &ClientTrust, settings: &Crl, errors: &mut Vec<BuildError>) {
-    let max_bytes = settings.max_bytes.get();
-    for path in &settings.files {
-        match file_lists(trust, path, max_bytes) {
-            Ok(lists) => lists.into_iter().for_each(|list| _ = trust.install(&Arc::new(list))),
-            Err(error) => errors.push(error.into()),
-        }
-    }
-    let cache = settings.cache.as_ref().filter(|_| settings.is_fetched());
-    for list in cache.map_or_else(Vec::new, |directory| cache::load(directory, max_bytes)) {
-        // Only a copy: one that is damaged or of another CA is fetched again.
-        if let Ok(list) = trust.accept(list) {
-            trust.install(&Arc::new(list));
-        }
-    }
-}
-
-fn file_lists(
-    trust: &ClientTrust,
-    path: &Path,
-    max_bytes: usize,
-) -> Result<Vec<RevocationList>, MaterialError> {
-    let lists = read_revocation_lists(path, max_bytes)?;
-    let accept = |(index, list)| {
-        trust.accept(list).map_err(|source| MaterialError::List {
-            path: path.to_owned(),
-            position: index + 1,
-            source,
-        })
-    };
-    lists.into_iter().enumerate().map(accept).collect()
 }

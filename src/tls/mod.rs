@@ -7,6 +7,7 @@
 mod by_name;
 pub mod certificate;
 pub mod client_auth;
+pub(crate) mod crl_cache;
 mod distinguished_name;
 pub(crate) mod distribution_point;
 pub(crate) mod identity;
@@ -18,4 +19,5 @@ pub mod revocation;
 pub(crate) mod server_config;
 pub(crate) mod subject;
 mod subject_text;
+pub mod trust;
 mod verifier;

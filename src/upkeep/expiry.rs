@@ -73,15 +73,22 @@ pub(crate) fn in_use(generation: &Generation) -> Vec<InUse> {
     for (number, identity) in generation.tls.identities().iter().enumerate() {
         // The first is often the only one, and its labels stay when others come.
         let place = if number == 0 { String::new() } else { format!("{}-", number + 1) };
-        found.extend(chain(CertificateKind::Server, &identity.facts, &format!("{place}leaf"), &place));
+        found.extend(chain(
+            CertificateKind::Server,
+            &identity.facts,
+            &format!("{place}leaf"),
+            &place,
+        ));
     }
     for upstream in &generation.upstreams {
         let name = &upstream.settings.name;
         found.extend(chain(CertificateKind::Upstream, &upstream.shown, name, &format!("{name}-")));
     }
     let Some(trust) = generation.tls.trust() else { return found };
-    for (kind, anchors) in [(CertificateKind::Anchor, trust.anchors()), (CertificateKind::Candidate, trust.candidates())]
-    {
+    for (kind, anchors) in [
+        (CertificateKind::Anchor, trust.anchors()),
+        (CertificateKind::Candidate, trust.candidates()),
+    ] {
         found.extend(anchors.iter().map(|anchor| InUse {
             kind,
             label: Arc::clone(&anchor.label),

@@ -19,7 +19,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
 use crate::worker::Shared;
 
-pub(crate) mod cache;
 pub(crate) mod expiry;
 mod fetch;
 mod health;

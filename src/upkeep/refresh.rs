@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::cache;
 use super::fetch::{FetchError, fetch};
 use crate::config::Crl;
 use crate::telemetry::metrics::CrlFetchOutcome;
 use crate::tls::client_auth::ClientTrust;
+use crate::tls::crl_cache;
 use crate::tls::distribution_point::DistributionPoint;
 use crate::tls::material::revocation_lists_in;
 use crate::tls::revocation::{ListFault, RevocationList};
@@ -143,7 +143,7 @@ impl Place {
             Ok(list) => {
                 let is_stale = list.is_stale_at(now);
                 if let Some(directory) = &settings.cache {
-                    cache_error = cache::store(directory, &list).err();
+                    cache_error = crl_cache::store(directory, &list).err();
                 }
                 self.list = Some(Arc::new(list));
                 if is_stale { CrlFetchOutcome::Stale } else { CrlFetchOutcome::Replaced }
@@ -201,7 +201,9 @@ const DOUBLINGS_MAX: u32 = 20;
 
 fn outcome_of(error: &FetchError) -> CrlFetchOutcome {
     match error {
-        FetchError::Url | FetchError::Connect(_) | FetchError::Http(_) => CrlFetchOutcome::Unreachable,
+        FetchError::Url | FetchError::Connect(_) | FetchError::Http(_) => {
+            CrlFetchOutcome::Unreachable
+        }
         FetchError::Status(_) => CrlFetchOutcome::BadStatus,
         FetchError::TooLarge => CrlFetchOutcome::TooLarge,
         FetchError::TimedOut => CrlFetchOutcome::TimedOut,

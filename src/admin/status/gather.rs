@@ -11,11 +11,11 @@ use crate::admin::readiness::Readiness;
 use crate::config::{Demand, Enforcement, StaleCrl};
 use crate::refusal::{Loudness, Refusal};
 use crate::route::{SiteRoute, WebhookRoute};
+use crate::telemetry::metrics::CertificateKind;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::telemetry::occurrences::Occurrences;
 use crate::tls::certificate::{CertificateFacts, days_until};
 use crate::tls::client_auth::ClientTrust;
-use crate::telemetry::metrics::CertificateKind;
 use crate::upkeep::expiry::{self, InUse};
 use crate::upstream::{State, Target};
 use crate::worker::Shared;
@@ -47,7 +47,9 @@ pub(in crate::admin) fn status(shared: &Shared, now: SystemTime) -> Status {
         }),
         server_certificates: certificates(CertificateKind::Server),
         anchors: of_kind(CertificateKind::Anchor).map(|used| anchor(used, metrics, now)).collect(),
-        candidates: of_kind(CertificateKind::Candidate).map(|used| candidate(used, metrics, now)).collect(),
+        candidates: of_kind(CertificateKind::Candidate)
+            .map(|used| candidate(used, metrics, now))
+            .collect(),
         clients: certificates(CertificateKind::Client),
         upstream_certificates: certificates(CertificateKind::Upstream),
         revocation: generation.tls.trust().and_then(|trust| revocation(trust, now)),

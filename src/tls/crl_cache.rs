@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::tls::revocation::RevocationList;
+use super::revocation::RevocationList;
 
 /// Every list in the directory that can be read; the others will be fetched again.
 pub(crate) fn load(directory: &Path, max_bytes: usize) -> Vec<RevocationList> {
@@ -20,7 +20,7 @@ pub(crate) fn load(directory: &Path, max_bytes: usize) -> Vec<RevocationList> {
 }
 
 /// Stores a list under the URL that it came from. Whole or not at all: a reader never sees half.
-pub(super) fn store(directory: &Path, list: &RevocationList) -> io::Result<()> {
+pub(crate) fn store(directory: &Path, list: &RevocationList) -> io::Result<()> {
     let name = URL_SAFE_NO_PAD.encode(list.source());
     let partial = directory.join(format!("{name}.{PARTIAL}"));
     fs::write(&partial, list.der())?;

@@ -9,8 +9,8 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{CertificateSource, Config, Demand, Verification};
 use crate::error_code::{ErrorCode, Told};
-use crate::redirect::Redirect;
 use crate::route::RouteTable;
+use crate::route::redirect::RedirectRoute;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
 use crate::tls::material::{MaterialError, ServerIdentity, read_server_identity};
@@ -30,7 +30,7 @@ pub struct Generation {
     /// What callers are shown and whom they are believed by.
     pub tls: TlsSettings,
     pub(crate) routes: RouteTable,
-    pub(crate) redirect: Option<Redirect>,
+    pub(crate) redirect: Option<RedirectRoute>,
     pub(crate) upstreams: Vec<Arc<Target>>,
     /// What no caller may say, beside what nobody may ever.
     pub(crate) claims: Claims,
@@ -121,7 +121,7 @@ impl Generation {
                 .and_then(|tls| tls.for_worker().map(|_works| tls))
                 .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
-        let redirect = config.redirect.as_ref().map(|section| Redirect::new(section, metrics));
+        let redirect = config.redirect.as_ref().map(|section| RedirectRoute::new(section, metrics));
         let claims = Claims::of(&config.upstreams);
         Ok(Self { number, built: Instant::now(), config, tls, routes, redirect, upstreams, claims })
     }

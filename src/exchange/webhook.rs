@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Exchange, Verified};
 use crate::config::{Demand, Enforcement, Verification};
 use crate::http::body::{BodyLimits, receive};
-use crate::http::respond::{self, Answer, AnswerBody};
+use crate::http::respond::{Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::telemetry::access::{Outcome, Record};
@@ -124,7 +124,7 @@ async fn verification(
     route.metrics.verifications.inc();
     if route.settings.verification == Verification::Answer {
         record.outcome = Outcome::ChallengeAnswered;
-        return Ok(respond::challenge(proven));
+        return Ok(proven.into_answer());
     }
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;

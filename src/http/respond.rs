@@ -11,7 +11,6 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::stream::{StreamError, Streamed};
 use crate::refusal::Refusal;
-use crate::webhook::challenge::ProvenChallenge;
 
 /// What a caller gets.
 pub(crate) type Answer = Response<AnswerBody>;
@@ -71,16 +70,6 @@ pub(crate) fn refusal(refusal: Refusal) -> Answer {
     answer
 }
 
-/// The bare challenge, as the sender of the verification request expects it.
-pub(crate) fn challenge(proven: ProvenChallenge) -> Answer {
-    echo(Bytes::from(proven.challenge))
-}
-
-/// What an ACME client wrote for a certificate authority (RFC 8555 section 8.3).
-pub(crate) fn key_authorization(held: Bytes) -> Answer {
-    echo(held)
-}
-
 /// Sends the caller elsewhere; one that did not only want to read comes with the same method and
 /// body (RFC 9110 section 15.4.9).
 pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> Answer {
@@ -94,7 +83,7 @@ pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> Answer {
 }
 
 /// Somebody else's text, for one reader and never as anything but text.
-fn echo(text: Bytes) -> Answer {
+pub(crate) fn echo(text: Bytes) -> Answer {
     let mut answer = plain(StatusCode::OK, text);
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

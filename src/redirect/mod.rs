@@ -12,34 +12,14 @@ use http::uri::Authority;
 use http::{Method, Request, Uri};
 use hyper::body::{Body as _, Incoming};
 
-use crate::config;
 use crate::connection::Connected;
 use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
 use crate::route;
 use crate::telemetry::access::{Outcome, Record};
-use crate::telemetry::metrics::{Metrics, REDIRECT, RouteMetrics};
 use crate::worker::Local;
 
 mod acme;
-
-/// `[redirect]`, ready to use.
-pub(crate) struct Redirect {
-    settings: config::Redirect,
-    name: Arc<str>,
-    metrics: Arc<RouteMetrics>,
-}
-
-impl Redirect {
-    pub(crate) fn new(settings: &config::Redirect, metrics: &Metrics) -> Self {
-        let nothing_signed = std::iter::empty::<&str>();
-        Self {
-            settings: settings.clone(),
-            name: REDIRECT.into(),
-            metrics: Arc::new(metrics.route(REDIRECT, nothing_signed)),
-        }
-    }
-}
 
 /// Answers one request, whatever it is.
 pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
@@ -91,7 +71,7 @@ async fn conduct(
         let _admitted = connected.worker.admit(in_flight_max.get())?;
         let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
         record.outcome = Outcome::AcmeAnswered;
-        return Ok(respond::key_authorization(found));
+        return Ok(respond::echo(found));
     }
     let location = location(&host, redirect.settings.https_port.get(), &parts.uri)?;
     record.outcome = Outcome::Redirected;

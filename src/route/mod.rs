@@ -17,6 +17,7 @@ use crate::webhook::signature::SigningKeys;
 
 #[cfg(test)]
 mod confusion;
+pub(crate) mod redirect;
 
 /// Every route; looking one up costs the same however many there are.
 pub(crate) struct RouteTable {

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::Secret;
+use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
 
 /// A verification request, read but not yet believed.
@@ -25,6 +27,13 @@ pub(crate) struct ProvenChallenge {
     pub(crate) challenge: String,
     /// Label of the token that matched.
     pub(crate) token: Arc<str>,
+}
+
+impl ProvenChallenge {
+    /// The bare challenge, as the sender of the verification request expects it.
+    pub(crate) fn into_answer(self) -> Answer {
+        respond::echo(Bytes::from(self.challenge))
+    }
 }
 
 /// The tokens of one route, any of which is right.

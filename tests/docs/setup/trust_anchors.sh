@@ -1,0 +1,1 @@
+cp -r "$REPOSITORY/certs" .

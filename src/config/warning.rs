@@ -92,8 +92,9 @@ impl fmt::Display for Warning {
             ),
             Self::ChainLeftToBalancer => formatter.write_str(
                 "`client_certificate.source` is \"alb\" and there are no `trust_anchors`: hubgate \
-                 proves the common name, and NOT that a CA vouches for it; that is the load \
-                 balancer's trust store's part, and revocation, too",
+                 proves the common name, and NOT that a CA vouches for it; that, revocation, and \
+                 that no caller gets `X-Amzn-Mtls-Clientcert-*` of its own past the load balancer, \
+                 rest on the load balancer alone; add Meta's CA to `trust_anchors`",
             ),
             Self::EverybodyTrusted { key, network } => write!(
                 formatter,
@@ -321,6 +322,10 @@ mod tests {
             warnings(&closed(), &text)
         };
         assert_eq!(warnings(""), [Warning::ChainLeftToBalancer]);
+        let shown = Warning::ChainLeftToBalancer.to_string();
+        for part in ["NOT that a CA", "`X-Amzn-Mtls-Clientcert-*`", "add Meta's CA"] {
+            assert!(shown.contains(part), "{shown}");
+        }
         assert_eq!(warnings("trust_anchors = [\"meta.pem\"]"), []);
     }
 

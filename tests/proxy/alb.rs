@@ -213,6 +213,15 @@ async fn headers_that_say_nothing_or_too_much_are_malformed() {
         vec![(LEAF, format!("{}%00", good.1))],
         vec![(LEAF, format!("{}{key}", good.1))],
         vec![(LEAF, format!("junk%0A{}", good.1))],
+        // Behind the certificate stands what another reader might take for one.
+        vec![(LEAF, format!("{}junk", good.1))],
+        vec![(LEAF, format!("{}subject=CN={META_NAME}%0A", good.1))],
+        vec![(LEAF, format!("{}-----BEGIN%20CERTIFICATE-----%0A", good.1))],
+        vec![(
+            LEAF,
+            format!("{}{}", good.1, good.1.replace("CERTIFICATE", "TRUSTED%20CERTIFICATE")),
+        )],
+        vec![(LEAF, good.1.replace("-----END%20CERTIFICATE-----", "-----END%20CERTIFICATE-----x"))],
         vec![(LEAF, good.1.replacen("MII", "MI%FF", 1))],
         vec![subject_header(&format!("CN={META_NAME};O=x"))],
         vec![subject_header(&format!("/O=x/CN={META_NAME}"))],
@@ -220,6 +229,20 @@ async fn headers_that_say_nothing_or_too_much_are_malformed() {
         vec![subject_header(&format!("CN={META_NAME}, O=x"))],
     ];
     assert_refused(&world, "certificate_header_malformed", &cases).await;
+}
+
+#[tokio::test]
+async fn text_around_the_certificates_of_a_chain_is_malformed() {
+    let world = plan("alb_passthrough").start().await;
+    let chain = chain_header(&world.digicert.issue(Leaf::meta())).1;
+    let end = "-----END%20CERTIFICATE-----%0A";
+    let cases = [
+        vec![(CHAIN, format!("{chain}junk"))],
+        vec![(CHAIN, chain.replacen(end, &format!("{end}junk%0A"), 1))],
+        vec![(CHAIN, format!("junk%0A{chain}"))],
+    ];
+    assert_refused(&world, "certificate_header_malformed", &cases).await;
+    assert_eq!(answered(&world, &[(CHAIN, chain)]).await.status, 200);
 }
 
 #[tokio::test]

@@ -156,16 +156,83 @@ fn must_be_for_clients(certificate: &X509Certificate<'_>) -> Result<(), Hangup> 
 
 /// Every certificate of a PEM text that holds nothing else; at least one.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\r' | b'\n');
-    if !pem.starts_with(PEM_BEGINNING) || !pem.iter().all(is_text) {
-        return None;
-    }
+    let blocks = only_blocks(pem)?;
     let mut certificates = Vec::new();
     for item in rustls_pemfile::read_all(&mut &*pem) {
         let Ok(Item::X509Certificate(certificate)) = item else { return None };
         certificates.push(certificate);
     }
-    (!certificates.is_empty()).then_some(certificates)
+    (certificates.len() == blocks && blocks > 0).then_some(certificates)
+}
+
+/// How many certificates stand in a PEM text, with nothing before, between or behind them but line
+/// ends; `None` if there is anything else. The library reads past it (RFC 7468 section 2 lets it),
+/// and another reader might find another certificate there.
+fn only_blocks(pem: &[u8]) -> Option<usize> {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let mut blocks = 0;
+    let mut is_inside = false;
+    for line in pem.split(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\r").unwrap_or(line) {
+            PEM_BEGINNING if !is_inside => is_inside = true,
+            PEM_END if is_inside => {
+                is_inside = false;
+                blocks += 1;
+            }
+            b"" if !is_inside => {}
+            text if is_inside && !text.is_empty() && text.iter().all(is_base64) => {}
+            _ => return None,
+        }
+    }
+    (!is_inside).then_some(blocks)
 }
 
 const PEM_BEGINNING: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const PEM_END: &[u8] = b"-----END CERTIFICATE-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::pki::{Authority, Ca, Leaf};
+
+    #[test]
+    fn only_certificates_and_line_ends_stand_in_what_is_forwarded() {
+        let ca = Authority::root(Ca::meta());
+        let leaf = ca.issue(Leaf::meta()).leaf_only().chain_pem();
+        let count = |pem: &str| certificates(pem.as_bytes()).map(|all| all.len());
+
+        assert_eq!(count(&leaf), Some(1));
+        assert_eq!(count(leaf.trim_end()), Some(1));
+        assert_eq!(count(&leaf.replace('\n', "\r\n")), Some(1));
+        assert_eq!(count(&format!("{leaf}{leaf}")), Some(2));
+        assert_eq!(count(&format!("{leaf}\n{leaf}\n")), Some(2));
+
+        let unknown = leaf.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        for bad in [
+            String::new(),
+            "\n".to_owned(),
+            "x".to_owned(),
+            format!("x{leaf}"),
+            format!("x\n{leaf}"),
+            format!(" {leaf}"),
+            format!("{leaf}x"),
+            format!("{leaf}subject=CN = x\n"),
+            format!("{leaf}{begin}\n"),
+            format!("{leaf}{end}\n"),
+            format!("{leaf}x\n{leaf}"),
+            // Sections that the library knows nothing of, and goes past.
+            format!("{leaf}{unknown}"),
+            format!("{unknown}{leaf}"),
+            leaf.replace(end, &format!("{end}x")),
+            leaf.replace(end, &format!("{end} ")),
+            leaf.replace(begin, &format!("{begin} x")),
+            leaf.replacen('\n', "\nProc-Type: 4,ENCRYPTED\n", 1),
+            leaf.replacen('\n', "\n\n", 1),
+            leaf.replace('\n', ""),
+            leaf.replace('\n', "\r"),
+        ] {
+            assert_eq!(count(&bad), None, "{bad}");
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Finds the path from a presented leaf to one of a set of anchors.
 //!
-//! webpki builds and checks the path; what it leaves out is done here: expiry, path length and
-//! purpose of the anchor (RFC 5280 section 6.1.1 leaves them to the verifier), and `keyCertSign` of
-//! intermediates (section 4.2.1.3). Knows neither names nor revocation.
+//! webpki builds and checks paths; what it leaves out is done here: expiry, path length and purpose
+//! of the anchor (RFC 5280 section 6.1.1 leaves them to the verifier), and `keyCertSign` of
+//! intermediates (section 4.2.1.3). Every path is tried until one is in order, for a CA may be
+//! reissued with the same key, and an intermediate signed by several. Knows neither names nor
+//! revocation: whoever asks has a last word on each path.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,34 +55,48 @@ impl Anchors {
         &self.list
     }
 
-    /// The first path from `leaf` over any of `above` that is in order at `now`.
-    pub(super) fn find_path(
+    /// The first path from `leaf` over any of `above` that is in order at `now` and that `accept`
+    /// takes, with what that says of it. If there is none, the reason that tells most.
+    pub(super) fn find_path<T>(
         &self,
         leaf: &EndEntityCert<'_>,
         above: &[CertificateDer<'_>],
         now: UnixTime,
         algorithms: &WebPkiSupportedAlgorithms,
-    ) -> Result<Path<'_>, Hangup> {
-        // What failed on a path that webpki itself found in order: the most telling reason there is.
-        let our_reason = Cell::new(None);
+        accept: impl Fn(&mut Path<'_>) -> Result<T, Hangup>,
+    ) -> Result<(Path<'_>, T), Hangup> {
+        // What failed on paths that webpki itself found in order: it tells more than what webpki
+        // says of all others.
+        let our_reason: Cell<Option<Hangup>> = Cell::new(None);
         let found = Cell::new(None);
+        let usage = KeyUsage::client_auth();
+        let try_path = |path: &VerifiedPath<'_>| {
+            // webpki takes an anchor for a name and a key, and several certificates may have both.
+            for (index, _) in self.roots.iter().enumerate().filter(|(_, r)| *r == path.anchor()) {
+                let checked = self.check(path, index, now);
+                let accepted = checked.and_then(|mut path| Ok((accept(&mut path)?, path)));
+                match accepted {
+                    Ok((verdict, path)) => {
+                        found.set(Some((path, verdict)));
+                        return Ok(());
+                    }
+                    Err(reason) => {
+                        let told =
+                            our_reason.get().map_or(reason, |told| more_telling(told, reason));
+                        our_reason.set(Some(told));
+                    }
+                }
+            }
+            Err(webpki::Error::UnknownIssuer)
+        };
         let verdict = leaf.verify_for_usage(
             algorithms.all,
             &self.roots,
             above,
             now,
-            KeyUsage::client_auth(),
+            usage,
             None,
-            Some(&|path| match self.check(path, now) {
-                Ok(path) => {
-                    found.set(Some(path));
-                    Ok(())
-                }
-                Err(reason) => {
-                    our_reason.set(Some(reason));
-                    Err(webpki::Error::UnknownIssuer)
-                }
-            }),
+            Some(&try_path),
         );
         match verdict {
             Ok(_path) => found.take().ok_or(Hangup::UnknownAnchor),
@@ -88,13 +104,20 @@ impl Anchors {
         }
     }
 
-    /// What webpki does not look at, for a path that it found in order.
-    fn check(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<Path<'_>, Hangup> {
-        let index = self.roots.iter().position(|root| root == path.anchor());
-        let index = index.ok_or(Hangup::UnknownAnchor)?;
+    /// What webpki does not look at, for a path that it found in order, should it end in the anchor
+    /// at `index`. Time comes last: whoever is told of it knows that all else is in order.
+    fn check(
+        &self,
+        path: &VerifiedPath<'_>,
+        index: usize,
+        now: UnixTime,
+    ) -> Result<Path<'_>, Hangup> {
         let anchor = self.list.get(index).ok_or(Hangup::UnknownAnchor)?;
+        if !anchor.may_vouch_for_clients {
+            return Err(Hangup::WrongPurpose);
+        }
         let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
-        valid.must_contain(moment(now))?;
+        let anchor_valid = valid;
         let mut intermediates = Vec::new();
         for intermediate in path.intermediate_certificates() {
             let der = intermediate.der();
@@ -107,13 +130,28 @@ impl Anchors {
         if limit.is_some_and(|limit| limit.is_ok_and(|limit| intermediates.len() > limit)) {
             return Err(Hangup::ChainTooDeep);
         }
-        if !anchor.may_vouch_for_clients {
-            return Err(Hangup::WrongPurpose);
-        }
+        anchor_valid.must_contain(moment(now))?;
         valid.narrow(&parse(&path.end_entity().der())?);
         Ok(Path { index, anchor, intermediates, valid })
     }
 }
+
+/// Of two reasons for which paths of one leaf failed, the one that the operator can do more with.
+fn more_telling(one: Hangup, other: Hangup) -> Hangup {
+    let rank = |reason| MOST_TELLING.iter().position(|told| *told == reason);
+    let rank = |reason: &Hangup| rank(*reason).unwrap_or(MOST_TELLING.len());
+    if rank(&other) < rank(&one) { other } else { one }
+}
+
+/// From what failed last in the order of the checks, so that all before it was in order.
+const MOST_TELLING: [Hangup; 6] = [
+    Hangup::CertificateRevoked,
+    Hangup::RevocationUnknown,
+    Hangup::CertificateExpired,
+    Hangup::CertificateNotYetValid,
+    Hangup::ChainTooDeep,
+    Hangup::WrongPurpose,
+];
 
 impl Span {
     pub(super) fn contains(&self, moment: SystemTime) -> bool {

@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use sha2::{Digest, Sha256};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
     RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-use super::certificate::{fingerprint, system_time};
+use super::certificate::system_time;
 use super::material::Anchor;
 use super::path::{Path, hangup};
 use crate::config::StaleCrl;
@@ -32,8 +33,8 @@ pub struct RevocationList {
     this_update: SystemTime,
     next_update: SystemTime,
     revoked: usize,
-    /// SHA-256 of the certificate whose key was seen to have signed the list.
-    signer: Option<String>,
+    /// The key that was seen to have signed the list: a CA may be reissued with the same one.
+    signer: Option<Signer>,
     der: Vec<u8>,
     parsed: CertRevocationList<'static>,
 }
@@ -53,6 +54,17 @@ pub enum ListFault {
     /// The issuer's certificate does not allow it to sign lists (RFC 5280 section 4.2.1.3).
     #[error("its issuer may not sign revocation lists")]
     SignerNotAllowed,
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of whoever signed a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Signer([u8; 32]);
+
+impl Signer {
+    fn of(issuer: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(issuer).ok()?;
+        Some(Self(Sha256::digest(certificate.public_key().raw).into()))
+    }
 }
 
 /// What the lists say of a path.
@@ -95,7 +107,7 @@ impl RevocationList {
         for issuer in issuers {
             match self.check_signature(issuer, algorithms) {
                 Ok(()) => {
-                    self.signer = Some(fingerprint(issuer));
+                    self.signer = Signer::of(issuer);
                     return Ok(self);
                 }
                 Err(ListFault::ForeignIssuer) => {}
@@ -192,7 +204,7 @@ impl RevocationList {
     }
 
     pub(super) fn is_signed_by(&self, anchor: &Anchor) -> bool {
-        self.signer.as_ref() == Some(&anchor.facts.sha256)
+        self.signer.is_some() && self.signer == Signer::of(&anchor.der)
     }
 
     /// Two CAs can have one name: then only the list that the anchor itself signed is its list.

@@ -109,6 +109,20 @@ fn a_certificate_is_explained_link_by_link_with_the_verdict_of_a_handshake() {
 }
 
 #[test]
+fn of_an_anchor_that_was_issued_again_both_are_shown_and_the_one_that_vouches() {
+    let place = Place::new();
+    let again = place.meta_ca.reissued(Ca::meta().expired());
+    place.write("again.pem", &again.certificate_pem());
+    place.configure(&Settings::default());
+    place.edit("trust_anchors = [", "trust_anchors = [\"again.pem\", ");
+    let (code, page) = explained(&place, &place.meta_ca.issue(Leaf::meta()));
+    for told in ["ok: anchor `again`, `meta`", "no: ended at", "for anchor `meta` vouches"] {
+        assert!(page.contains(told), "{told}:\n{page}");
+    }
+    assert_eq!(code, 0);
+}
+
+#[test]
 fn a_certificate_that_a_list_names_is_shown_as_revoked_and_a_stale_list_as_stale() {
     let place = Place::new();
     place.configure(&Settings::default());

@@ -32,6 +32,7 @@ mod plain_http;
 mod proxy_protocol;
 mod redirect;
 mod refused_callers;
+mod reissued_anchors;
 mod reload;
 mod reload_load;
 mod rest;

@@ -182,8 +182,10 @@ impl Inquiry<'_> {
         if self.is_anchor(der) {
             return InOrder("itself, and is an anchor".to_owned());
         }
-        if let Some(anchor) = anchors.clone().find(signed) {
-            return InOrder(format!("anchor `{}`", anchor.label));
+        // A CA that was issued again is several anchors with one key.
+        let signing: Vec<_> = anchors.clone().filter(signed).map(|anchor| &*anchor.label).collect();
+        if !signing.is_empty() {
+            return InOrder(format!("anchor `{}`", signing.join("`, `")));
         }
         let others = self.chain.iter().enumerate().filter(|(_, other)| *other != der);
         let mut above = others.filter(|(_, other)| is_issuer_named(der, other));

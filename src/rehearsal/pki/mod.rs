@@ -83,6 +83,28 @@ impl Authority {
         Self::root(self.ca.clone())
     }
 
+    /// The same authority with a new certificate for its key, as a CA does whose own one ends.
+    pub fn reissued(&self, ca: Ca) -> Self {
+        let parameters = ca.parameters();
+        let certificate = parameters.self_signed(&self.key).expect(SIGNS).into();
+        Self { ca, parameters, key: self.same_key(), certificate, presented: Vec::new() }
+    }
+
+    /// The same authority with a certificate by `above` for its key (RFC 5280 section 3.2).
+    pub fn cross_signed(&self, above: &Self, ca: Ca) -> Self {
+        let mut parameters = ca.parameters();
+        parameters.use_authority_key_identifier_extension = true;
+        let signed = parameters.signed_by(&self.key, &above.issuer()).expect(SIGNS);
+        let certificate = CertificateDer::from(signed);
+        let mut presented = vec![certificate.clone()];
+        presented.extend(above.presented.iter().cloned());
+        Self { ca, parameters, key: self.same_key(), certificate, presented }
+    }
+
+    fn same_key(&self) -> KeyPair {
+        KeyPair::try_from(self.key.serialized_der()).expect("this library wrote it")
+    }
+
     /// Issues a leaf; its chain goes up to, and does not include, the root.
     pub fn issue(&self, leaf: Leaf) -> Identity {
         let key = leaf.key.generate();

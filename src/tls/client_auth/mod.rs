@@ -10,6 +10,7 @@
 //! stored in a session ticket is ever taken for proof. Proofs are remembered beside the lists that
 //! they rest on, and forgotten with them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -33,6 +34,8 @@ pub(crate) use self::forwarded::{Doubt, Forwarded};
 
 mod forwarded;
 mod movement;
+#[cfg(test)]
+mod tests;
 
 /// Whom this process believes. Fixed, but for the revocation lists in force and for what it
 /// remembers: proofs, and who was seen last.
@@ -224,17 +227,17 @@ impl ClientTrust {
         now: UnixTime,
         basis: &Basis,
     ) -> Result<VerifiedClient, Hangup> {
-        let Identified { leaf, entity, mut path, common_name } =
-            self.identify(&self.trusted, chain, now)?;
-        let intermediates = path.intermediates.iter().cloned();
-        let certificates = std::iter::once(leaf.clone().into_owned()).chain(intermediates);
-        let proven = ProvenPath { certificates: certificates.collect(), anchor: path.index };
-        let revocation = match &self.crl {
-            None => RevocationStatus::NotChecked,
-            Some(crl) => self
-                .look_up(&entity, &mut path, crl.stale, now, basis)
-                .inspect_err(|reason| self.note_unjudged(*reason, &proven))?,
-        };
+        let stale = self.crl.as_ref().map(|crl| crl.stale);
+        let unjudged = RefCell::new(None);
+        let identified = self.identify(&self.trusted, chain, now, |leaf, entity, path| {
+            let revocation = self.look_up(entity, path, stale, now, basis);
+            if revocation == Err(Hangup::RevocationUnknown) {
+                *unjudged.borrow_mut() = Some(ProvenPath::of(leaf, path));
+            }
+            revocation
+        });
+        let Identified { leaf, path, revocation, common_name } =
+            identified.inspect_err(|reason| self.note_unjudged(*reason, unjudged.take()))?;
         let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
         let identity = Identity::of(leaf, &path.intermediates)?;
         Ok(VerifiedClient {
@@ -243,19 +246,25 @@ impl ClientTrust {
             facts: Some(facts),
             identity,
             chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
-            path: Some(proven),
+            path: Some(ProvenPath::of(leaf, &path)),
             valid: path.valid,
             revocation,
             basis: basis.number,
         })
     }
 
-    /// Chain and name; everything but revocation.
+    /// Chain and name. `look_up` says whether a path is revoked, and is asked only about callers
+    /// with the right name: it may have lists fetched.
     fn identify<'a>(
         &self,
         anchors: &'a Anchors,
         chain: &'a [CertificateDer<'_>],
         now: UnixTime,
+        look_up: impl Fn(
+            &CertificateDer<'_>,
+            &EndEntityCert<'_>,
+            &mut Path<'_>,
+        ) -> Result<RevocationStatus, Hangup>,
     ) -> Result<Identified<'a>, Hangup> {
         let Some((leaf, above)) = chain.split_first() else {
             return Err(Hangup::CertificateMissing);
@@ -265,25 +274,32 @@ impl ClientTrust {
         }
         let entity =
             EndEntityCert::try_from(leaf).map_err(|_unreadable| Hangup::CertificateMalformed)?;
-        let path = anchors.find_path(&entity, above, now, &self.algorithms)?;
-        let common_name = self.expected_name(leaf)?;
-        Ok(Identified { leaf, entity, path, common_name })
+        let common_name = self.expected_name(leaf);
+        let (path, revocation) =
+            anchors.find_path(&entity, above, now, &self.algorithms, |path| match common_name {
+                Ok(_) => look_up(leaf, &entity, path),
+                // Told below: any path that is in order will do.
+                Err(_) => Ok(RevocationStatus::NotChecked),
+            })?;
+        Ok(Identified { leaf, path, revocation, common_name: common_name? })
     }
 
+    /// `stale`: what a list that is too old means; `None`: nobody looks.
     fn look_up(
         &self,
         entity: &EndEntityCert<'_>,
         path: &mut Path<'_>,
-        stale: StaleCrl,
+        stale: Option<StaleCrl>,
         now: UnixTime,
         basis: &Basis,
     ) -> Result<RevocationStatus, Hangup> {
+        let Some(stale) = stale else { return Ok(RevocationStatus::NotChecked) };
         revocation::check(entity, path, &basis.lists, stale, now, &self.algorithms)
     }
 
-    fn note_unjudged(&self, reason: Hangup, path: &ProvenPath) {
-        if reason == Hangup::RevocationUnknown {
-            self.unjudged.store(Some(Arc::new(path.clone())));
+    fn note_unjudged(&self, reason: Hangup, path: Option<ProvenPath>) {
+        if reason == Hangup::RevocationUnknown && path.is_some() {
+            self.unjudged.store(path.map(Arc::new));
             self.news.send_replace(());
         }
     }
@@ -302,10 +318,10 @@ impl ClientTrust {
         if self.candidates.list().is_empty() || is_of_a_trusted_anchor {
             return None;
         }
-        let mut identified = self.identify(&self.candidates, chain, now).ok()?;
-        let path = &mut identified.path;
-        self.look_up(&identified.entity, path, StaleCrl::Warn, now, basis).ok()?;
-        Some(Arc::clone(&path.anchor.label))
+        let identified = self.identify(&self.candidates, chain, now, |_leaf, entity, path| {
+            self.look_up(entity, path, Some(StaleCrl::Warn), now, basis)
+        });
+        Some(Arc::clone(&identified.ok()?.path.anchor.label))
     }
 
     fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, Hangup> {
@@ -320,12 +336,20 @@ impl ClientTrust {
     }
 }
 
-/// A caller whose chain and name are in order.
+/// A caller whose chain and name are in order, and who is not revoked.
 struct Identified<'a> {
     leaf: &'a CertificateDer<'a>,
-    entity: EndEntityCert<'a>,
     path: Path<'a>,
+    revocation: RevocationStatus,
     common_name: String,
+}
+
+impl ProvenPath {
+    fn of(leaf: &CertificateDer<'_>, path: &Path<'_>) -> Self {
+        let leaf = std::iter::once(leaf.clone().into_owned());
+        let certificates = leaf.chain(path.intermediates.iter().cloned()).collect();
+        Self { certificates, anchor: path.index }
+    }
 }
 
 impl Basis {

@@ -2,8 +2,8 @@
 //!
 //! It stands in front of an application that Meta's webhooks call. It ends TLS, proves the client
 //! certificate (chain and exact name), answers verification requests, proves each event's
-//! signature, and hands what is proven to the application. `README.md` is for whoever runs it; this
-//! page is the map for whoever works on it.
+//! signature, and hands what is proven to the application. `README.md` and `docs/` are for whoever runs
+//! it; this page is the map for whoever works on it.
 //!
 //! # The road
 //!

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 
 const REFERENCE: &str = include_str!("../config.toml");
-const README: &str = include_str!("../README.md");
+const REFUSALS: &str = include_str!("../docs/refusals.md");
+const METRICS: &str = include_str!("../docs/metrics.md");
 
 #[test]
 fn every_default_in_config_toml_is_the_default_of_the_code() {
@@ -88,22 +89,24 @@ const OTHER_FORMS: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn the_readme_says_of_every_refusal_what_to_do() {
-    assert_in_readme(&table(
+fn the_page_of_refusals_says_of_each_what_to_do() {
+    let of_connections = table(
         ["label", "what to do"],
         Hangup::ALL.map(|hangup| [code(hangup.label()), hangup.hint().to_owned()]),
-    ));
-    assert_in_readme(&table(
+    );
+    assert_shown(REFUSALS, "refusals.md", &of_connections);
+    let of_requests = table(
         ["label", "status", "what to do"],
         Refusal::ALL.map(|refusal| {
             let status = refusal.status().as_u16().to_string();
             [code(refusal.label()), status, refusal.hint().to_owned()]
         }),
-    ));
+    );
+    assert_shown(REFUSALS, "refusals.md", &of_requests);
 }
 
 #[test]
-fn the_readme_has_every_metric_that_the_program_has() {
+fn the_page_of_metrics_has_every_one_that_the_program_has() {
     let rendered = rendered_metrics();
     let mut rows = Vec::new();
     for line in rendered.lines() {
@@ -122,7 +125,60 @@ fn the_readme_has_every_metric_that_the_program_has() {
         rows.push([code(&shown), kind.to_owned(), labels_of(&rendered, &sample), help]);
     }
     assert!(rows.len() > 15, "{rendered}");
-    assert_in_readme(&table(["metric", "type", "labels", "what it says"], rows));
+    let table = table(["metric", "type", "labels", "what it says"], rows);
+    assert_shown(METRICS, "metrics.md", &table);
+}
+
+#[test]
+fn the_pages_name_no_key_and_no_metric_that_is_not_there() {
+    let keys = known_keys();
+    let rendered = rendered_metrics();
+    let mut unknown = Vec::new();
+    let mut found = [0, 0];
+    for (page, text) in pages() {
+        for code in text.split('`').skip(1).step_by(2) {
+            let name = code.split(" = ").next().unwrap_or(code);
+            let section = name.split('.').next().unwrap_or(name);
+            if section != name && keys.contains(section) && name.bytes().all(is_of_a_key) {
+                found[0] += 1;
+                if !keys.contains(name) {
+                    unknown.push(format!("{page}: {name}"));
+                }
+            }
+        }
+        for name in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            // In the name of a package stands a version, and in a pattern no whole name.
+            let rest = name.strip_prefix("hubgate_").unwrap_or("");
+            if !rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.ends_with('_') {
+                continue;
+            }
+            found[1] += 1;
+            let bare = name.strip_suffix("_total").unwrap_or(name);
+            if !rendered.contains(&format!("# TYPE {bare} ")) {
+                unknown.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(found[0] > 60 && found[1] > 40, "only {found:?} were found");
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+fn is_of_a_key(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.' | b'0'..=b'9')
+}
+
+/// README.md and docs/, by name.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).expect("there are pages");
+    let mut paths: Vec<_> = docs.map(|entry| entry.expect("can be listed").path()).collect();
+    paths.push(root.join("README.md"));
+    paths.push(root.join("certs/README.md"));
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        (path.display().to_string(), fs::read_to_string(path).expect("can be read"))
+    };
+    paths.iter().map(read).collect()
 }
 
 /// The labels of a metric's first sample; a histogram's sum has none for the buckets.
@@ -182,8 +238,8 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
 }
 
 /// The table to be put there is in the message.
-fn assert_in_readme(table: &str) {
-    assert!(README.contains(table), "README.md should have:\n\n{table}");
+fn assert_shown(page: &str, name: &str, table: &str) {
+    assert!(page.contains(table), "docs/{name} should have:\n\n{table}");
 }
 
 fn is_of_a_token(key: &str) -> bool {

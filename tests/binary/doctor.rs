@@ -12,7 +12,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::backend::Backend;
-use crate::explain::{in_directory, readme_output, readme_part, without_digits};
 use crate::harness::{PATH, Place, Process, Settings, VERIFY_TOKEN};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -262,35 +261,6 @@ async fn an_endpoint_that_cannot_be_reached_or_speaks_no_tls_is_told_where_it_en
     let page = String::from_utf8(output.stdout).unwrap();
     let said = "curl_errno = 6; curl_error = Could not resolve host: no.such.name.invalid";
     assert!(page.contains(said) && output.status.code() == Some(1), "{page}");
-}
-
-#[tokio::test]
-async fn the_readme_shows_what_is_found_at_the_end_of_its_rehearsal() {
-    let place = Place::new();
-    let certs = in_directory(&place.dir, &["certs", "--dir", "pki"]);
-    assert_eq!(certs.status.code(), Some(0), "{certs:?}");
-    let backend = Backend::good_at("127.0.0.1:0".parse().unwrap()).await;
-    let config = readme_part("cat > hubgate.toml <<'END'\n", "END\n");
-    let config = config.replace("http://127.0.0.1:3000", &backend.url());
-    let config = config.replace("127.0.0.1:8443", "127.0.0.1:0");
-    place.write("hubgate.toml", &format!("{config}[admin]\nlisten = \"127.0.0.1:0\"\n"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
-    command.current_dir(place.dir.path()).args(["run", "--config", "hubgate.toml"]);
-    let process = Process::start(command);
-    process.until_written("serving").await;
-    let port = process.address().port().to_string();
-    let shown_command = "hubgate doctor --url https://localhost:8443/webhooks \\\n    \
-        --resolve localhost:8443:127.0.0.1 --ca pki/server-ca.pem --config hubgate.toml \\\n    \
-        --cert pki/meta-client.pem --key pki/meta-client.key";
-    let shown = readme_output(shown_command);
-
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
-    let real_command = shown_command.replace("8443", &port).replace('\\', "");
-    command.current_dir(place.dir.path()).args(real_command.split_whitespace().skip(1));
-    let output = run(command).await;
-
-    let page = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(without_digits(&page), without_digits(&shown));
 }
 
 /// A TLS server that answers each request with what `answer` makes of its first line.

@@ -1,6 +1,5 @@
 //! `hubgate explain`: what the program says of its own codes.
 
-use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +9,6 @@ use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf, Purpose, Usage};
 use tempfile::TempDir;
 
 use crate::harness::{Place, Settings};
-
-#[test]
-fn the_output_in_the_readme_is_the_real_one() {
-    let output = hubgate(&["explain", "signature_mismatch"]);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(readme_output("hubgate explain signature_mismatch"), text(&output.stdout));
-}
 
 #[test]
 fn every_code_is_listed_and_each_of_them_explained() {
@@ -41,25 +33,6 @@ fn a_code_that_is_none_is_refused_with_the_one_that_was_meant() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout), "");
     assert!(text(&output.stderr).contains("did you mean `unknown_anchor`?"), "{output:?}");
-}
-
-#[test]
-fn the_readme_shows_what_is_said_of_its_own_certificate() {
-    let dir = tempfile::tempdir().unwrap();
-    let certs = in_directory(&dir, &["certs", "--dir", "pki"]);
-    assert_eq!(certs.status.code(), Some(0), "{certs:?}");
-    fs::write(
-        dir.path().join("hubgate.toml"),
-        readme_part("cat > hubgate.toml <<'END'\n", "END\n"),
-    )
-    .unwrap();
-    let command = "explain --cert pki/digicert-client.pem --config hubgate.toml";
-
-    let output = in_directory(&dir, &command.split(' ').collect::<Vec<_>>());
-
-    let shown = readme_output(&format!("hubgate {command}"));
-    assert_eq!(without_digits(&text(&output.stdout)), without_digits(&shown));
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]
@@ -176,7 +149,7 @@ fn explain_cert(place: &Place) -> Output {
     in_directory(&place.dir, &["explain", "--cert", "client.pem", "--config", "config.toml"])
 }
 
-pub fn in_directory(dir: &TempDir, arguments: &[&str]) -> Output {
+fn in_directory(dir: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hubgate"));
     command.current_dir(dir.path()).args(arguments).output().unwrap()
 }
@@ -187,29 +160,4 @@ fn hubgate(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// What stands under this command in the README.
-pub fn readme_output(command: &str) -> String {
-    readme_part(&format!("```console\n$ {command}\n"), "```")
-}
-
-pub fn readme_part(begin: &str, end: &str) -> String {
-    let readme = include_str!("../../README.md");
-    let after = readme.split_once(begin);
-    let (_, after) = after.unwrap_or_else(|| panic!("the README does not show `{begin}`"));
-    after.split_once(end).unwrap().0.to_owned()
-}
-
-/// Without what differs from certificate to certificate: times and fingerprints.
-pub fn without_digits(text: &str) -> String {
-    let is_fingerprint = |word: &&str| word.matches(':').count() > 30;
-    let line = |line: &str| match line.split_whitespace().find(is_fingerprint) {
-        Some(fingerprint) => line.replace(fingerprint, "FINGERPRINT"),
-        None => {
-            let pieces = line.split(|c: char| c.is_ascii_digit());
-            pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("0")
-        }
-    };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -11,7 +11,7 @@ use hubgate::rehearsal::sender::{Message, Sender};
 use crate::backend::{Backend, OK};
 use crate::harness::{Admin, Place, Process, Settings, event, terminal};
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/status.md");
 const NEW_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
 /// What one run of the command came to.
@@ -57,7 +57,7 @@ async fn good_backend() -> Backend {
 }
 
 #[tokio::test]
-async fn the_output_in_the_readme_is_the_real_one() {
+async fn the_output_in_the_docs_is_the_real_one() {
     let place = Place::new();
     place.write("new-secret", NEW_SECRET);
     let backend = Backend::answering(|_| OK.to_vec()).await;
@@ -90,10 +90,9 @@ async fn the_output_in_the_readme_is_the_real_one() {
     let Outcome { code, stdout, stderr } = status(&process).await;
 
     assert_eq!((code, stderr.as_str()), (Some(1), ""), "{stdout}");
-    let shown =
-        README.split_once("$ hubgate status\n").and_then(|(_, rest)| rest.split_once("```"));
-    let (shown, _) = shown.expect("README.md shows the command");
-    assert_eq!(masked(shown), masked(&stdout), "README.md should have:\n\n{stdout}");
+    let shown = PAGE.split_once("$ hubgate status\n").and_then(|(_, rest)| rest.split_once("```"));
+    let (shown, _) = shown.expect("the page shows the command");
+    assert_eq!(masked(shown), masked(&stdout), "docs/status.md should have:\n\n{stdout}");
 }
 
 /// Without what differs from run to run: times, ages, ports, and the version. Counts are compared.

@@ -5,6 +5,7 @@
 //! `setup/NAME.sh`. Ports of the pages are replaced by free ones, and `/etc` by a directory.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -30,11 +31,22 @@ pub fn run(pages: &[Page], name: &str) {
         return;
     }
     let differences = differences(pages, name);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    if std::env::var_os("HUBGATE_WRITE_DOCS").is_some() {
+        differences.iter().for_each(Difference::write);
+    }
+    let messages: Vec<_> = differences.iter().map(|difference| &*difference.message).collect();
+    assert!(messages.is_empty(), "{}", messages.join("\n"));
 }
 
-/// A report for each block that does not show what comes.
-pub fn differences(pages: &[Page], name: &str) -> Vec<String> {
+/// A block that does not show what comes.
+pub struct Difference {
+    message: String,
+    /// The block and what should stand in it.
+    real: Option<(Block, String)>,
+}
+
+/// All that differs; nothing is written.
+pub fn differences(pages: &[Page], name: &str) -> Vec<Difference> {
     let mut steps = Vec::new();
     gather(pages, name, true, &mut steps);
     let dir = tempfile::tempdir().unwrap();
@@ -47,7 +59,8 @@ pub fn differences(pages: &[Page], name: &str) -> Vec<String> {
         differences.extend(scope.judge(index, step));
     }
     if !ended && differences.is_empty() {
-        differences.push(format!("the session `{name}` did not come to its end"));
+        let message = format!("the session `{name}` did not come to its end");
+        differences.push(Difference { message, real: None });
     }
     differences
 }
@@ -85,22 +98,25 @@ struct Scope<'a> {
 impl Scope<'_> {
     /// Whether all steps were taken in time.
     fn run(&self, steps: &[Step]) -> bool {
-        for folder in ["work", "out", "etc/hubgate"] {
+        for folder in ["work", "out", "bin", "etc/hubgate"] {
             fs::create_dir_all(self.dir.join(folder)).unwrap();
         }
-        let mut script = PRELUDE.to_owned();
+        let wrapper = self.dir.join("bin/hubgate");
+        fs::write(&wrapper, WRAPPER).unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut script = String::new();
         for (index, step) in steps.iter().enumerate() {
             script += &self.script(index, step);
         }
         let path = self.dir.join("script");
         fs::write(&path, self.put_in(&script) + "touch \"$OUT/end\"\n").unwrap();
-        let program = Path::new(env!("CARGO_BIN_EXE_hubgate")).parent().unwrap();
         let search = std::env::var("PATH").unwrap();
         let mut command = Command::new("bash");
         command
             .arg(path)
             .current_dir(self.dir.join("work"))
-            .env("PATH", format!("{}:{search}", program.display()))
+            .env("PATH", format!("{}:{search}", self.dir.join("bin").display()))
+            .env("HUBGATE", env!("CARGO_BIN_EXE_hubgate"))
             .env("ETC", self.dir.join("etc"))
             .env("OUT", self.dir.join("out"))
             .env("REPOSITORY", root())
@@ -139,13 +155,14 @@ impl Scope<'_> {
     }
 
     /// What is wrong with a block.
-    fn judge(&self, index: usize, step: &Step) -> Option<String> {
+    fn judge(&self, index: usize, step: &Step) -> Option<Difference> {
         let Step::Block { block, is_compared: true } = step else { return None };
         let place = format!("{}:{}", block.page, block.line);
         match &*block.language {
             "console" => {}
             "sh" if self.dir.join("out").join(format!("{index}.failed")).exists() => {
-                return Some(format!("{place} failed:\n{}", self.output(index, 0)));
+                let message = format!("{place} failed:\n{}", self.output(index, 0));
+                return Some(Difference { message, real: None });
             }
             _ => return None,
         }
@@ -159,8 +176,8 @@ impl Scope<'_> {
         if is_right {
             return None;
         }
-        write_if_wanted(block, &real);
-        Some(format!("{place} should have:\n\n{real}"))
+        let message = format!("{place} should have:\n\n{real}");
+        Some(Difference { message, real: Some((block.clone(), real)) })
     }
 
     /// What a command wrote, with the ports and paths of the page.
@@ -185,16 +202,15 @@ impl Scope<'_> {
     }
 }
 
-/// `hubgate status` without an option reads a file of the system; here it is that of the session.
-const PRELUDE: &str = r#"
-hubgate() {
-    if [ "$*" = status ]; then
-        local file=$ETC/hubgate/config.toml
-        [ -e "$file" ] || file=hubgate.toml
-        set -- status --config "$file"
-    fi
-    command hubgate "$@"
-}
+/// What the pages call `hubgate`. `hubgate status` without an option reads a file of the system; here
+/// it is that of the session.
+const WRAPPER: &str = r#"#!/usr/bin/env bash
+if [ "$*" = status ]; then
+    file=$ETC/hubgate/config.toml
+    [ -e "$file" ] || file=hubgate.toml
+    set -- status --config "$file"
+fi
+exec "$HUBGATE" "$@"
 "#;
 
 fn is_there(program: &str) -> bool {
@@ -202,15 +218,17 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&search).any(|folder| folder.join(program).is_file())
 }
 
-/// Puts what came into the page, if that was asked for and the page leaves nothing out.
-fn write_if_wanted(block: &Block, real: &str) {
-    static PAGES: Mutex<()> = Mutex::new(());
-    let is_whole = !block.text.lines().any(|line| line == "...");
-    if std::env::var_os("HUBGATE_WRITE_DOCS").is_some() && is_whole {
-        let _one_at_a_time = PAGES.lock().unwrap();
-        let path = root().join(&block.page);
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replacen(&block.text, real, 1)).unwrap();
+impl Difference {
+    /// Puts what came into the page, unless the page leaves something out.
+    fn write(&self) {
+        static PAGES: Mutex<()> = Mutex::new(());
+        let Some((block, real)) = &self.real else { return };
+        if !block.text.lines().any(|line| line == "...") {
+            let _one_at_a_time = PAGES.lock();
+            let path = root().join(&block.page);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replacen(&block.text, real, 1)).unwrap();
+        }
     }
 }
 

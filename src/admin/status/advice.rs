@@ -146,8 +146,8 @@ fn on_webhook(webhook: &Webhook, now: &Moment, advice: &mut Vec<Advice>) {
         let since = last.map_or("the start", |last| last.utc.as_str());
         advice.push(red(
             format!("webhook `{name}` is quiet: no genuine event since {since}"),
-            "does anybody connect, are handshakes refused, is the app still subscribed? See \"events \
-             stopped\" in the README",
+            "does anybody connect, are handshakes refused, is the app still subscribed? See \"Events \
+             stopped\" in docs/troubleshooting.md",
         ));
     }
     for refused in &webhook.refusals {

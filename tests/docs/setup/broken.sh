@@ -1,0 +1,1 @@
+hubgate certs --dir pki

@@ -107,7 +107,7 @@
 //! | whose address the caller's is | `proxy_protocol/`, `exchange/forwarded.rs`, for networks of `config/network.rs` |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
-//! | which headers pass, and which are set | `upstream/headers/mod.rs` |
+//! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
 //! | how a server is asked how it is, and when | `upstream/probe.rs`, `upkeep/health.rs` |
 //! | TLS towards an application | `upstream/tls.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |
@@ -146,6 +146,9 @@ mod route;
 pub mod tls;
 mod upstream;
 mod webhook;
+
+/// What no caller may set, for the table of the documentation.
+pub use upstream::headers::{Believed, RESERVED_HEADERS, ReservedHeader};
 
 // Conductors.
 mod connection;

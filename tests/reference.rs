@@ -11,12 +11,14 @@ use hubgate::config::{Config, ConfigErrors, known_keys};
 use hubgate::refusal::{Hangup, Refusal};
 use hubgate::rehearsal::pki::{Authority, Ca};
 use hubgate::rehearsal::props::Props;
+use hubgate::{Believed, RESERVED_HEADERS};
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 
 const REFERENCE: &str = include_str!("../config.toml");
 const REFUSALS: &str = include_str!("../docs/refusals.md");
 const METRICS: &str = include_str!("../docs/metrics.md");
+const SECURITY: &str = include_str!("../docs/security.md");
 
 #[test]
 fn every_default_in_config_toml_is_the_default_of_the_code() {
@@ -103,6 +105,17 @@ fn the_page_of_refusals_says_of_each_what_to_do() {
         }),
     );
     assert_shown(REFUSALS, "refusals.md", &of_requests);
+}
+
+#[test]
+fn the_page_on_security_has_every_header_that_no_caller_may_set() {
+    let rows = Believed::ALL.map(|believed| {
+        let names = RESERVED_HEADERS.iter().filter(|reserved| reserved.believed == believed);
+        let names: Vec<_> = names.map(|reserved| code(reserved.name)).collect();
+        [believed.to_string(), names.join(", ")]
+    });
+    let table = table(["what applications take it for", "headers"], rows);
+    assert!(SECURITY.contains(&table), "docs/security.md should have:\n\n{table}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use http::Method;
 use hubgate::rehearsal::sender::Message;
 
+use crate::harness::raw::Raw;
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -36,5 +37,20 @@ async fn a_trace_is_begun_where_none_or_no_valid_one_came() {
         assert!(value != GIVEN && !seen.contains(&value), "{value}");
         assert!(!received.headers.contains_key("tracestate"));
         seen.push(value);
+    }
+}
+
+#[tokio::test]
+async fn connection_cannot_take_the_trace_out() {
+    let world = Plan::new().more("[[site]]\nupstream = \"app\"\n").start().await;
+    for begin in ["", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n"] {
+        let mut raw = Raw::connect(world.stranger()).await;
+        raw.send(format!(
+            "GET /page HTTP/1.1\r\nhost: a\r\n{begin}connection: traceparent, Tracestate\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(raw.answer().await.status, 200);
+        let received = world.app.received().pop().unwrap();
+        assert_eq!(received.headers.get_all("traceparent").iter().count(), 1, "{received:?}");
     }
 }

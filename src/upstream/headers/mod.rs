@@ -11,8 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::forwarded::forwarded;
 use crate::config::{IdentityHeaders, IdentityPart, Upstream};
+use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 use crate::tls::identity::Identity;
 use crate::webhook::signature::SIGNATURE_HEADER;
+
+mod reserved;
+
+pub use reserved::{Believed, RESERVED_HEADERS, ReservedHeader};
 
 /// What is true of a request; every header here is set by us and by nobody else.
 pub(crate) struct Truth<'a> {
@@ -155,15 +160,20 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Options of `Connection` that name a header, save those that a sender must not make us drop.
+/// Options of `Connection` that name a header, save those that a sender must not make us drop. What
+/// we set is set after that.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let options = headers.get_all(CONNECTION).iter();
     let options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options
         .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
-        .filter(|name| ![SIGNATURE_HEADER, HOST, CONTENT_LENGTH, CONTENT_TYPE].contains(name))
+        .filter(|name| !KEPT.contains(name))
         .collect()
 }
+
+/// What proves a request, what frames it, and the trace that is promised to each.
+const KEPT: [HeaderName; 6] =
+    [SIGNATURE_HEADER, HOST, CONTENT_LENGTH, CONTENT_TYPE, TRACEPARENT, TRACESTATE];
 
 /// What a sender has no business to say: who it is, whom it came through, what was proven.
 ///
@@ -171,14 +181,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// digit nor hyphen, reaches a CGI-style application under the same name as one with a hyphen, so
 /// none passes (nginx drops them by default, too).
 fn is_claim(name: &str) -> bool {
-    is_folded(name)
-        || match name.as_bytes().first() {
-            Some(b'c') => name.starts_with("client-cert"),
-            Some(b'f') => name == FORWARDED.as_str(),
-            Some(b's') => name.starts_with("ssl-client-"),
-            Some(b'x') => CLAIM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
-            _ => false,
-        }
+    is_folded(name) || reserved::is_reserved(name)
 }
 
 /// Whether some application reads the name as another. Looks at every byte, which goes by many at
@@ -187,22 +190,6 @@ fn is_folded(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-');
     name.bytes().fold(false, |is_folded, byte| is_folded | !is_plain(byte))
 }
-
-const CLAIM_PREFIXES: [&str; 12] = [
-    "x-forwarded-",
-    "x-real-ip",
-    "x-client-cert",
-    "x-client-dn",
-    "x-client-verify",
-    "x-ssl-",
-    "x-amzn-mtls-",
-    "x-arr-clientcert",
-    "x-hubgate-",
-    "x-request-id",
-    // Not identity, but another path than the one that was matched: some frameworks obey these.
-    "x-original-u",
-    "x-rewrite-url",
-];
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

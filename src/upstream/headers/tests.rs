@@ -106,9 +106,12 @@ fn names_that_nobody_chose_are_the_callers_own() {
 }
 
 #[test]
-fn connection_cannot_hide_the_signature_the_host_or_the_type() {
+fn connection_cannot_hide_the_signature_the_host_the_type_or_the_trace() {
     let headers = forwarded(&[
         ("connection", "x-hub-signature-256, host, content-type, x-drop-me, keep-alive"),
+        ("connection", "traceparent, tracestate, x-hubgate-verified, x-request-id"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+        ("tracestate", "vendor=1"),
         ("x-hub-signature-256", "sha256=00"),
         ("content-type", "application/json"),
         ("x-drop-me", "1"),
@@ -119,6 +122,9 @@ fn connection_cannot_hide_the_signature_the_host_or_the_type() {
     assert_eq!(headers.get("x-hub-signature-256").expect("kept"), "sha256=00");
     assert_eq!(headers.get("content-type").expect("kept"), "application/json");
     assert_eq!(headers.get("host").expect("kept"), "hooks.example");
+    for kept in ["traceparent", "tracestate", "x-hubgate-verified", "x-request-id"] {
+        assert!(headers.contains_key(kept), "{kept}");
+    }
     for gone in ["connection", "x-drop-me", "keep-alive", "te", "upgrade"] {
         assert!(!headers.contains_key(gone), "{gone}");
     }
@@ -177,6 +183,7 @@ fn is_identity(name: &str) -> bool {
     let seen = name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     ["host", "forwarded"].contains(&seen.as_str())
         || IDENTITY.iter().any(|claim| seen.starts_with(claim))
+        || IDENTITY_WHOLE.contains(&seen.as_str())
         || OWN.iter().any(|(name, _)| name.replace('_', "-") == seen)
 }
 
@@ -212,7 +219,8 @@ fn expected(dialects: &[&str], client: Option<&Identity>) -> BTreeMap<&'static s
 fn name() -> impl Strategy<Value = String> {
     let own = OWN.iter().map(|(name, _)| *name);
     let set = NAMES.iter().map(|(_, name, _)| *name);
-    let known: Vec<_> = IDENTITY.iter().chain(HOP).copied().chain(own).chain(set).collect();
+    let known = IDENTITY.iter().chain(IDENTITY_WHOLE).chain(HOP);
+    let known: Vec<_> = known.copied().chain(own).chain(set).collect();
     let ending = "|[a-z-]{0,4}|for|cert|dn|verify";
     let between = prop::sample::select(vec!["-", "_", ".", "*"]);
     let known = (prop::sample::select(known), ending, any::<bool>(), between);
@@ -261,6 +269,28 @@ const IDENTITY: &[&str] = &[
     "x-arr-clientcert",
     "x-hubgate-",
     "x-request-id",
+    "remote-",
+    "x-remote-",
+    "x-auth-request-",
+    "x-original-",
+    "x-rewrite-",
+    "x-envoy-",
+    "x-http-method",
+    "x-accel-",
+    "x-middleware-subrequest",
+];
+
+/// These alone, and nothing that begins so.
+const IDENTITY_WHOLE: &[&str] = &[
+    "client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "script-name",
+    "x-script-name",
+    "x-method-override",
+    "x-host",
+    "proxy",
 ];
 
 const HOP: &[&str] = &["connection", "te", "upgrade", "keep-alive", "host", "x-hub-signature-256"];

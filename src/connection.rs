@@ -26,12 +26,12 @@ use crate::listener::Permit;
 use crate::proxy_protocol::Ends;
 use crate::redirect;
 use crate::refusal::{Hangup, Refusal};
+use crate::state::{Busy, Local, Worker};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::certificate::moment;
 use crate::tls::client_auth::{Disbelief, VerifiedClient};
 use crate::tls::server_config::Broken;
-use crate::worker::{Busy, Local, Worker};
 
 /// Who is on the other end, as far as it was proven.
 pub(crate) struct Caller {

@@ -24,7 +24,7 @@
 //! | room | job |
 //! | --- | --- |
 //! | `main.rs`, [`cli`] | arguments in, exit code out; one file a command; the only place that prints |
-//! | [`app`] | start-up and shutdown order; knows every room |
+//! | [`app`] | start, `reload`, drain; `signals`, `watch`: what asks for a reload or a stop; `systemd`, `self_check`: what the service manager is told |
 //! | **vocabulary** | |
 //! | [`refusal`] | the closed lists of what strangers are refused for: label, status, loudness, hint |
 //! | [`error_code`] | the closed list of what keeps a configuration from being put in force |
@@ -43,14 +43,12 @@
 //! | [`exchange`] | one request: route, then `webhook.rs` (proofs, upstream) or `site.rs` (passed through, `tunnel.rs` once upgraded) |
 //! | [`redirect`] | one request in plain HTTP: to https, or an ACME client's token |
 //! | **beside the road** | |
-//! | [`worker`] | one core's thread, sockets and pools; what all workers share |
+//! | [`worker`] | one core's thread: accept loops, drain |
+//! | [`state`] | what all workers share, and what one worker has: generation, pools, admission |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
-//! | [`reload`] | another generation in force, or the old one kept |
 //! | [`upkeep`] | what time changes: certificates that end, revocation lists to fetch, events that stay away |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address; how it is, judged |
-//! | [`signals`], [`watch`] | stop and reload; files that changed, as a request to reload |
-//! | [`systemd`], [`self_check`] | what the service manager is told and hands over; whether every worker answers |
 //! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
 //! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
 //! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
@@ -121,7 +119,7 @@
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
 //! | when a webhook counts as quiet | `upkeep/quiet.rs` |
 //! | what makes the status yellow or red | `admin/status/advice.rs` |
-//! | what a reload changes, and what needs a restart | [`reload`] |
+//! | what a reload changes, and what needs a restart | [`app::reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
 //! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |
 //! | a certificate that is wrong on purpose | [`rehearsal::pki`] |
@@ -160,12 +158,8 @@ pub mod admin;
 pub mod generation;
 pub mod nginx;
 pub mod rehearsal;
-pub mod reload;
-mod self_check;
-mod signals;
+mod state;
 pub mod stations;
-mod systemd;
 pub mod telemetry;
 mod upkeep;
-mod watch;
 mod worker;

@@ -26,7 +26,7 @@ use tracing::error;
 use self::host::NamedHost;
 use self::readiness::Readiness;
 use crate::listener::{self, ListeningSocket};
-use crate::worker::Shared;
+use crate::state::Shared;
 
 mod host;
 mod readiness;

@@ -1,7 +1,7 @@
 //! Whether requests should be sent here now; what `/ready` answers.
 
 use crate::lifecycle::Phase;
-use crate::worker::Shared;
+use crate::state::Shared;
 
 /// The answer, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

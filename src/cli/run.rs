@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use tracing::{error, info, warn};
 
 use super::record::Record;
+use crate::app::signals::{Request, Signals};
+use crate::app::systemd::{self, Notifier};
+use crate::app::watch::Watch;
 use crate::app::{self, Running};
 use crate::config::Config;
 use crate::listener::Sockets;
-use crate::signals::{Request, Signals};
-use crate::systemd::{self, Notifier};
 use crate::telemetry::log;
-use crate::watch::Watch;
 use crate::worker;
 
 /// Serve callers until SIGTERM or SIGINT.

@@ -15,11 +15,11 @@ use crate::config::CertificateSource;
 use crate::connection::Caller;
 use crate::path::percent_decoded;
 use crate::refusal::Refusal;
+use crate::state::Local;
 use crate::telemetry::log::{self, RefusedClient};
 use crate::telemetry::metrics::{AnchorMetrics, Metrics};
 use crate::tls::certificate::{moment, readable};
 use crate::tls::client_auth::{Doubt, Forwarded, VerifiedClient};
-use crate::worker::Local;
 
 /// What a header says, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

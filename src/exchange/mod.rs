@@ -18,11 +18,11 @@ use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route};
+use crate::state::Local;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_upstream};
-use crate::worker::Local;
 
 mod forwarded;
 pub(crate) mod forwarded_client;

@@ -15,6 +15,7 @@ use crate::http::body::{BodyLimits, receive};
 use crate::http::respond::{Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
+use crate::state::{Admitted, Busy};
 use crate::telemetry::access::{Outcome, Record};
 use crate::tls::certificate::moment;
 use crate::upstream::RequestBody;
@@ -23,7 +24,6 @@ use crate::upstream::delivery::Delivery;
 use crate::upstream::headers::towards_caller;
 use crate::webhook::challenge::VerificationRequest;
 use crate::webhook::signature::{Check, Claim};
-use crate::worker::{Admitted, Busy};
 
 const EVENT: Verified =
     Verified { with_client: "client-certificate, signature", alone: Some("signature") };

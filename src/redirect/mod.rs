@@ -16,8 +16,8 @@ use crate::connection::Connected;
 use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
 use crate::route;
+use crate::state::Local;
 use crate::telemetry::access::{Outcome, Record};
-use crate::worker::Local;
 
 mod acme;
 

@@ -11,10 +11,10 @@ use tracing::{info, warn};
 use crate::config::HealthCheck;
 use crate::generation::Generation;
 use crate::lifecycle::Change;
+use crate::state::Shared;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Target;
 use crate::upstream::probe::{Streak, ask};
-use crate::worker::Shared;
 
 /// Asks for as long as something is served; begins anew with each generation.
 pub(super) async fn watch(shared: &Shared) {

@@ -15,9 +15,9 @@ use self::expiry::{Calendar, InUse};
 use self::refresh::Refresher;
 use crate::generation::Generation;
 use crate::lifecycle::{Change, Swaps, Watcher};
+use crate::state::Shared;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
-use crate::worker::Shared;
 
 pub(crate) mod expiry;
 mod fetch;

@@ -13,9 +13,9 @@ use tracing::{info, warn};
 
 use super::{LOOK_INTERVAL, something_new};
 use crate::lifecycle::Change;
+use crate::state::Shared;
 use crate::telemetry::metrics::Level;
 use crate::tls::certificate::utc;
-use crate::worker::Shared;
 
 /// What has an alarm, and since when it is watched.
 #[derive(Default)]

@@ -11,6 +11,7 @@ use crate::admin::readiness::Readiness;
 use crate::config::{Demand, Enforcement, StaleCrl};
 use crate::refusal::{Loudness, Refusal};
 use crate::route::{SiteRoute, WebhookRoute};
+use crate::state::Shared;
 use crate::telemetry::metrics::CertificateKind;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::telemetry::occurrences::Occurrences;
@@ -18,7 +19,6 @@ use crate::tls::certificate::{CertificateFacts, days_until};
 use crate::tls::client_auth::ClientTrust;
 use crate::upkeep::expiry::{self, InUse};
 use crate::upstream::{State, Target};
-use crate::worker::Shared;
 
 /// The document as of `now`.
 pub(in crate::admin) fn status(shared: &Shared, now: SystemTime) -> Status {

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use self::stage::Stage;
 use self::table::Table;
-use crate::signals::Signals;
+use crate::app::signals::Signals;
 
 mod cases;
 mod counters;

@@ -1,4 +1,4 @@
-//! Start-up and shutdown order; knows every room.
+//! Start-up and shutdown order; knows every module.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +16,16 @@ use crate::error_code::{ErrorCode, Told};
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
+use crate::state::Shared;
 use crate::telemetry::metrics::Metrics;
 use crate::upkeep;
-use crate::worker::{self, Command, Shared};
+use crate::worker::{self, Command};
+
+pub mod reload;
+mod self_check;
+pub(crate) mod signals;
+pub(crate) mod systemd;
+pub(crate) mod watch;
 
 /// Why the proxy did not start, or did not take a new configuration.
 #[derive(Debug, thiserror::Error)]

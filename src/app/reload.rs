@@ -12,6 +12,7 @@ use crate::app::{Running, StartError, open_all};
 use crate::config::{Config, ConfigErrors};
 use crate::error_code::Told;
 use crate::generation::Generation;
+use crate::state::LastReload;
 
 /// Why the old generation stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +33,6 @@ impl ReloadError {
             Self::Start(error) => error.told(),
         }
     }
-}
-
-/// What a reload came to.
-#[derive(Debug)]
-pub(crate) struct LastReload {
-    pub(crate) at: SystemTime,
-    /// Why the generation before stayed in force, a sentence each; empty if it did not.
-    pub(crate) faults: Vec<String>,
 }
 
 impl Running {

@@ -1,0 +1,188 @@
+//! What handlers share: the state of the process, and that of the worker that serves them.
+//!
+//! [`Shared`] is one for all workers; [`Worker`] is one core's own, with the generation as that core
+//! uses it ([`Local`]). Spawns nothing and accepts nothing: that is [`crate::worker`].
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tracing::error;
+
+use crate::exchange::forwarded_client::ProvenClaims;
+use crate::generation::Generation;
+use crate::http::body::BodyMemory;
+use crate::lifecycle::Watcher;
+use crate::listener::Permits;
+use crate::refusal::Refusal;
+use crate::telemetry::access::RequestId;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Traces;
+use crate::tls::server_config::WorkerTls;
+use crate::upstream::client::Pool;
+
+/// What all workers of one proxy share: the current generation, counters, permits.
+pub(crate) struct Shared {
+    pub(crate) generation: ArcSwap<Generation>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) permits: Permits,
+    pub(crate) body_memory: BodyMemory,
+    pub(crate) watcher: Watcher,
+    /// When this process began to serve.
+    pub(crate) began: Instant,
+    /// What the last reload came to, if there was one.
+    pub(crate) last_reload: ArcSwapOption<LastReload>,
+    requests: AtomicUsize,
+}
+
+/// What a reload came to.
+#[derive(Debug)]
+pub(crate) struct LastReload {
+    pub(crate) at: SystemTime,
+    /// Why the generation before stayed in force, a sentence each; empty if it did not.
+    pub(crate) faults: Vec<String>,
+}
+
+/// A place among the requests being answered.
+pub(crate) struct Admitted(Arc<Shared>);
+
+/// One worker's own things.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    current: RefCell<Rc<Local>>,
+    /// Half of every request id of this worker; random, so that ids of two processes differ.
+    id_prefix: u64,
+    id_next: Cell<u64>,
+    pub(crate) traces: Traces,
+    /// Connections and forwards that are still running.
+    busy: Cell<usize>,
+}
+
+/// A generation as this worker uses it.
+pub(crate) struct Local {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) tls: WorkerTls,
+    /// What load balancers said of client certificates, and was right.
+    pub(crate) proven_claims: RefCell<ProvenClaims>,
+    pub(crate) pools: Vec<Rc<Pool>>,
+}
+
+/// Counts a task of this worker until it is dropped.
+pub(crate) struct Busy(Rc<Worker>);
+
+impl Shared {
+    pub(crate) fn new(generation: Generation, metrics: Arc<Metrics>, watcher: Watcher) -> Self {
+        Self {
+            permits: Permits::new(generation.config.limits.connections.get()),
+            body_memory: BodyMemory::new(metrics.body_memory_bytes.clone()),
+            generation: ArcSwap::from_pointee(generation),
+            metrics,
+            watcher,
+            began: Instant::now(),
+            last_reload: ArcSwapOption::empty(),
+            requests: AtomicUsize::new(0),
+        }
+    }
+
+    /// The metrics as they are now, with those that are read off when they are asked for.
+    pub(crate) fn render_metrics(&self) -> String {
+        let in_flight = self.requests.load(Ordering::Relaxed);
+        self.metrics.requests_in_flight.set(u64::try_from(in_flight).unwrap_or(u64::MAX));
+        self.metrics.render()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Local {
+    /// Pools to upstreams that did not change are kept, with their open connections.
+    fn new(generation: Arc<Generation>, before: Option<&Self>) -> Result<Self, rustls::Error> {
+        let tls = generation.tls.for_worker()?;
+        let kept = |target: &_| {
+            before?.pools.iter().find(|pool| pool.is_to_the_same(target)).map(Rc::clone)
+        };
+        let targets = generation.upstreams.iter();
+        let pools = targets
+            .map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(Arc::clone(target)))))
+            .collect();
+        Ok(Self { generation, tls, proven_claims: RefCell::default(), pools })
+    }
+
+    /// The pool of an upstream; routes hold only indexes that exist.
+    pub(crate) fn pool(&self, upstream: usize) -> Result<&Rc<Pool>, Refusal> {
+        self.pools.get(upstream).ok_or(Refusal::UpstreamUnreachable)
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, id_prefix: u64) -> Result<Self, rustls::Error> {
+        let local = Local::new(shared.generation.load_full(), None)?;
+        Ok(Self {
+            shared,
+            current: RefCell::new(Rc::new(local)),
+            id_prefix,
+            id_next: Cell::new(0),
+            traces: Traces::new()?,
+            busy: Cell::new(0),
+        })
+    }
+
+    /// The current generation. One atomic load, unless it was swapped since the last call.
+    pub(crate) fn local(&self) -> Rc<Local> {
+        let newest = self.shared.generation.load();
+        let current = Rc::clone(&self.current.borrow());
+        if Arc::ptr_eq(&newest, &current.generation) {
+            return current;
+        }
+        match Local::new(Arc::clone(&newest), Some(&current)) {
+            Ok(local) => {
+                let local = Rc::new(local);
+                *self.current.borrow_mut() = Rc::clone(&local);
+                local
+            }
+            // It was built once as a trial when the generation was.
+            Err(error) => {
+                error!(%error, "worker keeps the generation before");
+                current
+            }
+        }
+    }
+
+    pub(crate) fn next_request_id(&self) -> RequestId {
+        let next = self.id_next.get();
+        self.id_next.set(next.wrapping_add(1));
+        RequestId::new(u128::from(self.id_prefix) << 64 | u128::from(next))
+    }
+
+    /// Whether a connection or a forward of this worker is still running.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// A place among the `limit` requests that may be answered at once.
+    pub(crate) fn admit(&self, limit: usize) -> Result<Admitted, Refusal> {
+        let before = self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(Arc::clone(&self.shared));
+        if before < limit { Ok(admitted) } else { Err(Refusal::TooManyRequests) }
+    }
+}
+
+impl Busy {
+    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
+        worker.busy.set(worker.busy.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get().saturating_sub(1));
+    }
+}

@@ -53,6 +53,21 @@
 //! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
 //! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
 //!
+//! # Layers
+//!
+//! A module imports its own layer or one below, and no modules import each other in a circle;
+//! `tests/structure` holds both against this drawing.
+//!
+//! ```layers
+//! main, cli
+//! app, admin, upkeep
+//! worker, connection, exchange, redirect
+//! state, generation
+//! listener, proxy_protocol, http, tls, path, route, webhook, upstream
+//! telemetry
+//! config, refusal, error_code, lifecycle
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. A webhook's upstream gets a body only out of a `VerifiedBody`, which only

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::choices::{CertificateSource, CrlFetch, StaleCrl};
 use super::error::Fault;
 use super::findings::{At, Findings};
 use super::{file, names, numbers, paths};
@@ -45,35 +46,6 @@ pub struct Crl {
     pub refresh_min: Duration,
     /// From one fetch of a list to the next, at most.
     pub refresh_max: Duration,
-}
-
-/// Where client certificates are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateSource {
-    /// In the TLS handshake with us.
-    Tls,
-    /// In the headers of an AWS Application Load Balancer whose mutual TLS is in verify mode.
-    Alb,
-    /// The same in passthrough mode, where the balancer proves no chain.
-    AlbPassthrough,
-}
-
-/// Whether revocation lists are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CrlFetch {
-    /// Never.
-    Off,
-    /// From the places named by trusted anchors and by what they proved.
-    DistributionPoints,
-}
-
-/// What becomes of a caller whose revocation status no current list tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StaleCrl {
-    /// Refused.
-    Refuse,
-    /// Let in, unless an old list names it; the operator is warned.
-    Warn,
 }
 
 /// One file of trust anchors.

@@ -2,26 +2,10 @@
 
 use http::HeaderName;
 
+use super::choices::Dialect;
 use super::error::Fault;
 use super::file;
 use super::findings::Findings;
-
-/// A dialect, as `identity_headers` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Dialect {
-    /// `Client-Cert`.
-    Rfc9440,
-    /// `Client-Cert-Chain`, which the standard leaves open.
-    Rfc9440Chain,
-    /// nginx's variables, under names that everybody chooses for himself.
-    Nginx,
-    /// `X-Amzn-Mtls-Clientcert-*`, as AWS's load balancer sets them.
-    Alb,
-    /// Envoy's `X-Forwarded-Client-Cert`.
-    Xfcc,
-    /// `Forwarded` (RFC 7239): of the request and not of a certificate.
-    Forwarded,
-}
 
 /// In which headers an application is told who called.
 #[derive(Clone, Debug, PartialEq, Eq)]

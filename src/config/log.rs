@@ -1,5 +1,6 @@
 //! `[log]`: what is written down, and how.
 
+use super::choices::{LogFormat, LogLevel};
 use super::findings::Findings;
 use super::{file, numbers};
 
@@ -14,30 +15,6 @@ pub struct Log {
     pub access: bool,
     /// How many days before the end of a certificate in use it is warned of; the longest first.
     pub expiry_warning_days: Vec<u64>,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text if standard error is a terminal, else JSON.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The quietest severity that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Faults that stop something.
-    Error,
-    /// What the operator should look at.
-    Warn,
-    /// What strangers are refused for, and the access record.
-    Info,
-    /// Noise of strangers too.
-    Debug,
 }
 
 impl Log {

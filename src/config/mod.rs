@@ -16,29 +16,32 @@ use self::findings::Findings;
 
 pub use self::addresses::Spoken;
 pub use self::admin::Admin;
-pub use self::client_certificate::{
-    CertificateSource, ClientCertificate, Crl, CrlFetch, StaleCrl, TrustAnchor,
+pub use self::choices::{
+    CertificateSource, CrlFetch, Demand, Enforcement, HostHeader, LogFormat, LogLevel, Repeat,
+    StaleCrl, UnknownSni, Verification,
 };
+pub use self::client_certificate::{ClientCertificate, Crl, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub use self::health_check::HealthCheck;
 pub(crate) use self::identity::is_identity_name;
 pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
-pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::log::Log;
 pub use self::network::{Network, Networks};
 pub use self::redirect::Redirect;
 pub use self::reload::Reload;
 pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
-pub use self::server::{Server, ServerCertificate, UnknownSni};
+pub use self::server::{Server, ServerCertificate};
 pub use self::site::Site;
-pub use self::upstream::{HostHeader, Repeat, Upstream, UpstreamAddress};
+pub use self::upstream::{Upstream, UpstreamAddress};
 pub use self::upstream_tls::{ClientFiles, UpstreamTls};
 pub use self::warning::Warning;
-pub use self::webhook::{Demand, Enforcement, Verification, Webhook};
+pub use self::webhook::Webhook;
 
 mod addresses;
 mod admin;
+mod choices;
 mod client_certificate;
 mod document;
 mod error;

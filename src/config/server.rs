@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use super::choices::UnknownSni;
 use super::error::Fault;
 use super::findings::{At, Findings, Written};
 use super::network::Networks;
@@ -42,15 +43,6 @@ pub struct ServerCertificate {
     pub certificate: PathBuf,
     /// PEM file with the leaf's private key; may be the same file.
     pub private_key: PathBuf,
-}
-
-/// What becomes of callers who ask for a name that no certificate has, or for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownSni {
-    /// They are shown the first certificate.
-    Default,
-    /// The handshake fails.
-    Refuse,
 }
 
 impl Server {

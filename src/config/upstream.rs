@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::choices::{HostHeader, Repeat};
 use super::error::Fault;
 use super::findings::{Findings, Written};
 use super::health_check::HealthCheck;
@@ -40,25 +41,6 @@ pub struct Upstream {
     pub connections: NonZeroUsize,
     /// Largest answer to a webhook that is passed on; more is a 502.
     pub response_max_bytes: NonZeroUsize,
-}
-
-/// Which `Host` an upstream is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostHeader {
-    /// The one that the caller asked for.
-    Preserve,
-    /// The one of the server's own address.
-    Upstream,
-}
-
-/// Whether a webhook's request is sent again after its connection broke without any answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
-    /// The application may have acted on it: the caller gets 502, and Meta delivers again.
-    Never,
-    /// Once, at once, on another server if there is one: for applications that recognise an event
-    /// that they have seen, as Meta asks of them.
-    Broken,
 }
 
 /// Where a server of an upstream is, as its `url` says.

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::choices::{Demand, Enforcement, Verification};
 use super::error::Fault;
 use super::findings::{At, Findings};
 use super::limits::Limits;
@@ -39,35 +40,6 @@ pub struct Webhook {
     pub quiet_alarm: Option<Duration>,
     /// Largest accepted body on this route.
     pub body_max_bytes: NonZeroUsize,
-}
-
-/// What becomes of an event whose signature is not right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enforcement {
-    /// It is refused.
-    Enforce,
-    /// It is counted and logged, and passed on with a mark: for a cut-over only.
-    Report,
-}
-
-/// Who answers a proven verification request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
-    /// This process, with the bare challenge.
-    Answer,
-    /// The application behind the route.
-    Forward,
-    /// Nobody: verification requests get 405.
-    Off,
-}
-
-/// Whether a route asks for a client certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Without a proven one: refused.
-    Required,
-    /// The signature alone is the proof. A certificate that is presented must still be valid.
-    None,
 }
 
 impl Webhook {

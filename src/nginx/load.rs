@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fault::Fault;
 use super::glob;
-use super::parse::{self, Body, Directive, Fault, Place};
+use super::parse::{self, Body, Directive, Place};
 
 /// A whole configuration.
 #[derive(Debug)]

@@ -28,14 +28,16 @@ use self::scope::Scope;
 
 use crate::config;
 
+pub use self::fault::Fault;
 pub use self::ledger::{Finding, Outcome};
 pub use self::load::LoadError;
-pub use self::parse::{Fault, Place};
+pub use self::parse::Place;
 
 mod able;
 mod block;
 mod condition;
 mod draft;
+mod fault;
 mod findings;
 mod glob;
 mod headers;

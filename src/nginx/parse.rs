@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::fault::{Fault, MAXIMUM_DEPTH};
 use super::token::{Kind, Token, Tokens};
 
 /// A directive of nginx: a name, its arguments, and a block or none.
@@ -65,32 +66,6 @@ impl Directive {
     pub(super) fn is(&self, name: &str, argument: &str) -> bool {
         self.name == name && self.arguments.len() == 1 && self.argument() == argument
     }
-}
-
-/// Why a text is not a configuration of nginx.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The text ends inside quotes.
-    #[error("this quote is never closed")]
-    QuoteUnclosed,
-    /// Something stands right behind a closing quote.
-    #[error("a blank or a semicolon must follow a closing quote")]
-    AfterQuote,
-    /// The text ends inside a block.
-    #[error("this block is never closed")]
-    BlockUnclosed,
-    /// A brace closes what was never opened.
-    #[error("this closing brace has no opening one")]
-    CloseUnexpected,
-    /// A semicolon or an opening brace without a name before it.
-    #[error("a directive must begin with a name")]
-    NameMissing,
-    /// A directive ends with neither a semicolon nor a block.
-    #[error("this directive must end with a semicolon")]
-    EndMissing,
-    /// More blocks inside each other than anybody writes.
-    #[error("blocks are nested more than {MAXIMUM_DEPTH} deep")]
-    TooDeep,
 }
 
 /// Reads one file. A fault comes with its place.
@@ -171,9 +146,6 @@ impl Reader<'_> {
         Ok(())
     }
 }
-
-/// nginx itself knows five levels, and nested locations.
-const MAXIMUM_DEPTH: usize = 32;
 
 #[cfg(test)]
 mod tests {

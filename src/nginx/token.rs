@@ -7,7 +7,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::parse::Fault;
+use super::fault::Fault;
 
 /// A piece of the text, and the line on which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]

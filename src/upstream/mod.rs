@@ -13,8 +13,10 @@ mod idle;
 pub(crate) mod probe;
 mod request_body;
 mod target;
+mod target_error;
 mod tls;
 
 pub(crate) use self::health::State;
 pub(crate) use self::request_body::RequestBody;
-pub(crate) use self::target::{Target, TargetError};
+pub(crate) use self::target::Target;
+pub(crate) use self::target_error::TargetError;

@@ -7,7 +7,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-use super::target::TargetError;
+use super::target_error::TargetError;
 use crate::config::Upstream;
 use crate::tls::certificate::CertificateFacts;
 use crate::tls::material::{read_certificates, read_server_identity};

@@ -28,8 +28,10 @@ fn a_module_imports_its_own_layer_or_one_below() {
 fn no_modules_import_each_other_in_a_circle() {
     let imports = imports(&files());
     let mut circles = Vec::new();
-    let parents: BTreeSet<Module> =
-        imports.keys().flat_map(|module| (0..module.len()).map(|end| module[..end].to_vec())).collect();
+    let parents: BTreeSet<Module> = imports
+        .keys()
+        .flat_map(|module| (0..module.len()).map(|end| module[..end].to_vec()))
+        .collect();
     for parent in parents {
         // Siblings, each with all that lies below it.
         let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

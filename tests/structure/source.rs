@@ -8,17 +8,16 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// A module by its path below the crate; the crate's root has none.
-pub type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 /// One file of the source.
-pub struct SourceFile {
-    pub path: PathBuf,
-    pub module: Module,
-    pub tree: syn::File,
+pub(crate) struct SourceFile {
+    pub(crate) module: Module,
+    pub(crate) tree: syn::File,
 }
 
 /// Every file below `src/`, without those of unit tests.
-pub fn files() -> Vec<SourceFile> {
+pub(crate) fn files() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     collect(&root, &mut paths);
@@ -27,7 +26,7 @@ pub fn files() -> Vec<SourceFile> {
         let text = fs::read_to_string(&path).expect("the source is readable");
         let tree = syn::parse_file(&text).expect("the source compiles");
         let module = module_of(path.strip_prefix(&root).expect("it lies there"));
-        SourceFile { path, module, tree }
+        SourceFile { module, tree }
     };
     let files: Vec<_> = paths.into_iter().map(read).collect();
     let tests = test_modules(&files);
@@ -76,7 +75,7 @@ fn child(module: &[String], name: &str) -> Module {
     child
 }
 
-pub fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
@@ -84,7 +83,7 @@ pub fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 }
 
 /// Which modules each module names, in code that is not for tests alone.
-pub fn imports(files: &[SourceFile]) -> BTreeMap<Module, BTreeSet<Module>> {
+pub(crate) fn imports(files: &[SourceFile]) -> BTreeMap<Module, BTreeSet<Module>> {
     let modules: BTreeSet<_> = files.iter().map(|file| file.module.clone()).collect();
     let mut all = BTreeMap::new();
     for file in files {

@@ -2,20 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::explanation::Explanation;
 use super::{faults, hangups, refusals};
 use crate::error_code::ErrorCode;
 use crate::refusal::{Hangup, Refusal};
-
-/// What a code means, and what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Explanation {
-    /// One sentence.
-    pub(super) meaning: &'static str,
-    /// The likeliest first.
-    pub(super) causes: &'static [&'static str],
-    /// The next command to type.
-    pub(super) next: &'static str,
-}
 
 /// One code.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What the faults of a configuration mean.
 
-use super::catalogue::Explanation;
+use super::explanation::Explanation;
 
 pub(super) const UNREADABLE: Explanation = Explanation {
     meaning: "The configuration file itself cannot be read, or is not UTF-8.",

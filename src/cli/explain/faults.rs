@@ -1,7 +1,7 @@
 //! Which explanation belongs to which code.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::catalogue::Explanation;
+use super::explanation::Explanation;
 use super::{config_faults as config, start_faults as start};
 use crate::error_code::ErrorCode;
 

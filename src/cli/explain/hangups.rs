@@ -1,7 +1,7 @@
 //! What each way to end a connection before HTTP means.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::catalogue::Explanation;
+use super::explanation::Explanation;
 use crate::refusal::Hangup;
 
 pub(super) fn explanation(hangup: Hangup) -> Explanation {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 mod catalogue;
 mod certificate;
 mod config_faults;
+mod explanation;
 mod faults;
 mod hangups;
 mod refusals;

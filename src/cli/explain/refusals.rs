@@ -1,7 +1,7 @@
 //! What each refusal with an answer means.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::catalogue::Explanation;
+use super::explanation::Explanation;
 use super::hangups::CERTIFICATE_MISSING;
 use crate::refusal::Refusal;
 

@@ -1,6 +1,6 @@
 //! What the faults of a start mean, or of a reload, when the configuration itself is in order.
 
-use super::catalogue::Explanation;
+use super::explanation::Explanation;
 
 pub(super) const FILE_UNREADABLE: Explanation = Explanation {
     meaning: "A certificate, key or list cannot be read.",

@@ -1,7 +1,7 @@
 //! `[client_certificate]`: whom to believe; as written.
 
 use super::texts;
-use crate::config::client_certificate::{CertificateSource, CrlFetch, StaleCrl};
+use crate::config::choices::{CertificateSource, CrlFetch, StaleCrl};
 use crate::config::document::{Item, Table};
 use crate::config::findings::{At, Written};
 

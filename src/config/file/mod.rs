@@ -3,11 +3,10 @@
 //! In: the tables of a document. Out: the same values in Rust's types, each with its place, the
 //! defaults filled in. A key stands here once, with its default; `config.toml` gives the reasons.
 
+use super::choices::{Demand, Enforcement, LogFormat, LogLevel, Verification};
 use super::document::{Item, Table};
 use super::error::Fault;
 use super::findings::{At, Written};
-use super::log::{LogFormat, LogLevel};
-use super::webhook::{Demand, Enforcement, Verification};
 
 mod client_certificate;
 mod server;

@@ -1,9 +1,9 @@
 //! `[server]`: where callers connect, and what they are shown; as written.
 
 use super::texts;
+use crate::config::choices::UnknownSni;
 use crate::config::document::{Item, Table};
 use crate::config::findings::{At, Written};
-use crate::config::server::UnknownSni;
 
 /// `[server]` as written.
 #[derive(Debug)]

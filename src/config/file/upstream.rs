@@ -1,9 +1,8 @@
 //! `[[upstream]]` as written.
 
+use super::super::choices::{Dialect, HostHeader, Repeat};
 use super::super::document::{Item, Table};
 use super::super::findings::{At, Written};
-use super::super::identity::Dialect;
-use super::super::upstream::{HostHeader, Repeat};
 use super::{PemFile, texts};
 
 /// One `[[upstream]]` as written.

@@ -3,8 +3,11 @@
 //!
 //! Here stands what belongs to the whole process; each file beside has the metrics of its kind.
 
+pub mod histogram;
 mod level;
+pub(crate) mod occurrences;
 mod route;
+mod shown;
 mod trust;
 mod upstream;
 
@@ -18,13 +21,13 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use self::level::{Level, Raised};
 pub(super) use self::level::{moment, unix_seconds};
+use self::occurrences::Occurrences;
 use self::route::RouteFamilies;
 pub(crate) use self::route::{NO_ROUTE, REDIRECT, RouteMetrics};
 use self::trust::TrustFamilies;
 pub(crate) use self::trust::{AnchorMetrics, CertificateKind, CrlFetchOutcome};
 use self::upstream::UpstreamFamilies;
 pub(crate) use self::upstream::UpstreamMetrics;
-use super::occurrences::Occurrences;
 use crate::refusal::Hangup;
 
 /// The metrics of one proxy; handed down, never global.

@@ -9,8 +9,8 @@ use prometheus_client::registry::Registry;
 
 use super::{Level, Metrics, register};
 use crate::refusal::Refusal;
-use crate::telemetry::histogram::Durations;
-use crate::telemetry::occurrences::Occurrences;
+use crate::telemetry::metrics::histogram::Durations;
+use crate::telemetry::metrics::occurrences::Occurrences;
 
 /// The route label of requests that no route matched.
 pub(crate) const NO_ROUTE: &str = "none";

@@ -8,8 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{Level, Metrics, moment, register, unix_seconds};
-use crate::telemetry::occurrences::Occurrences;
-use crate::telemetry::shown::Shown;
+use crate::telemetry::metrics::occurrences::Occurrences;
+use crate::telemetry::metrics::shown::Shown;
 
 /// The metrics of one trust anchor, looked up once a connection.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{Metrics, register};
-use crate::telemetry::shown::Shown;
+use crate::telemetry::metrics::shown::Shown;
 
 /// The metrics of one upstream, looked up once.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::metrics::{Level, moment, unix_seconds};
+use super::{Level, moment, unix_seconds};
 
 /// A counter and a moment; of two occurrences at once either may be the last.
 #[derive(Clone, Debug)]

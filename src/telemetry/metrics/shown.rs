@@ -9,7 +9,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::metrics::Level;
+use super::Level;
 
 /// A family of gauges that is shown whole, again and again; what is gone from it goes.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::caller::{Caller, Connected, ConnectionGuard, Proven};
 use crate::config::Spoken;
 use crate::exchange;
 use crate::http::caller_io::{CallerIo, CallerStream};
@@ -25,110 +26,37 @@ use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::proxy_protocol::Ends;
 use crate::redirect;
-use crate::refusal::{Hangup, Refusal};
-use crate::state::{Busy, Local, Worker};
+use crate::refusal::Hangup;
+use crate::state::Worker;
 use crate::telemetry::log;
-use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
-use crate::tls::certificate::moment;
-use crate::tls::client_auth::{Disbelief, VerifiedClient};
+use crate::telemetry::metrics::Raised;
+use crate::tls::client_auth::Disbelief;
 use crate::tls::server_config::Broken;
 
-/// Who is on the other end, as far as it was proven.
-pub(crate) struct Caller {
-    /// Who is at the other end, if no trusted proxy says otherwise of a request.
-    pub(crate) ip: IpAddr,
-    /// What it speaks; plain HTTP either as a trusted proxy or to be sent to https.
-    pub(crate) spoken: Spoken,
-    /// The host that the TLS connection was opened for (SNI); requests for another one are refused.
-    /// `None` if the caller did not say, or if it is a proxy that speaks for many callers.
-    pub(crate) server_name: Option<Box<str>>,
-    /// Address and port, as they are logged.
-    pub(crate) address: Rc<str>,
-    proven: RefCell<Option<Proven>>,
-    /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
-    pub(crate) forwarded_for: HeaderValue,
-    pub(crate) forwarded_port: HeaderValue,
-}
-
-/// A client certificate, proven under the trust of one generation.
-struct Proven {
-    /// The generation that was current when it was last looked at.
-    generation: u64,
-    client: Arc<VerifiedClient>,
-    anchor: AnchorMetrics,
-}
-
-/// One connection, as its requests see it.
-pub(crate) struct Connected {
-    pub(crate) worker: Rc<Worker>,
-    pub(crate) caller: Rc<Caller>,
-    pub(crate) pace: Arc<Pace>,
-    /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
-    _held: Held,
-}
-
-struct Held {
-    _busy: Busy,
-    _open: Raised,
-    _permit: Permit,
-}
-
-impl Caller {
-    /// The client certificate, if there is one, proven at `now` under the current generation;
-    /// its anchor counts as used.
-    pub(crate) fn client(
-        &self,
-        local: &Local,
-        metrics: &Metrics,
-        now: UnixTime,
-    ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
-        self.prove_again(local, metrics, now)?;
-        let proven = self.proven.borrow();
-        let Some(proven) = &*proven else { return Ok(None) };
-        proven.anchor.used(moment(now));
-        Ok(Some(Arc::clone(&proven.client)))
-    }
-
-    /// Whether what this caller presented, if anything, is still a proof.
-    fn prove_again(&self, local: &Local, metrics: &Metrics, now: UnixTime) -> Result<(), Refusal> {
-        let mut proven = self.proven.borrow_mut();
-        let Some(proven) = &mut *proven else { return Ok(()) };
-        let generation = local.generation.number;
-        let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
-        if proven.generation != generation || !trust.still_believes(&proven.client, now) {
-            let again = trust.prove(proven.client.chain(), now);
-            let client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
-            let anchor = metrics.anchor(client.anchor());
-            *proven = Proven { generation, client, anchor };
+/// Returns when no further request should be taken: its caller is no longer trusted, or the
+/// process drains and this connection has had its first request, or time enough for it. Whoever
+/// was accepted at the last moment is answered like everybody before.
+async fn must_go(caller: Rc<Caller>, worker: Rc<Worker>, pace: Arc<Pace>) {
+    let mut watcher = worker.shared.watcher.clone();
+    while watcher.changed().await == Change::Swapped {
+        let (local, metrics) = (worker.local(), &worker.shared.metrics);
+        let config = &local.generation.config;
+        let is_served = match caller.spoken {
+            Spoken::Tls => true,
+            Spoken::PlainByProxies => config.server.trusted_proxies.contains(caller.ip),
+            Spoken::PlainToRedirect => config.redirect.is_some(),
+        };
+        if !is_served || caller.prove_again(&local, metrics, UnixTime::now()).is_err() {
+            return;
         }
-        Ok(())
     }
-
-    /// Returns when no further request should be taken: this caller is no longer believed, or the
-    /// process drains and this connection has had its first request, or time enough for it. Whoever
-    /// was accepted at the last moment is answered like everybody before.
-    async fn must_go(self: Rc<Self>, worker: Rc<Worker>, pace: Arc<Pace>) {
-        let mut watcher = worker.shared.watcher.clone();
-        while watcher.changed().await == Change::Swapped {
-            let (local, metrics) = (worker.local(), &worker.shared.metrics);
-            let config = &local.generation.config;
-            let is_served = match self.spoken {
-                Spoken::Tls => true,
-                Spoken::PlainByProxies => config.server.trusted_proxies.contains(self.ip),
-                Spoken::PlainToRedirect => config.redirect.is_some(),
-            };
-            if !is_served || self.prove_again(&local, metrics, UnixTime::now()).is_err() {
-                return;
-            }
-        }
-        let mut enough = pin!(sleep(FIRST_REQUEST_TIMEOUT));
-        // The connection is polled by the same task, so a request that begins comes by here.
-        poll_fn(|context| match pace.has_begun() {
-            true => Poll::Ready(()),
-            false => enough.as_mut().poll(context),
-        })
-        .await;
-    }
+    let mut enough = pin!(sleep(FIRST_REQUEST_TIMEOUT));
+    // The connection is polled by the same task, so a request that begins comes by here.
+    poll_fn(|context| match pace.has_begun() {
+        true => Poll::Ready(()),
+        false => enough.as_mut().poll(context),
+    })
+    .await;
 }
 
 /// Some round trips, while the process drains.
@@ -146,12 +74,11 @@ pub(crate) struct Accepted {
 pub(crate) fn begin(worker: &Rc<Worker>, accepted: Accepted, permit: Permit) {
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
-    let open = Raised::new(metrics, |metrics| &metrics.connections_open);
-    let held = Held { _busy: Busy::new(worker), _open: open, _permit: permit };
-    tokio::task::spawn_local(conduct(Rc::clone(worker), accepted, held));
+    let guard = ConnectionGuard::new(worker, permit);
+    tokio::task::spawn_local(conduct(Rc::clone(worker), accepted, guard));
 }
 
-async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
+async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard) {
     let Accepted { stream, peer, listening } = accepted;
     let spoken = worker.local().generation.config.spoken_at(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
@@ -197,10 +124,10 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, held: Held) {
         caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
         pace: Arc::clone(&pace),
-        _held: held,
+        _guard: guard,
     });
     let io = CallerIo::new(stream, Arc::clone(&pace));
-    let draining = caller.must_go(Rc::clone(&worker), Arc::clone(&pace));
+    let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&pace));
     let metrics = &worker.shared.metrics;
     let resting = || Raised::new(metrics, |metrics| &metrics.connections_resting);
     let ended = if spoken == Spoken::PlainToRedirect {

@@ -40,10 +40,11 @@
 //! | [`upstream`] | headers to the application, pooled connections to it, deadlines |
 //! | **conductors** | |
 //! | [`connection`] | one connection: handshake, then HTTP |
-//! | [`exchange`] | one request: route, then `webhook.rs` (proofs, upstream) or `site.rs` (passed through, `tunnel.rs` once upgraded) |
+//! | [`exchange`] | one request: route, then `exchange/webhook.rs` (proofs, upstream) or `exchange/site.rs` (passed through; a tunnel once upgraded) |
 //! | [`redirect`] | one request in plain HTTP: to https, or an ACME client's token |
 //! | **beside the road** | |
 //! | [`worker`] | one core's thread: accept loops, drain |
+//! | [`caller`] | who calls, and what was proven of it; the connection as its requests see it |
 //! | [`state`] | what all workers share, and what one worker has: generation, pools, admission |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
 //! | [`upkeep`] | what time changes: certificates that end, revocation lists to fetch, events that stay away |
@@ -59,10 +60,10 @@
 //! `tests/structure` holds both against this drawing.
 //!
 //! ```layers
-//! main, cli
-//! app, admin, upkeep
+//! main, cli, stations
+//! app, admin, upkeep, nginx, rehearsal
 //! worker, connection, exchange, redirect
-//! state, generation
+//! state, caller, generation
 //! listener, proxy_protocol, http, tls, path, route, webhook, upstream
 //! telemetry
 //! config, refusal, error_code, lifecycle
@@ -106,7 +107,7 @@
 //! | --- | --- |
 //! | a key of the configuration | `config.toml` for people, `config/file/` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | [`refusal`] |
-//! | what `explain` says of a code | `cli/explain/`: `hangups.rs`, `refusals.rs`, `config_faults.rs`, `start_faults.rs` |
+//! | what `explain` says of a code | `cli/explain/`, a file for each list of codes |
 //! | why a certificate would be believed or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
 //! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
 //! | the rule for names | `tls/subject.rs`, and for a name that is text `tls/subject_text.rs` |
@@ -126,7 +127,7 @@
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |
 //! | what becomes of an event whose caller hangs up | `upstream/delivery.rs` |
 //! | what is tried again, and what is not | `upstream/client.rs` |
-//! | which connections are kept, and which answers taken | `upstream/idle.rs`, `upstream/answer.rs` |
+//! | which connections are kept, and which answers taken | `upstream/pool.rs`, `upstream/answer.rs` |
 //! | which server of an upstream is tried, and which passed over | `upstream/balance.rs`, `upstream/health.rs` |
 //! | a metric's name | `telemetry/metrics/` |
 //! | a field of the access record | `telemetry/access.rs` |
@@ -164,6 +165,7 @@ mod webhook;
 pub use upstream::headers::{Believed, RESERVED_HEADERS, ReservedHeader};
 
 // Conductors.
+mod caller;
 mod connection;
 mod exchange;
 mod redirect;

@@ -12,7 +12,6 @@ use std::time::{Instant, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::error;
 
-use crate::exchange::forwarded_client::ProvenClaims;
 use crate::generation::Generation;
 use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
@@ -21,8 +20,9 @@ use crate::refusal::Refusal;
 use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
+use crate::tls::client_auth::remembered::RememberedClients;
 use crate::tls::server_config::WorkerTls;
-use crate::upstream::client::Pool;
+use crate::upstream::pool::Pool;
 
 /// What all workers of one proxy share: the current generation, counters, permits.
 pub(crate) struct Shared {
@@ -66,7 +66,7 @@ pub(crate) struct Local {
     pub(crate) generation: Arc<Generation>,
     pub(crate) tls: WorkerTls,
     /// What load balancers said of client certificates, and was right.
-    pub(crate) proven_claims: RefCell<ProvenClaims>,
+    pub(crate) forwarded_clients: RefCell<RememberedClients>,
     pub(crate) pools: Vec<Rc<Pool>>,
 }
 
@@ -112,7 +112,7 @@ impl Local {
         let pools = targets
             .map(|target| kept(target).unwrap_or_else(|| Rc::new(Pool::new(Arc::clone(target)))))
             .collect();
-        Ok(Self { generation, tls, proven_claims: RefCell::default(), pools })
+        Ok(Self { generation, tls, forwarded_clients: RefCell::default(), pools })
     }
 
     /// The pool of an upstream; routes hold only indexes that exist.

@@ -34,8 +34,9 @@ pub use self::secret::Secret;
 pub use self::secret_source::{Environment, SecretSource};
 pub use self::server::{Server, ServerCertificate};
 pub use self::site::Site;
-pub use self::upstream::{Upstream, UpstreamAddress};
+pub use self::upstream::Upstream;
 pub use self::upstream_tls::{ClientFiles, UpstreamTls};
+pub use self::url::UpstreamAddress;
 pub use self::warning::Warning;
 pub use self::webhook::Webhook;
 

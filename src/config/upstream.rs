@@ -1,8 +1,6 @@
 //! `[[upstream]]`: the applications behind us.
 
-use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choices::{HostHeader, Repeat};
@@ -12,6 +10,7 @@ use super::health_check::HealthCheck;
 use super::identity::IdentityHeaders;
 use super::secret_source::Environment;
 use super::upstream_tls::UpstreamTls;
+use super::url::UpstreamAddress;
 use super::{file, names, numbers, url};
 
 /// One `[[upstream]]`, checked.
@@ -41,45 +40,6 @@ pub struct Upstream {
     pub connections: NonZeroUsize,
     /// Largest answer to a webhook that is passed on; more is a 502.
     pub response_max_bytes: NonZeroUsize,
-}
-
-/// Where a server of an upstream is, as its `url` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamAddress {
-    /// `http://host:port`
-    Http {
-        /// A name or an address, without brackets.
-        host: String,
-        /// 80 unless written.
-        port: u16,
-    },
-    /// `https://host:port`, verified against the public roots or a CA of one's own.
-    Https {
-        /// A name or an address, without brackets.
-        host: String,
-        /// 443 unless written.
-        port: u16,
-    },
-    /// `unix:/path/of.sock`
-    Unix {
-        /// An absolute path.
-        path: PathBuf,
-    },
-}
-
-/// As its `url` says.
-impl fmt::Display for UpstreamAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host, port) = match self {
-            Self::Http { host, port } => ("http", host, port),
-            Self::Https { host, port } => ("https", host, port),
-            Self::Unix { path } => return write!(formatter, "unix:{}", path.display()),
-        };
-        match host.contains(':') {
-            true => write!(formatter, "{scheme}://[{host}]:{port}"),
-            false => write!(formatter, "{scheme}://{host}:{port}"),
-        }
-    }
 }
 
 impl Upstream {

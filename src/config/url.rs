@@ -4,11 +4,50 @@
 //! a query, a password) is refused rather than dropped. No fault repeats the text: somebody may
 //! have written a password into it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::error::Fault;
 use super::names::is_host;
-use super::upstream::UpstreamAddress;
+
+/// Where a server of an upstream is, as its `url` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// `http://host:port`
+    Http {
+        /// A name or an address, without brackets.
+        host: String,
+        /// 80 unless written.
+        port: u16,
+    },
+    /// `https://host:port`, verified against the public roots or a CA of one's own.
+    Https {
+        /// A name or an address, without brackets.
+        host: String,
+        /// 443 unless written.
+        port: u16,
+    },
+    /// `unix:/path/of.sock`
+    Unix {
+        /// An absolute path.
+        path: PathBuf,
+    },
+}
+
+/// As its `url` says.
+impl fmt::Display for UpstreamAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host, port) = match self {
+            Self::Http { host, port } => ("http", host, port),
+            Self::Https { host, port } => ("https", host, port),
+            Self::Unix { path } => return write!(formatter, "unix:{}", path.display()),
+        };
+        match host.contains(':') {
+            true => write!(formatter, "{scheme}://[{host}]:{port}"),
+            false => write!(formatter, "{scheme}://{host}:{port}"),
+        }
+    }
+}
 
 /// The address that a `url` means.
 pub(super) fn parse(url: &str) -> Result<UpstreamAddress, Fault> {

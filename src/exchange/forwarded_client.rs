@@ -11,13 +11,13 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName};
 use rustls::pki_types::UnixTime;
 
+use crate::caller::Caller;
 use crate::config::CertificateSource;
-use crate::connection::Caller;
 use crate::path::percent_decoded;
 use crate::refusal::Refusal;
 use crate::state::Local;
 use crate::telemetry::log::{self, RefusedClient};
-use crate::telemetry::metrics::{AnchorMetrics, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{moment, readable};
 use crate::tls::client_auth::{Doubt, Forwarded, VerifiedClient};
 
@@ -27,17 +27,6 @@ enum Claim<'a> {
     Leaf(&'a [u8]),
     Chain(&'a [u8]),
     Subject(&'a [u8]),
-}
-
-/// Claims that were proven in this worker and generation, the newest first.
-#[derive(Default)]
-pub(crate) struct ProvenClaims(Vec<ProvenClaim>);
-
-struct ProvenClaim {
-    header: HeaderName,
-    bytes: Box<[u8]>,
-    client: Arc<VerifiedClient>,
-    anchor: AnchorMetrics,
 }
 
 /// Who called, by the connection or, where that is configured, by a load balancer's headers.
@@ -63,8 +52,8 @@ pub(super) fn client(
     }
     let claim = claim(headers, source)?;
     let trust = local.generation.tls.trust().ok_or(Refusal::CertificateRefused)?;
-    let mut proven = local.proven_claims.borrow_mut();
-    if let Some(known) = proven.find(claim)
+    let mut proven = local.forwarded_clients.borrow_mut();
+    if let Some(known) = proven.find(claim.parts())
         && trust.still_believes(&known.client, now)
     {
         known.anchor.used(moment(now));
@@ -105,7 +94,7 @@ pub(super) fn client(
     trust.saw(&client);
     let anchor = metrics.anchor(client.anchor());
     anchor.used(moment(now));
-    proven.remember(claim, &client, anchor);
+    proven.remember(claim.parts(), &client, anchor);
     Ok(Some(client))
 }
 
@@ -125,6 +114,7 @@ fn claim(headers: &HeaderMap, source: CertificateSource) -> Result<Claim<'_>, Re
 }
 
 impl<'a> Claim<'a> {
+    /// The header that it stands in, and what stands there.
     fn parts(self) -> (&'static HeaderName, &'a [u8]) {
         match self {
             Self::Leaf(bytes) => (&LEAF, bytes),
@@ -133,24 +123,6 @@ impl<'a> Claim<'a> {
         }
     }
 }
-
-impl ProvenClaims {
-    fn find(&self, claim: Claim<'_>) -> Option<&ProvenClaim> {
-        let (header, bytes) = claim.parts();
-        self.0.iter().find(|known| *known.bytes == *bytes && known.header == *header)
-    }
-
-    fn remember(&mut self, claim: Claim<'_>, client: &Arc<VerifiedClient>, anchor: AnchorMetrics) {
-        let (header, bytes) = claim.parts();
-        self.0.retain(|known| *known.bytes != *bytes || known.header != *header);
-        self.0.truncate(CLAIMS_MAX - 1);
-        let (header, bytes) = (header.clone(), bytes.into());
-        self.0.insert(0, ProvenClaim { header, bytes, client: Arc::clone(client), anchor });
-    }
-}
-
-/// Meta sends from a handful of certificates; more would be a new world.
-const CLAIMS_MAX: usize = 16;
 
 static LEAF: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-leaf");
 static CHAIN: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert");

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use rustls::pki_types::UnixTime;
 
+use crate::caller::{Caller, Connected};
 use crate::config::{IdentityHeaders, Spoken};
-use crate::connection::{Caller, Connected};
 use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;

@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{Method, Request, Uri};
 use hyper::body::{Body as _, Incoming};
 
-use crate::connection::Connected;
+use crate::caller::Connected;
 use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
 use crate::route;

@@ -69,23 +69,12 @@ pub(crate) enum Outcome {
 impl RequestId {
     pub(crate) fn new(number: u128) -> Self {
         let mut digits = [0; 32];
-        let (pairs, _none_left) = digits.as_chunks_mut::<2>();
-        for ([high, low], byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
-            *high = hex_digit(byte >> 4);
-            *low = hex_digit(byte & 0xf);
-        }
+        let _fits = base16ct::lower::encode(&number.to_be_bytes(), &mut digits);
         Self(digits)
     }
 
     pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-pub(super) fn hex_digit(value: u8) -> u8 {
-    match value {
-        0..=9 => b'0' + value,
-        _ => b'a' + (value - 10),
     }
 }
 

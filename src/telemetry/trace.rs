@@ -9,8 +9,6 @@ use std::cell::Cell;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::Error;
 
-use super::access::hex_digit;
-
 /// Makes the ids of one worker's traces.
 ///
 /// They must be unique in the world, and their last bytes spread evenly, since samplers compare
@@ -65,9 +63,12 @@ impl Traces {
         // Section 3.2.2.4: zero is not an id.
         let parent = self.parent.next().max(1);
         let mut trace_id = [0; 32];
-        hex(&mut trace_id, (u128::from(high) << 64 | u128::from(low).max(1)).to_be_bytes());
+        let _fits = base16ct::lower::encode(
+            &(u128::from(high) << 64 | u128::from(low).max(1)).to_be_bytes(),
+            &mut trace_id,
+        );
         let mut digits = [0; 16];
-        hex(&mut digits, parent.to_be_bytes());
+        let _fits = base16ct::lower::encode(&parent.to_be_bytes(), &mut digits);
         // Flagged as sampled: the access record is what was recorded, and an application that
         // follows its parent's choice would otherwise record nothing of any event.
         (value(&trace_id, &digits, b"01"), TraceId(trace_id))
@@ -135,15 +136,6 @@ fn insert(headers: &mut HeaderMap, value: &Value) {
 
 fn is_hex(digits: &[u8]) -> bool {
     digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Two digits for each byte.
-fn hex<const N: usize>(digits: &mut [u8], bytes: [u8; N]) {
-    let (pairs, _none_left) = digits.as_chunks_mut::<2>();
-    for ([high, low], byte) in pairs.iter_mut().zip(bytes) {
-        *high = hex_digit(byte >> 4);
-        *low = hex_digit(byte & 0xf);
-    }
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): each value once in 2^64, evenly spread.

@@ -51,7 +51,9 @@ impl Identity {
             client_cert_chain: value(chain).filter(|chain| !chain.is_empty()),
             issuer: rfc2253(certificate.issuer()).and_then(value),
             serial: value(serial(certificate.raw_serial())),
-            fingerprint: value(hexadecimal(digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf).as_ref())),
+            fingerprint: value(base16ct::lower::encode_string(
+                digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf).as_ref(),
+            )),
             validity: value(validity(&certificate)),
             alb_leaf: value(percent_encoded(&pem, b"+=/")),
             forwarded_client_cert: value(forwarded_client_cert(leaf, &escaped, subject.as_deref())),
@@ -125,13 +127,6 @@ fn serial(raw: &[u8]) -> String {
     if text.is_empty() { "00".to_owned() } else { text }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn validity(certificate: &X509Certificate<'_>) -> String {
     let [from, until] = [certificate.validity().not_before, certificate.validity().not_after]
         .map(|time| utc(system_time(time)));
@@ -172,7 +167,7 @@ fn forwarded_client_cert(
     escaped_pem: &str,
     subject: Option<&str>,
 ) -> String {
-    let hash = hexadecimal(digest(&SHA256, leaf).as_ref());
+    let hash = base16ct::lower::encode_string(digest(&SHA256, leaf).as_ref());
     let element = format!("Hash={hash};Cert=\"{escaped_pem}\"");
     match subject.filter(|subject| !subject.contains('"') && !subject.ends_with('\\')) {
         Some(subject) => format!("{element};Subject=\"{subject}\""),

@@ -9,37 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::anchor::Anchor;
 use super::certificate::CertificateFacts;
 use super::revocation::{ListFault, RevocationList};
 use crate::error_code::ErrorCode;
-
-/// One certificate that may vouch for callers.
-#[derive(Clone, Debug)]
-pub struct Anchor {
-    /// What logs and metrics call it.
-    pub label: Arc<str>,
-    /// The file it stands in.
-    pub path: PathBuf,
-    /// Its readable side.
-    pub facts: CertificateFacts,
-    /// How many intermediates its basic constraints allow below it.
-    pub(super) path_len: Option<u32>,
-    /// Its key usage and extended key usage, where stated, allow for it.
-    pub(super) may_vouch_for_clients: bool,
-    pub(super) root: TrustAnchor<'static>,
-    pub(super) der: CertificateDer<'static>,
-}
-
-impl Anchor {
-    /// Whether its subject is this raw name, as webpki has it.
-    pub(super) fn is_named(&self, name: &[u8]) -> bool {
-        self.root.subject.as_ref() == name
-    }
-}
 
 /// What this server shows its callers, or an upstream.
 #[derive(Debug)]
@@ -168,18 +145,6 @@ impl MaterialError {
             Self::ListTooLarge { .. } => ErrorCode::StartCrlTooLarge,
             Self::List { .. } => ErrorCode::StartCrlUnusable,
         }
-    }
-}
-
-impl Anchor {
-    /// The certificate itself.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.der
-    }
-
-    /// Whether its own key usage and purposes, where stated, let it vouch for callers.
-    pub fn may_vouch_for_clients(&self) -> bool {
-        self.may_vouch_for_clients
     }
 }
 

@@ -4,6 +4,7 @@
 //! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::Hangup`] that ended it.
 //! Knows nothing of HTTP.
 
+pub mod anchor;
 mod by_name;
 pub mod certificate;
 pub mod client_auth;

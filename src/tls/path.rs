@@ -14,8 +14,8 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::anchor::Anchor;
 use super::certificate::{moment, system_time};
-use super::material::Anchor;
 use crate::refusal::Hangup;
 
 /// Anchors that may stand at the end of a path.

@@ -19,8 +19,8 @@ use webpki::{
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
+use super::anchor::Anchor;
 use super::certificate::system_time;
-use super::material::Anchor;
 use super::path::{Path, hangup};
 use crate::config::StaleCrl;
 use crate::refusal::Hangup;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 
+use super::anchor::Anchor;
 use super::client_auth::ClientTrust;
 use super::crl_cache;
-use super::material::{Anchor, MaterialError, read_anchors, read_revocation_lists};
+use super::material::{MaterialError, read_anchors, read_revocation_lists};
 use super::revocation::RevocationList;
 use crate::config::{ClientCertificate, Crl, TrustAnchor};
 use crate::error_code::ErrorCode;

@@ -10,7 +10,6 @@
 //! takes room for all that it may ever await, once for each layer, and every request's would be
 //! copied about.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,26 +17,14 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::idle::{Held, Idle, Lease};
+use super::pool::{Begun, Pool, ServerGuard};
 use super::request_body::RequestBody;
-use super::target::{Opened, Server, Target};
+use super::target::{Opened, Server};
 use super::{answer, balance};
-use crate::config::{HostHeader, IdentityHeaders, Repeat, UpstreamAddress};
+use crate::config::{HostHeader, Repeat};
 use crate::refusal::{Loudness, Refusal};
-
-/// Pooled connections of one worker to one upstream.
-pub(crate) struct Pool {
-    pub(super) target: Arc<Target>,
-    /// For each server; the most recently used is last, and is used first, so that the others can
-    /// grow old.
-    pub(super) idle: Vec<RefCell<Vec<Idle>>>,
-    /// Connections that may be open at once, for each server.
-    places: Vec<Arc<Semaphore>>,
-    turn: RefCell<usize>,
-}
 
 /// Whether a request that failed was taken by the connection at all.
 enum Failed {
@@ -54,9 +41,6 @@ pub(crate) struct Lost {
     server: Option<usize>,
 }
 
-/// The head of an answer, and the connection that its body comes on.
-pub(super) type Begun = (Box<Response<Incoming>>, Lease);
-
 /// An answer that is whole; the body of its head has been read.
 pub(crate) struct Whole {
     pub(crate) head: Box<Response<Incoming>>,
@@ -66,30 +50,6 @@ pub(crate) struct Whole {
 }
 
 impl Pool {
-    pub(crate) fn new(target: Arc<Target>) -> Self {
-        let connections = target.settings.connections.get().min(Semaphore::MAX_PERMITS);
-        let servers = &target.servers;
-        Self {
-            idle: servers.iter().map(|_| RefCell::default()).collect(),
-            places: servers.iter().map(|_| Arc::new(Semaphore::new(connections))).collect(),
-            turn: RefCell::new(0),
-            target,
-        }
-    }
-
-    /// Whether a later generation's target needs no other connections than these. Over TLS it does:
-    /// the roots may have changed.
-    pub(crate) fn is_to_the_same(&self, target: &Target) -> bool {
-        let is_tls = |server: &_| matches!(server, UpstreamAddress::Https { .. });
-        let settings = &self.target.settings;
-        *settings == target.settings && !settings.servers.iter().any(is_tls)
-    }
-
-    /// In which headers its application is told who called.
-    pub(crate) fn identity_headers(&self) -> &IdentityHeaders {
-        &self.target.settings.identity
-    }
-
     /// Sends `request` and reads the whole answer, all within the upstream's time after `began`.
     pub(crate) async fn exchange(
         self: &Rc<Self>,
@@ -130,7 +90,7 @@ impl Pool {
                 Ok(Whole { head, body, ended })
             }
             Err(refusal) => {
-                lease.held.load.health().failed();
+                lease.guard.load.health().failed();
                 Err(Lost { refusal, server: Some(lease.server) })
             }
         }
@@ -181,13 +141,13 @@ impl Pool {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return Err(Failed::Untouched(request, no_such_server));
         };
-        let held = Held { place, load: server.health.enter() };
+        let guard = ServerGuard { place, load: server.health.enter() };
         if self.target.settings.host_header == HostHeader::Upstream {
             request.headers_mut().insert(HOST, server.host.clone());
         }
         while let Some(mut pooled) = self.check_out(index).await {
             match self.send(server, &mut pooled, request).await {
-                Ok(response) => return Ok(self.lease(index, response, pooled, held)),
+                Ok(response) => return Ok(self.lease(index, response, pooled, guard)),
                 Err(Failed::Sent(refusal)) => return Err(Failed::Sent(refusal)),
                 Err(Failed::Untouched(back, _)) => request = back,
             }
@@ -200,7 +160,7 @@ impl Pool {
             return Err(Failed::Untouched(request, Refusal::UpstreamUnreachable));
         };
         let response = self.send(server, &mut opened, request).await?;
-        Ok(self.lease(index, response, opened, held))
+        Ok(self.lease(index, response, opened, guard))
     }
 
     async fn send(

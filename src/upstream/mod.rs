@@ -9,7 +9,7 @@ pub(crate) mod delivery;
 mod forwarded;
 pub(crate) mod headers;
 mod health;
-mod idle;
+pub(crate) mod pool;
 pub(crate) mod probe;
 mod request_body;
 mod target;

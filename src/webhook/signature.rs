@@ -94,10 +94,7 @@ impl Claim {
     fn parse(value: &[u8]) -> Option<Self> {
         let digits: &[u8; 64] = value.strip_prefix(b"sha256=")?.try_into().ok()?;
         let mut claim = [0; 32];
-        let (pairs, _none_left) = digits.as_chunks::<2>();
-        for (byte, [high, low]) in claim.iter_mut().zip(pairs) {
-            *byte = lower_hex(*high)? << 4 | lower_hex(*low)?;
-        }
+        base16ct::lower::decode(digits, &mut claim).ok()?;
         Some(Self(claim))
     }
 }
@@ -159,14 +156,6 @@ impl Check {
             }
         }
         (matching.ok_or(Refusal::SignatureMismatch), frames)
-    }
-}
-
-fn lower_hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }
 

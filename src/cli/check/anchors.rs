@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{Problems, days_until};
 use crate::config::{self, CertificateSource, Config};
 use crate::generation::is_certificate_mandatory;
+use crate::tls::anchor;
 use crate::tls::certificate::utc;
 use crate::tls::known_anchors::{KnownAnchor, Recognition};
-use crate::tls::material::{self, read_anchors};
+use crate::tls::material::read_anchors;
 use crate::upkeep::expiry::SUCCESSION_DAYS;
 
 /// `[client_certificate]` and what its files hold.
@@ -63,7 +64,7 @@ pub(super) enum State {
 }
 
 impl Anchor {
-    fn new(anchor: &material::Anchor, now: SystemTime) -> Self {
+    fn new(anchor: &anchor::Anchor, now: SystemTime) -> Self {
         let facts = &anchor.facts;
         let state = match anchor.may_vouch_for_clients() {
             false => State::NotForClients,

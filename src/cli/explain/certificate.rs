@@ -15,10 +15,11 @@ use crate::cli::page::Page;
 use crate::config::{CertificateSource, CrlFetch, StaleCrl};
 use crate::generation;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::anchor::Anchor;
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::client_auth::{ClientTrust, Disbelief, VerifiedClient};
 use crate::tls::link::{Link, is_issuer_named, is_signed_by};
-use crate::tls::material::{Anchor, read_certificates};
+use crate::tls::material::read_certificates;
 use crate::tls::revocation::RevocationStatus;
 
 /// What is shown, and an exit code: 0 if the certificate would be let in.

@@ -20,9 +20,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::sync::watch;
 use webpki::EndEntityCert;
 
+use super::anchor::Anchor;
 use super::certificate::{CertificateFacts, moment};
 use super::identity::Identity;
-use super::material::Anchor;
 use super::path::{Anchors, Path, Span, parse};
 use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
@@ -34,6 +34,7 @@ pub(crate) use self::forwarded::{Doubt, Forwarded};
 
 mod forwarded;
 mod movement;
+pub(crate) mod remembered;
 #[cfg(test)]
 mod tests;
 

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::{Basis, ClientTrust, VerifiedClient};
 use crate::config::Crl;
+use crate::tls::anchor::Anchor;
 use crate::tls::distribution_point::{self, DistributionPoint};
-use crate::tls::material::Anchor;
 use crate::tls::revocation::{ListFault, RevocationList};
 
 impl ClientTrust {

@@ -1,19 +1,36 @@
-//! Connections between two exchanges: which are kept and for how long, and which of them is used.
+//! The connection pool of one worker to one upstream: which idle connections are kept and for how
+//! long, and which of them is used.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use socket2::SockRef;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::client::{Begun, Pool};
 use super::health::Load;
-use super::target::Opened;
+use super::target::{Opened, Target};
+use crate::config::{IdentityHeaders, UpstreamAddress};
+
+/// Pooled connections of one worker to one upstream.
+pub(crate) struct Pool {
+    pub(super) target: Arc<Target>,
+    /// For each server; the most recently used is last, and is used first, so that the others can
+    /// grow old.
+    idle: Vec<RefCell<Vec<Idle>>>,
+    /// Connections that may be open at once, for each server.
+    pub(super) places: Vec<Arc<Semaphore>>,
+    pub(super) turn: RefCell<usize>,
+}
+
+/// The head of an answer, and the connection that its body comes on.
+pub(super) type Begun = (Box<Response<Incoming>>, Lease);
 
 /// One of them.
 pub(super) struct Idle {
@@ -27,26 +44,50 @@ pub(crate) struct Lease {
     pub(super) server: usize,
     opened: Opened,
     idle_for: Option<Duration>,
-    pub(super) held: Held,
+    pub(super) guard: ServerGuard,
 }
 
 /// What an exchange takes of a server until its answer has ended.
-pub(super) struct Held {
+pub(super) struct ServerGuard {
     pub(super) place: OwnedSemaphorePermit,
     pub(super) load: Load,
 }
 
 impl Pool {
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        let connections = target.settings.connections.get().min(Semaphore::MAX_PERMITS);
+        let servers = &target.servers;
+        Self {
+            idle: servers.iter().map(|_| RefCell::default()).collect(),
+            places: servers.iter().map(|_| Arc::new(Semaphore::new(connections))).collect(),
+            turn: RefCell::new(0),
+            target,
+        }
+    }
+
+    /// Whether a later generation's target needs no other connections than these. Over TLS it does:
+    /// the roots may have changed.
+    pub(crate) fn is_to_the_same(&self, target: &Target) -> bool {
+        let is_tls = |server: &_| matches!(server, UpstreamAddress::Https { .. });
+        let settings = &self.target.settings;
+        *settings == target.settings && !settings.servers.iter().any(is_tls)
+    }
+
+    /// In which headers its application is told who called.
+    pub(crate) fn identity_headers(&self) -> &IdentityHeaders {
+        &self.target.settings.identity
+    }
+
     pub(super) fn lease(
         self: &Rc<Self>,
         server: usize,
         response: Box<Response<Incoming>>,
         opened: Opened,
-        held: Held,
+        guard: ServerGuard,
     ) -> Begun {
         let is_kept = !closes(response.headers()) && !response.status().is_informational();
         let idle_for = is_kept.then(|| self.idle_time(response.headers()));
-        let lease = Lease { pool: Rc::clone(self), server, opened, idle_for, held };
+        let lease = Lease { pool: Rc::clone(self), server, opened, idle_for, guard };
         (response, lease)
     }
 
@@ -107,14 +148,14 @@ impl Pool {
 impl Lease {
     /// The answer has ended, `now`: the connection may carry the next one.
     pub(crate) fn check_in(self, now: Instant) {
-        let Self { pool, server, mut opened, idle_for, held } = self;
+        let Self { pool, server, mut opened, idle_for, guard } = self;
         let Some(idle_for) = idle_for else { return };
         let expires = now + idle_for;
         if opened.sender.is_ready() {
             pool.put_back(server, opened, expires);
             return;
         }
-        let Held { place, load } = held;
+        let ServerGuard { place, load } = guard;
         drop(load);
         // The answer came before the whole request was taken, or its end is still to be seen.
         tokio::task::spawn_local(async move {

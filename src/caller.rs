@@ -1,0 +1,105 @@
+//! Who calls, as far as it was proven, and the connection that its requests come on.
+//!
+//! The proof of a client certificate is kept with the caller and made again whenever the generation,
+//! the revocation lists or the time say so.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::pki_types::UnixTime;
+
+use crate::config::Spoken;
+use crate::http::pace::Pace;
+use crate::listener::Permit;
+use crate::refusal::Refusal;
+use crate::state::{Busy, Local, Worker};
+use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
+use crate::tls::certificate::moment;
+use crate::tls::client_auth::VerifiedClient;
+
+/// Who is on the other end, as far as it was proven.
+pub(crate) struct Caller {
+    /// Who is at the other end, if no trusted proxy says otherwise of a request.
+    pub(crate) ip: IpAddr,
+    /// What it speaks; plain HTTP either as a trusted proxy or to be sent to https.
+    pub(crate) spoken: Spoken,
+    /// The host that the TLS connection was opened for (SNI); requests for another one are refused.
+    /// `None` if the caller did not say, or if it is a proxy that speaks for many callers.
+    pub(crate) server_name: Option<Box<str>>,
+    /// Address and port, as they are logged.
+    pub(crate) address: Rc<str>,
+    pub(crate) proven: RefCell<Option<Proven>>,
+    /// Ready for `X-Forwarded-For` and `X-Forwarded-Port`.
+    pub(crate) forwarded_for: HeaderValue,
+    pub(crate) forwarded_port: HeaderValue,
+}
+
+/// A client certificate, proven under the trust of one generation.
+pub(crate) struct Proven {
+    /// The generation that was current when it was last looked at.
+    pub(crate) generation: u64,
+    pub(crate) client: Arc<VerifiedClient>,
+    pub(crate) anchor: AnchorMetrics,
+}
+
+/// One connection, as its requests see it.
+pub(crate) struct Connected {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) caller: Rc<Caller>,
+    pub(crate) pace: Arc<Pace>,
+    /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
+    pub(crate) _guard: ConnectionGuard,
+}
+
+pub(crate) struct ConnectionGuard {
+    _busy: Busy,
+    _open: Raised,
+    _permit: Permit,
+}
+
+impl ConnectionGuard {
+    pub(crate) fn new(worker: &Rc<Worker>, permit: Permit) -> Self {
+        let open = Raised::new(&worker.shared.metrics, |metrics| &metrics.connections_open);
+        Self { _busy: Busy::new(worker), _open: open, _permit: permit }
+    }
+}
+
+impl Caller {
+    /// The client certificate, if there is one, proven at `now` under the current generation;
+    /// its anchor counts as used.
+    pub(crate) fn client(
+        &self,
+        local: &Local,
+        metrics: &Metrics,
+        now: UnixTime,
+    ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
+        self.prove_again(local, metrics, now)?;
+        let proven = self.proven.borrow();
+        let Some(proven) = &*proven else { return Ok(None) };
+        proven.anchor.used(moment(now));
+        Ok(Some(Arc::clone(&proven.client)))
+    }
+
+    /// Whether what this caller presented, if anything, is still a proof.
+    pub(crate) fn prove_again(
+        &self,
+        local: &Local,
+        metrics: &Metrics,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let mut proven = self.proven.borrow_mut();
+        let Some(proven) = &mut *proven else { return Ok(()) };
+        let generation = local.generation.number;
+        let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
+        if proven.generation != generation || !trust.still_believes(&proven.client, now) {
+            let again = trust.prove(proven.client.chain(), now);
+            let client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
+            let anchor = metrics.anchor(client.anchor());
+            *proven = Proven { generation, client, anchor };
+        }
+        Ok(())
+    }
+}

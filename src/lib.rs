@@ -52,7 +52,7 @@
 //! | [`admin`] | the operator's window on a loopback address; how it is, judged |
 //! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
 //! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
-//! | [`rehearsal`] | plays Meta, for `demo`, `send`, `certs` and the tests; nothing on the road knows it |
+//! | [`hubgate_testkit`] | `crates/testkit/`: plays Meta, for `demo`, `send`, `certs`, `doctor` and the tests |
 //!
 //! # Layers
 //!
@@ -61,7 +61,7 @@
 //!
 //! ```layers
 //! main, cli, stations
-//! app, admin, upkeep, nginx, rehearsal
+//! app, admin, upkeep, nginx
 //! worker, connection, exchange, redirect
 //! state, caller, generation
 //! listener, proxy_protocol, http, tls, path, route, webhook, upstream
@@ -138,7 +138,7 @@
 //! | what a reload changes, and what needs a restart | [`app::reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
 //! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |
-//! | a certificate that is wrong on purpose | [`rehearsal::pki`] |
+//! | a certificate that is wrong on purpose | [`hubgate_testkit::pki`] |
 //! | how the proxy behaves | `tests/proxy/`, over real sockets |
 //! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |
 
@@ -174,7 +174,6 @@ mod redirect;
 pub mod admin;
 pub mod generation;
 pub mod nginx;
-pub mod rehearsal;
 mod state;
 pub mod stations;
 pub mod telemetry;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
 use serde_json::Value;
 use tempfile::TempDir;
 

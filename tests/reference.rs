@@ -9,9 +9,9 @@ use std::path::Path;
 use hubgate::app;
 use hubgate::config::{Config, ConfigErrors, known_keys};
 use hubgate::refusal::{Hangup, Refusal};
-use hubgate::rehearsal::pki::{Authority, Ca};
-use hubgate::rehearsal::props::Props;
 use hubgate::{Believed, RESERVED_HEADERS};
+use hubgate_testkit::pki::{Authority, Ca};
+use hubgate_testkit::props::Props;
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 

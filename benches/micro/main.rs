@@ -14,9 +14,9 @@ use divan::{Bencher, black_box};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 use hubgate::config::{Config, Secret, SecretSource};
-use hubgate::rehearsal::events::sign;
-use hubgate::rehearsal::pki::{Authority as CertificateAuthority, Ca, Leaf};
 use hubgate::stations::{self, Counters, Routes, Signatures, Towards};
+use hubgate_testkit::events::sign;
+use hubgate_testkit::pki::{Authority as CertificateAuthority, Ca, Leaf};
 use tempfile::TempDir;
 
 fn main() {

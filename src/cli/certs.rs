@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use rustls::pki_types::ServerName;
 
-use crate::rehearsal::props::{Props, PropsError};
+use hubgate_testkit::props::{Props, PropsError};
 
 /// Write a throw-away PKI shaped like both of Meta's, with a server certificate and secrets.
 #[derive(Debug, clap::Args)]

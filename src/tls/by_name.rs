@@ -95,8 +95,8 @@ impl ResolvesServerCert for Certificates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Authority, Ca, Key, Leaf};
     use crate::tls::material::read_server_identity;
+    use hubgate_testkit::pki::{Authority, Ca, Key, Leaf};
 
     fn identity(key: Key) -> ServerIdentity {
         let directory = tempfile::tempdir().expect("a temporary directory");

@@ -136,7 +136,7 @@ mod tests {
     use x509_parser::prelude::{FromDer as _, X509Certificate};
 
     use super::*;
-    use crate::rehearsal::pki::{Attribute, Authority, Ca, Leaf, Spelling, Subject};
+    use hubgate_testkit::pki::{Attribute, Authority, Ca, Leaf, Spelling, Subject};
 
     fn shown(subject: Subject) -> Option<String> {
         let identity = Authority::root(Ca::meta()).issue(Leaf::meta().subject(subject));

@@ -75,7 +75,7 @@ fn http_uri(name: &GeneralName<'_>) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Authority, Ca, Leaf};
+    use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
     #[test]
     fn a_place_is_taken_with_its_issuer_and_only_if_it_is_plain_http() {

@@ -178,7 +178,7 @@ fn forwarded_client_cert(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Attribute, Authority, Ca, Leaf, Spelling, Subject};
+    use hubgate_testkit::pki::{Attribute, Authority, Ca, Leaf, Spelling, Subject};
 
     #[test]
     fn a_serial_number_has_the_digits_that_openssl_prints() {

@@ -129,7 +129,7 @@ fn purposes_of(purpose: &ExtendedKeyUsage<'_>) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Authority, Ca, Key, Leaf};
+    use hubgate_testkit::pki::{Authority, Ca, Key, Leaf};
 
     #[test]
     fn a_link_says_what_it_is_and_what_it_may_do() {

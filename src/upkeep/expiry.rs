@@ -196,7 +196,7 @@ const REMEMBERED_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Authority, Ca, Leaf};
+    use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
     const DAYS: [u64; 4] = [60, 30, 7, 1];
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 use tokio::net::TcpStream;
 
 use crate::backend::{Backend, PATIENCE};

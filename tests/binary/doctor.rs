@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
 use rustls::pki_types::ServerName;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

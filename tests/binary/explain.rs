@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hubgate::error_code::ErrorCode;
 use hubgate::refusal::{Hangup, Refusal};
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf, Purpose, Usage};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, Purpose, Usage};
 use tempfile::TempDir;
 
 use crate::harness::{Place, Settings};

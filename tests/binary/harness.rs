@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::{Message, Options};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::{Message, Options};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;

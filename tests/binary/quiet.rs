@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::backend::PATIENCE;
 use crate::harness::{Admin, PATH, Place, Process, Settings, event};
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 
 const ALARM: &str = "no genuine event for longer than webhook.quiet_alarm_ms";
 const END: &str = "genuine events come again";
@@ -31,7 +31,7 @@ async fn each_silence_raises_the_alarm_once_and_the_next_event_ends_it() {
 
     // One that is not genuine ends nothing; one that is does, also if nobody takes it.
     let meta = Sender::new(place.meta(&process)).unwrap();
-    let forged = hubgate::rehearsal::sender::Message::event("another secret", "{}");
+    let forged = hubgate_testkit::sender::Message::event("another secret", "{}");
     assert_eq!(meta.send(forged).await.unwrap().status, 403);
     assert_eq!(meta.send(event("{}")).await.unwrap().status, 502);
     process.until_written(END).await;

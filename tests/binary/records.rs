@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::{Message, Sender};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::{Message, Sender};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};

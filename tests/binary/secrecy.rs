@@ -1,8 +1,8 @@
 //! No output of a run holds a secret, a token, a challenge, a signature or a body.
 
-use hubgate::rehearsal::events::sign;
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::{Ending, Http, Message, Sender};
+use hubgate_testkit::events::sign;
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::{Ending, Http, Message, Sender};
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

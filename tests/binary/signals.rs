@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubgate::rehearsal::sender::{Answer, Message, SendError, Sender};
+use hubgate_testkit::sender::{Answer, Message, SendError, Sender};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;

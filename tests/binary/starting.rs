@@ -1,6 +1,6 @@
 //! A start that cannot be, and what the operator is told.
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 use crate::harness::{APP_SECRET, Place, Process, Settings, VERIFY_TOKEN};
 
@@ -114,7 +114,7 @@ async fn the_port_of_another_hubgate_is_taken_too_and_the_other_serves_on() {
     }
     // With SO_REUSEPORT carelessly set, half of these would have gone to nobody.
     for _ in 0..10 {
-        let sender = hubgate::rehearsal::sender::Sender::new(place.meta(&first)).unwrap();
+        let sender = hubgate_testkit::sender::Sender::new(place.meta(&first)).unwrap();
         sender.connect().await.unwrap();
     }
 }

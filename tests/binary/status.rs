@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use hubgate::rehearsal::pki::Leaf;
-use hubgate::rehearsal::sender::{Message, Sender};
+use hubgate_testkit::pki::Leaf;
+use hubgate_testkit::sender::{Message, Sender};
 
 use crate::backend::{Backend, OK};
 use crate::harness::{Admin, Place, Process, Settings, event, terminal};

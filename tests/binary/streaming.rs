@@ -1,6 +1,6 @@
 //! A gibibyte through a site, either way: the process stays as small as it was.
 
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

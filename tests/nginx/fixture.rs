@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use hubgate::nginx::{Import, ImportError, Options, import};
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! The application reads the same of a client certificate, whichever of the two is before it.
 
-use hubgate::rehearsal::pki::{Attribute, Leaf, META_NAME, Spelling, Subject};
-use hubgate::rehearsal::sender::{Message, Options};
+use hubgate_testkit::pki::{Attribute, Leaf, META_NAME, Spelling, Subject};
+use hubgate_testkit::sender::{Message, Options};
 
 use crate::fixture::{APP_SECRET, Fixture};
 use crate::verdict::{Nginx, Verdict, application, hubgate, verdict};

@@ -1,8 +1,8 @@
 //! The same requests at nginx and at hubgate, side by side.
 
 use http::Method;
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::{Framing, Message, Options};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::{Framing, Message, Options};
 
 use crate::fixture::{APP_SECRET, Fixture, VERIFY_TOKEN};
 use crate::verdict::{Nginx, Verdict, application, hubgate, verdict};

@@ -9,7 +9,7 @@ use http::Response;
 use http_body_util::Full;
 use hubgate::app::{self, Running};
 use hubgate::config::Config;
-use hubgate::rehearsal::sender::{Message, Options, Sender};
+use hubgate_testkit::sender::{Message, Options, Sender};
 
 use crate::application::Application;
 use crate::fixture::Fixture;

@@ -1,8 +1,8 @@
 //! Behind a load balancer that ends TLS: the client certificate out of its headers, by the same rules
 //! as in a handshake, and from it alone.
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf, META_NAME, Purpose};
-use hubgate::rehearsal::sender::Http;
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, META_NAME, Purpose};
+use hubgate_testkit::sender::Http;
 
 use crate::harness::raw::{Raw, RawAnswer, signed_head};
 use crate::harness::world::{event, send};

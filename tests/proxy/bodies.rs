@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hubgate::rehearsal::sender::{Ending, Framing, Http, Message, Sender};
+use hubgate_testkit::sender::{Ending, Framing, Http, Message, Sender};
 
 use crate::harness::raw::{Raw, signed_event, signed_head};
 use crate::harness::world::{event, send};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubgate::rehearsal::sender::{Ending, Framing, Http, Sender};
+use hubgate_testkit::sender::{Ending, Framing, Http, Sender};
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;

@@ -1,6 +1,6 @@
 //! A CA that is not trusted yet, but looked out for.
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 use crate::harness::World;
 use crate::harness::world::{event, send};

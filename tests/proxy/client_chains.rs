@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Key, Leaf, Purpose, Usage};
-use hubgate::rehearsal::sender::{Sender, Tls};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Key, Leaf, Purpose, Usage};
+use hubgate_testkit::sender::{Sender, Tls};
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};

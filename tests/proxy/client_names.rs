@@ -1,7 +1,7 @@
 //! The exact name: one common name, equal byte for byte, whatever else a certificate says.
 
-use hubgate::rehearsal::pki::{Attribute, Identity, Leaf, META_NAME, Spelling, Subject};
-use hubgate::rehearsal::sender::{Handshake, SendError, Sender, Tls};
+use hubgate_testkit::pki::{Attribute, Identity, Leaf, META_NAME, Spelling, Subject};
+use hubgate_testkit::sender::{Handshake, SendError, Sender, Tls};
 
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};

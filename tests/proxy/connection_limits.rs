@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubgate::rehearsal::sender::{Ending, Http, Sender};
+use hubgate_testkit::sender::{Ending, Http, Sender};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hubgate::app;
 use hubgate::config::Config;
 use hubgate::listener::Sockets;
-use hubgate::rehearsal::sender::{Connection, Http, Sender};
+use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;

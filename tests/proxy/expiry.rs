@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};

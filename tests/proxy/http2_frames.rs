@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubgate::rehearsal::sender::{Http, Sender};
+use hubgate_testkit::sender::{Http, Sender};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use hubgate::rehearsal::sender::{Http, Sender};
+use hubgate_testkit::sender::{Http, Sender};
 
 use crate::harness::raw::{Raw, signed_event, signed_head, unnamed};
 use crate::harness::world::{event, send};

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use hubgate::rehearsal::pki::{Attribute, Identity, Leaf, META_NAME, Spelling, Subject};
-use hubgate::rehearsal::sender::Message;
+use hubgate_testkit::pki::{Attribute, Identity, Leaf, META_NAME, Spelling, Subject};
+use hubgate_testkit::sender::Message;
 
 use crate::harness::application::Received;
 use crate::harness::world::{event, send};

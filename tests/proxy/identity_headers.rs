@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method};
-use hubgate::rehearsal::pki::Leaf;
-use hubgate::rehearsal::sender::{Http, Message, Sender};
+use hubgate_testkit::pki::Leaf;
+use hubgate_testkit::sender::{Http, Message, Sender};
 
 use crate::harness::application::Received;
 use crate::harness::raw::{Raw, signed_head, unnamed};

@@ -1,7 +1,7 @@
 //! Webhooks that ask for a client certificate beside ones that do not.
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::{Message, Sender, Tls};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::{Message, Sender, Tls};
 
 use crate::harness::world::{VERIFY_TOKEN, event, send};
 use crate::harness::{Plan, World};

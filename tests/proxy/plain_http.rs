@@ -1,6 +1,6 @@
 //! Plain HTTP for trusted proxies that end TLS in front, and for nobody else.
 
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::Plan;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hubgate::rehearsal::sender::Options;
+use hubgate_testkit::sender::Options;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf, Purpose};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, Purpose};
 
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};

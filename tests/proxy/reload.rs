@@ -1,6 +1,6 @@
 //! A new generation in force, or the old one.
 
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 
 use crate::harness::World;
 use crate::harness::world::{event, send};

@@ -1,6 +1,6 @@
 //! Reloads while callers never stop.
 
-use hubgate::rehearsal::pki::Leaf;
+use hubgate_testkit::pki::Leaf;
 
 use crate::harness::World;
 use crate::harness::load::Load;

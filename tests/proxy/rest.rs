@@ -3,7 +3,7 @@
 //! When a connection has rested is not to be seen from outside. So each test has a witness beside it:
 //! a connection that begins to do nothing later, and whose rest is counted.
 
-use hubgate::rehearsal::sender::{Connection, Http, Sender};
+use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::backend::{Backend, PATIENCE};

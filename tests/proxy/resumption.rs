@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use hubgate::rehearsal::pki::Leaf;
-use hubgate::rehearsal::sender::{Sender, Tls};
+use hubgate_testkit::pki::Leaf;
+use hubgate_testkit::sender::{Sender, Tls};
 
 use crate::harness::World;
 use crate::harness::world::{event, send};

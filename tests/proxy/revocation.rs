@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
+use hubgate_testkit::sender::Sender;
 
 use crate::harness::application::Application;
 use crate::harness::world::{event, send};

@@ -1,6 +1,6 @@
 //! The main job, end to end.
 
-use hubgate::rehearsal::sender::Message;
+use hubgate_testkit::sender::Message;
 
 use crate::harness::World;
 use crate::harness::world::{VERIFY_TOKEN, event, send};

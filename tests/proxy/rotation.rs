@@ -1,6 +1,6 @@
 //! An app secret and a trust anchor are changed while Meta goes on sending.
 
-use hubgate::rehearsal::sender::{Message, Sender};
+use hubgate_testkit::sender::{Message, Sender};
 
 use crate::harness::world::{APP_SECRET, PATH, event, send};
 use crate::harness::{Plan, World, operator};

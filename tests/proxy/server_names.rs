@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
-use hubgate::rehearsal::pki::{Identity, Leaf};
-use hubgate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
 use hubgate::tls::certificate::CertificateFacts;
+use hubgate_testkit::pki::{Identity, Leaf};
+use hubgate_testkit::sender::{Http, Message, Options, Sender, Tls, Trust};
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
     Tls13ClientSessionValue,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use hubgate::rehearsal::events::sign;
-use hubgate::rehearsal::sender::{Answer, Http, Message, Sender};
+use hubgate_testkit::events::sign;
+use hubgate_testkit::sender::{Answer, Http, Message, Sender};
 use serde::Deserialize;
 
 use crate::harness::world::{APP_SECRET, event, send};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
-use hubgate::rehearsal::sender::{Message, Options, Sender};
+use hubgate_testkit::sender::{Message, Options, Sender};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::application::Application;
@@ -250,7 +250,7 @@ async fn a_body_above_the_sites_limit_is_refused() {
 
     let at_limit = send(world.stranger(), post(1000)).await.unwrap();
     let above = send(world.stranger(), post(1001)).await.unwrap();
-    let chunked = post(100_000).framing(hubgate::rehearsal::sender::Framing::Chunked);
+    let chunked = post(100_000).framing(hubgate_testkit::sender::Framing::Chunked);
     let chunked = send(world.stranger(), chunked).await.unwrap();
 
     assert_eq!((at_limit.status.as_u16(), above.status.as_u16()), (200, 413));

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
-use hubgate::rehearsal::sender::Message;
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::sender::Message;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

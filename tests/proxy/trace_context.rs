@@ -1,7 +1,7 @@
 //! W3C Trace Context: one valid `traceparent` reaches the application, whatever came in.
 
 use http::Method;
-use hubgate::rehearsal::sender::Message;
+use hubgate_testkit::sender::Message;
 
 use crate::harness::raw::Raw;
 use crate::harness::world::{event, send};

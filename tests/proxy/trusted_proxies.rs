@@ -1,6 +1,6 @@
 //! Trusted proxies say in `X-Forwarded-For` who called, and nobody else can.
 
-use hubgate::rehearsal::sender::{Http, Options};
+use hubgate_testkit::sender::{Http, Options};
 
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
@@ -63,7 +63,7 @@ async fn a_proxy_behind_a_balancer_is_trusted_by_the_address_in_the_proxy_header
 #[tokio::test]
 async fn a_reload_changes_who_is_trusted_on_connections_that_are_open() {
     let world = Plan::new().server(TRUSTED).start().await;
-    let sender = hubgate::rehearsal::sender::Sender::new(world.meta()).unwrap();
+    let sender = hubgate_testkit::sender::Sender::new(world.meta()).unwrap();
     let connection = sender.connect().await.unwrap();
     for (is_trusted, expected) in [(true, "203.0.113.5"), (false, "127.0.0.1")] {
         if !is_trusted {

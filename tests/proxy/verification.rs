@@ -1,7 +1,7 @@
 //! The verification request: read as Meta writes it, answered bare or handed on.
 
 use http::Method;
-use hubgate::rehearsal::sender::{Http, Message, Sender};
+use hubgate_testkit::sender::{Http, Message, Sender};
 
 use crate::harness::raw::Raw;
 use crate::harness::world::{VERIFY_TOKEN, event, send};

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use hubgate::rehearsal::pki::Leaf;
-use hubgate::rehearsal::sender::{Options, Sender};
+use hubgate_testkit::pki::Leaf;
+use hubgate_testkit::sender::{Options, Sender};
 
 use crate::backend::{Backend, OK};
 use crate::harness::{APP_SECRET, PATH, Place, VERIFY_TOKEN, event};

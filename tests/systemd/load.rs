@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hubgate::rehearsal::sender::{Options, SendError, Sender};
+use hubgate_testkit::sender::{Options, SendError, Sender};
 use tokio::task::JoinHandle;
 
 use crate::backend::PATIENCE;

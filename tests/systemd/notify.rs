@@ -1,6 +1,6 @@
 //! What the service manager is told.
 
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;

@@ -9,9 +9,9 @@ use super::counters::{Counters, Judgement};
 use super::stage::Stage;
 use super::upstream::Received;
 use crate::refusal::{Hangup, Refusal};
-use crate::rehearsal::events::{Event, sign, sign_sha1};
-use crate::rehearsal::pki::{Authority, Ca, Identity, Leaf, META_NAME};
-use crate::rehearsal::sender::{Answer, Http, Message, Options, SendError, Sender, Tls};
+use hubgate_testkit::events::{Event, sign, sign_sha1};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, META_NAME};
+use hubgate_testkit::sender::{Answer, Http, Message, Options, SendError, Sender, Tls};
 
 /// One call.
 pub(super) struct Case {

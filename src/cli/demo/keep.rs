@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context;
 
 use super::stage::{PATH, Stage};
-use crate::rehearsal::events::{Event, sign};
+use hubgate_testkit::events::{Event, sign};
 
 /// Writes the body that the lines refer to, and prints lines that work when pasted.
 pub(super) fn explain(stage: &Stage) -> anyhow::Result<()> {

@@ -13,8 +13,8 @@ use super::counters::Counters;
 use super::upstream::Upstream;
 use crate::app::{self, Running};
 use crate::config::Config;
-use crate::rehearsal::props::{Props, random_hex};
-use crate::rehearsal::sender::{Options, SendError};
+use hubgate_testkit::props::{Props, random_hex};
+use hubgate_testkit::sender::{Options, SendError};
 
 /// The callback path.
 pub(super) const PATH: &str = "/webhooks";

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cases::{Case, Expected, Outcome};
 use super::counters::Judgement;
-use crate::rehearsal::sender::SendError;
+use hubgate_testkit::sender::SendError;
 
 /// A table whose rows are printed as they come.
 pub(super) struct Table {

@@ -18,7 +18,7 @@ use self::requests::Patient;
 use super::page::Page;
 use super::send;
 use crate::config::{Config, Webhook};
-use crate::rehearsal::sender::{Options, Trust};
+use hubgate_testkit::sender::{Options, Trust};
 
 mod chain;
 mod finding;

@@ -7,9 +7,9 @@ use http::StatusCode;
 
 use super::finding::Finding;
 use crate::cli::send::report;
-use crate::rehearsal::events::Event;
-use crate::rehearsal::props::random_hex;
-use crate::rehearsal::sender::{Answer, Message, Options, SendError, Sender};
+use hubgate_testkit::events::Event;
+use hubgate_testkit::props::random_hex;
+use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
 
 /// Whoever asks, and what it has to show.
 pub(super) struct Patient {

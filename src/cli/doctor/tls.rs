@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 
 use super::finding::Finding;
-use crate::rehearsal::sender::{Options, SendError, Sender, Tls, Trust};
+use hubgate_testkit::sender::{Options, SendError, Sender, Tls, Trust};
 
 /// What handshakes with either version came to.
 #[derive(Default)]

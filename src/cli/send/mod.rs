@@ -11,10 +11,10 @@ use clap::builder::PossibleValuesParser;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::rehearsal::events::{EVENTS, Event};
-use crate::rehearsal::pki::Identity;
-use crate::rehearsal::props::random_hex;
-use crate::rehearsal::sender::{Http, Message, Options, Sender, Tls, Trust};
+use hubgate_testkit::events::{EVENTS, Event};
+use hubgate_testkit::pki::Identity;
+use hubgate_testkit::props::random_hex;
+use hubgate_testkit::sender::{Http, Message, Options, Sender, Tls, Trust};
 
 pub(super) mod report;
 

@@ -8,8 +8,8 @@ use http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::rehearsal::pki::Identity;
-use crate::rehearsal::sender::{Answer, Handshake, SendError};
+use hubgate_testkit::pki::Identity;
+use hubgate_testkit::sender::{Answer, Handshake, SendError};
 
 pub(super) fn handshake(handshake: &Handshake) {
     let peer = handshake.peer.map_or_else(|| "?".into(), |peer| peer.to_string());

@@ -193,7 +193,7 @@ const PEM_END: &[u8] = b"-----END CERTIFICATE-----";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::pki::{Authority, Ca, Leaf};
+    use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
     #[test]
     fn only_certificates_and_line_ends_stand_in_what_is_forwarded() {

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::rehearsal::pki::{Authority, Ca, Leaf, META_NAME};
 use crate::tls::material::read_anchors;
+use hubgate_testkit::pki::{Authority, Ca, Leaf, META_NAME};
 
 fn at(moment: SystemTime) -> UnixTime {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::fixture::load;
-use crate::rehearsal::pki::{Authority, Ca, Leaf};
+use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 /// What a request is to be told, to which application.
 struct Case<'a> {

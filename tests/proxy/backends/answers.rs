@@ -1,6 +1,6 @@
 //! What of a backend's answer reaches the caller, and what never does.
 
-use hubgate::rehearsal::sender::{Answer, Sender};
+use hubgate_testkit::sender::{Answer, Sender};
 
 use crate::harness::backend::{Backend, OK};
 use crate::harness::world::event;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hubgate::rehearsal::sender::{Answer, Sender};
+use hubgate_testkit::sender::{Answer, Sender};
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::backend::{Backend, OK, PATIENCE, deserted_address};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 
 use crate::harness::application::Application;
 use crate::harness::backend::deserted_address;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubgate::rehearsal::sender::{Answer, SendError};
+use hubgate_testkit::sender::{Answer, SendError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 

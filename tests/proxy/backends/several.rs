@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hubgate::rehearsal::sender::Sender;
+use hubgate_testkit::sender::Sender;
 
 use crate::harness::backend::{Backend, OK};
 use crate::harness::load::Load;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
-use hubgate::rehearsal::sender::Answer;
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
+use hubgate_testkit::sender::Answer;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;

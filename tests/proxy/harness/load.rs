@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use hubgate::rehearsal::sender::{Connection, Options, SendError, Sender};
+use hubgate_testkit::sender::{Connection, Options, SendError, Sender};
 use tokio::task::JoinHandle;
 
 use super::world::event;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hubgate::rehearsal::events::sign;
-use hubgate::rehearsal::sender::{Options, Sender};
+use hubgate_testkit::events::sign;
+use hubgate_testkit::sender::{Options, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

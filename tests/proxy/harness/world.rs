@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hubgate::app::{self, Running};
 use hubgate::config::Config;
-use hubgate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
-use hubgate::rehearsal::sender::{Answer, Message, Options, SendError, Sender};
+use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
+use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 

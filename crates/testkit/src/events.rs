@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn signatures_agree_with_the_fixtures_that_python_made() {
-        let cases = include_str!("../../tests/fixtures/signatures.json");
+        let cases = include_str!("../../../tests/fixtures/signatures.json");
         let cases: Vec<serde_json::Value> = serde_json::from_str(cases).expect("JSON");
         let text = |value: Option<&serde_json::Value>| {
             value.and_then(|text| text.as_str()).expect("text").to_owned()

@@ -5,7 +5,7 @@
 //! name, two common names) is written in [`subject`] and signed again. Keys live in memory alone.
 //!
 //! ```
-//! use hubgate::rehearsal::pki::{Authority, Ca, Leaf};
+//! use hubgate_testkit::pki::{Authority, Ca, Leaf};
 //!
 //! // Until 2026 Meta's chain had three steps; its own CA has pathlen 0 and signs the leaf itself.
 //! let digicert = Authority::root(Ca::digicert_root());

@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::SendError;
-use crate::rehearsal::pki::{Authority, Identity};
+use crate::pki::{Authority, Identity};
 
 /// Where to connect and as whom; begin with [`Options::to`].
 #[derive(Clone, Debug)]

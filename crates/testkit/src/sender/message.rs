@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::rehearsal::events::sign;
+use crate::events::sign;
 
 /// One request; path and query are the URL's unless it says otherwise.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::rehearsal::pki::{Authority, Ca, Identity, Leaf};
+use crate::pki::{Authority, Ca, Identity, Leaf};
 
 /// A server that demands a certificate under `meta` and answers with what it was sent.
 struct World {

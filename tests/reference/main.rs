@@ -1,24 +1,19 @@
 //! What stands in the reference is what the code does.
 #![allow(clippy::indexing_slicing, reason = "a test may fail by it")]
 
+mod names;
+mod tables;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use hubgate::app;
 use hubgate::config::{Config, ConfigErrors, known_keys};
-use hubgate::refusal::{Hangup, Refusal};
-use hubgate::{Believed, RESERVED_HEADERS};
-use hubgate_testkit::pki::{Authority, Ca};
-use hubgate_testkit::props::Props;
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 
-const REFERENCE: &str = include_str!("../config.toml");
-const REFUSALS: &str = include_str!("../docs/refusals.md");
-const METRICS: &str = include_str!("../docs/metrics.md");
-const SECURITY: &str = include_str!("../docs/security.md");
+const REFERENCE: &str = include_str!("../../config.toml");
 
 #[test]
 fn every_default_in_config_toml_is_the_default_of_the_code() {
@@ -89,171 +84,6 @@ const OTHER_FORMS: [(&str, &str); 6] = [
     ("upstream.client_certificate.credential", "{ credential = \"app-tls-chain\" }"),
     ("upstream.client_private_key.credential", "{ credential = \"app-tls-key\" }"),
 ];
-
-#[test]
-fn the_page_of_refusals_says_of_each_what_to_do() {
-    let of_connections = table(
-        ["label", "what to do"],
-        Hangup::ALL.map(|hangup| [code(hangup.label()), hangup.hint().to_owned()]),
-    );
-    assert_shown(REFUSALS, "refusals.md", &of_connections);
-    let of_requests = table(
-        ["label", "status", "what to do"],
-        Refusal::ALL.map(|refusal| {
-            let status = refusal.status().as_u16().to_string();
-            [code(refusal.label()), status, refusal.hint().to_owned()]
-        }),
-    );
-    assert_shown(REFUSALS, "refusals.md", &of_requests);
-}
-
-#[test]
-fn the_page_on_security_has_every_header_that_no_caller_may_set() {
-    let rows = Believed::ALL.map(|believed| {
-        let names = RESERVED_HEADERS.iter().filter(|reserved| reserved.believed == believed);
-        let names: Vec<_> = names.map(|reserved| code(reserved.name)).collect();
-        [believed.to_string(), names.join(", ")]
-    });
-    let table = table(["what applications take it for", "headers"], rows);
-    assert!(SECURITY.contains(&table), "docs/security.md should have:\n\n{table}");
-}
-
-#[test]
-fn the_page_of_metrics_has_every_one_that_the_program_has() {
-    let rendered = rendered_metrics();
-    let mut rows = Vec::new();
-    for line in rendered.lines() {
-        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' '))
-        else {
-            continue;
-        };
-        let kind = format!("# TYPE {name} ");
-        let kind = rendered.lines().find_map(|line| line.strip_prefix(&kind)).expect("has a type");
-        let (shown, sample) = match kind {
-            "counter" => (format!("{name}_total"), format!("{name}_total")),
-            "histogram" => (name.to_owned(), format!("{name}_sum")),
-            _ => (name.to_owned(), name.to_owned()),
-        };
-        let help = help.trim_end_matches('.').to_owned();
-        rows.push([code(&shown), kind.to_owned(), labels_of(&rendered, &sample), help]);
-    }
-    assert!(rows.len() > 15, "{rendered}");
-    let table = table(["metric", "type", "labels", "what it says"], rows);
-    assert_shown(METRICS, "metrics.md", &table);
-}
-
-#[test]
-fn the_pages_name_no_key_and_no_metric_that_is_not_there() {
-    let keys = known_keys();
-    let rendered = rendered_metrics();
-    let mut unknown = Vec::new();
-    let mut found = [0, 0];
-    for (page, text) in pages() {
-        for code in text.split('`').skip(1).step_by(2) {
-            let name = code.split(" = ").next().unwrap_or(code);
-            let section = name.split('.').next().unwrap_or(name);
-            if section != name && keys.contains(section) && name.bytes().all(is_of_a_key) {
-                found[0] += 1;
-                if !keys.contains(name) {
-                    unknown.push(format!("{page}: {name}"));
-                }
-            }
-        }
-        for name in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            // In the name of a package stands a version, and in a pattern no whole name.
-            let rest = name.strip_prefix("hubgate_").unwrap_or("");
-            if !rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.ends_with('_') {
-                continue;
-            }
-            found[1] += 1;
-            let bare = name.strip_suffix("_total").unwrap_or(name);
-            if !rendered.contains(&format!("# TYPE {bare} ")) {
-                unknown.push(format!("{page}: {name}"));
-            }
-        }
-    }
-    assert!(found[0] > 60 && found[1] > 40, "only {found:?} were found");
-    assert!(unknown.is_empty(), "{unknown:#?}");
-}
-
-fn is_of_a_key(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.' | b'0'..=b'9')
-}
-
-/// README.md and docs/, by name.
-fn pages() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = fs::read_dir(root.join("docs")).expect("there are pages");
-    let mut paths: Vec<_> = docs.map(|entry| entry.expect("can be listed").path()).collect();
-    paths.push(root.join("README.md"));
-    paths.push(root.join("certs/README.md"));
-    paths.sort();
-    let read = |path: &std::path::PathBuf| {
-        (path.display().to_string(), fs::read_to_string(path).expect("can be read"))
-    };
-    paths.iter().map(read).collect()
-}
-
-/// The labels of a metric's first sample; a histogram's sum has none for the buckets.
-fn labels_of(rendered: &str, sample: &str) -> String {
-    let rest = rendered.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix('{'));
-    let labels = rest.and_then(|rest| rest.rsplit_once('}')).map_or("", |(labels, _)| labels);
-    let names = labels.split(',').filter_map(|label| label.split_once('='));
-    names.map(|(name, _)| code(name)).collect::<Vec<_>>().join(", ")
-}
-
-/// The metrics of a proxy that was started and reloaded, so that no family is without a series.
-fn rendered_metrics() -> String {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let name = "localhost".try_into().expect("a name");
-    Props::new(&[name]).write(directory.path(), false).expect("can be written");
-    // Its list is looked for at a port where nothing listens.
-    let ca = Authority::root(Ca::meta().crl_url("http://127.0.0.1:9/"));
-    fs::write(directory.path().join("meta-ca.pem"), ca.certificate_pem()).expect("can be written");
-    let next = Authority::root(Ca::meta()).certificate_pem();
-    fs::write(directory.path().join("next-ca.pem"), next).expect("can be written");
-    let path = directory.path().join("config.toml");
-    let text = r#"
-        server = { listen = ["127.0.0.1:0"], certificate = "server.pem", private_key = "server.key" }
-        client_certificate = { trust_anchors = ["meta-ca.pem"], candidate_anchors = ["next-ca.pem"],
-            crl_fetch = "distribution_points" }
-        upstream = [{ name = "app", url = "http://127.0.0.1:9", health_check = { path = "/" } }]
-        admin = { enabled = false }
-        [[webhook]]
-        path = "/webhooks"
-        upstream = "app"
-        app_secrets = { file = "app-secret" }
-        verify_token = { file = "verify-token" }
-        "#;
-    fs::write(&path, text).expect("can be written");
-    let proxy = app::start(Config::load(&path).expect("loads")).expect("starts");
-    proxy.reload_from(&path).expect("loads again");
-    let rendered = proxy.metrics();
-    proxy.stop();
-    rendered
-}
-
-fn code(text: &str) -> String {
-    format!("`{text}`")
-}
-
-/// A table as Markdown has it.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let line = |cells: &[String]| {
-        // An empty cell has one blank, not two.
-        let cells = cells
-            .iter()
-            .map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") });
-        format!("|{}|\n", cells.collect::<Vec<_>>().join("|"))
-    };
-    let rows = rows.into_iter().map(|row| line(&row)).collect::<String>();
-    line(&head.map(str::to_owned)) + &line(&head.map(|_| "---".to_owned())) + &rows
-}
-
-/// The table to be put there is in the message.
-fn assert_shown(page: &str, name: &str, table: &str) {
-    assert!(page.contains(table), "docs/{name} should have:\n\n{table}");
-}
 
 fn is_of_a_token(key: &str) -> bool {
     key.starts_with("webhook.verify_token.")

@@ -5,9 +5,9 @@ use std::fs;
 use hubgate::app;
 use hubgate::config::Config;
 use hubgate::refusal::{Hangup, Refusal};
+use hubgate::{Believed, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
 use hubgate_testkit::props::Props;
-use hubgate::{Believed, RESERVED_HEADERS};
 
 const REFUSALS: &str = include_str!("../../docs/refusals.md");
 const METRICS: &str = include_str!("../../docs/metrics.md");

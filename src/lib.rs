@@ -40,7 +40,7 @@
 //! | [`upstream`] | headers to the application, pooled connections to it, deadlines |
 //! | **conductors** | |
 //! | [`connection`] | one connection: handshake, then HTTP |
-//! | [`exchange`] | one request: route, then `exchange/webhook.rs` (proofs, upstream) or `exchange/site.rs` (passed through; a tunnel once upgraded) |
+//! | [`exchange`] | one request: route, then `exchange/webhook.rs` (proofs, upstream) or `exchange/site.rs` (passed through; `exchange/tunnel.rs` once it is a WebSocket) |
 //! | [`redirect`] | one request in plain HTTP: to https, or an ACME client's token |
 //! | **beside the road** | |
 //! | [`worker`] | one core's thread: accept loops, drain |
@@ -122,6 +122,7 @@
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
+//! | which upgrade passes, and which 101 is taken | `upstream/websocket.rs` |
 //! | how a server is asked how it is, and when | `upstream/probe.rs`, `upkeep/health.rs` |
 //! | TLS towards an application | `upstream/tls.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |

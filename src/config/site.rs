@@ -25,13 +25,15 @@ pub struct Site {
     pub methods: Vec<Method>,
     /// What begins like one of these, byte for byte, it does not carry.
     pub except: Vec<String>,
+    /// Whether it may be upgraded to a WebSocket.
+    pub websocket: bool,
     /// Index into [`super::Config::upstreams`].
     pub upstream: usize,
     /// Largest request body; one byte more ends the request with 413.
     pub body_max_bytes: NonZeroUsize,
     /// From the moment a request goes to the upstream to the head of its answer.
     pub timeout: Duration,
-    /// Between two pieces of a body, or of what an upgraded connection carries.
+    /// Between two pieces of a body, or of what a WebSocket carries.
     pub idle_timeout: Duration,
 }
 
@@ -62,6 +64,7 @@ impl Site {
             host,
             methods: methods.into_iter().collect::<Option<_>>()?,
             except: except.into_iter().collect::<Option<_>>()?,
+            websocket: written.websocket,
             upstream: upstream?,
             body_max_bytes,
             timeout,

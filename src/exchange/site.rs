@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::{Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
-use super::{Exchange, Verified, tunnel};
+use super::tunnel::{self, Tunnel};
+use super::{Exchange, Verified};
 use crate::http::respond::{Answer, AnswerBody};
 use crate::http::stream::Streamed;
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
-use crate::upstream::headers::{streamed_towards_caller, upgrade_of};
+use crate::upstream::headers::streamed_towards_caller;
+use crate::upstream::websocket::Handshake;
 
 const SITE: Verified = Verified { with_client: "client-certificate", alone: None };
 
@@ -38,10 +40,12 @@ pub(super) async fn conduct(
     if body.size_hint().lower() > body_max {
         return Err(Refusal::BodyTooLarge);
     }
+    let handshake = Handshake::read(parts, !body.is_end_stream())?;
+    if handshake.is_some() && !settings.websocket {
+        return Err(Refusal::WebsocketNotAllowed);
+    }
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
-    // RFC 9110 section 7.8: HTTP/2 has no upgrades.
-    let upgrade = if parts.version == Version::HTTP_11 { upgrade_of(&parts.headers) } else { None };
     let caller_side = parts.extensions.remove::<OnUpgrade>();
     parts.extensions.clear();
 
@@ -51,10 +55,8 @@ pub(super) async fn conduct(
     let identity = pool.identity_headers();
     let mut request =
         exchange.upstream_request(parts, body, &SITE, &record.request_id, identity)?;
-    if let Some(protocol) = &upgrade {
-        let headers = request.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol.clone());
+    if let Some(handshake) = &handshake {
+        handshake.ask(request.headers_mut());
     }
     let began = Instant::now();
     let begun = timeout(settings.timeout, pool.begin(request, None)).await;
@@ -64,19 +66,18 @@ pub(super) async fn conduct(
     let begun = begun.map_err(|_elapsed| Refusal::UpstreamTimeout)?;
     let (mut response, lease) = begun.map_err(|lost| lost.refusal)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some((protocol, caller_side)) = upgrade.zip(caller_side) else {
+        let agreed = handshake.filter(|handshake| handshake.is_agreed_by(response.headers()));
+        let (Some(_), Some(caller)) = (agreed, caller_side) else {
+            // The connection to the application ends with the lease.
             return Err(Refusal::UpstreamMalformed);
         };
-        let upstream_side = hyper::upgrade::on(&mut *response);
-        let answer = tunnel::switched(*response, protocol);
+        let upstream = hyper::upgrade::on(&mut *response);
         let idle_timeout = settings.idle_timeout;
-        let held = (Rc::clone(exchange.connected), admitted, lease);
-        tokio::task::spawn_local(async move {
-            tunnel::carry(caller_side, upstream_side, idle_timeout).await;
-            drop(held);
-        });
+        let connected = Rc::clone(exchange.connected);
+        let tunnel = Tunnel { caller, upstream, idle_timeout, connected, lease, admitted };
+        tokio::task::spawn_local(tunnel.carry());
         record.outcome = Outcome::Upgraded;
-        return Ok(answer);
+        return Ok(tunnel::switched(*response));
     }
     let (mut head, body) = response.into_parts();
     streamed_towards_caller(&mut head.headers);

@@ -1,39 +1,68 @@
-//! Carries what both sides say after they agreed on another protocol, such as a WebSocket.
+//! Carries what both sides say once they have agreed on a WebSocket.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use crate::caller::Connected;
 use crate::http::respond::{Answer, AnswerBody};
+use crate::state::Admitted;
+use crate::telemetry::metrics::{Raised, TunnelEnd};
+use crate::upstream::Lease;
 use crate::upstream::headers::towards_caller;
+use crate::upstream::websocket::Handshake;
 
 /// The upstream's 101, as the caller gets it.
-pub(super) fn switched(response: Response<Incoming>, protocol: HeaderValue) -> Answer {
+pub(super) fn switched(response: Response<Incoming>) -> Answer {
     let (mut head, _no_body) = response.into_parts();
     towards_caller(&mut head.headers);
     head.extensions.clear();
     head.status = StatusCode::SWITCHING_PROTOCOLS;
-    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    head.headers.insert(header::UPGRADE, protocol);
+    Handshake::agree(&mut head.headers);
     Response::from_parts(head, AnswerBody::from(Bytes::new()))
 }
 
-/// Copies both ways until both sides have ended, one breaks, or nothing moves for too long.
-pub(super) async fn carry(caller: OnUpgrade, upstream: OnUpgrade, idle_timeout: Duration) {
-    let Ok(Ok((caller, upstream))) =
-        timeout(idle_timeout, async { tokio::try_join!(caller, upstream) }).await
-    else {
-        return;
+/// A connection that belongs to its two ends from now on.
+pub(super) struct Tunnel {
+    pub(super) caller: OnUpgrade,
+    pub(super) upstream: OnUpgrade,
+    /// Between two pieces in either direction.
+    pub(super) idle_timeout: Duration,
+    pub(super) connected: Rc<Connected>,
+    pub(super) lease: Lease,
+    pub(super) admitted: Admitted,
+}
+
+impl Tunnel {
+    /// Copies both ways until both sides have ended, one breaks, or nothing moves for too long.
+    pub(super) async fn carry(self) {
+        let Self { caller, upstream, idle_timeout, connected, lease, admitted } = self;
+        let metrics = &connected.worker.shared.metrics;
+        let open = Raised::new(metrics, |metrics| &metrics.tunnels.open);
+        let end = copy_both(caller, upstream, idle_timeout).await;
+        metrics.tunnels.ended(end);
+        drop((open, lease, admitted));
+    }
+}
+
+async fn copy_both(caller: OnUpgrade, upstream: OnUpgrade, idle_timeout: Duration) -> TunnelEnd {
+    let switched = timeout(idle_timeout, async { tokio::try_join!(caller, upstream) }).await;
+    let (caller, upstream) = match switched {
+        Ok(Ok(both)) => both,
+        Ok(Err(_one_is_gone)) => return TunnelEnd::Closed,
+        Err(_elapsed) => return TunnelEnd::Idle,
     };
     let (from_caller, to_caller) = tokio::io::split(TokioIo::new(caller));
     let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
-    let moved = std::cell::Cell::new(true);
+    let moved = Cell::new(true);
     let both = async {
         tokio::join!(
             copy(from_caller, to_upstream, &moved),
@@ -47,15 +76,15 @@ pub(super) async fn carry(caller: OnUpgrade, upstream: OnUpgrade, idle_timeout: 
         }
     };
     tokio::select! {
-        () = both => {}
-        () = idle => {}
+        () = both => TunnelEnd::Closed,
+        () = idle => TunnelEnd::Idle,
     }
 }
 
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    moved: &std::cell::Cell<bool>,
+    moved: &Cell<bool>,
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {

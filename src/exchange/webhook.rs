@@ -178,10 +178,6 @@ impl Forward<'_> {
         route.metrics.upstream_duration.observe(took);
         let Whole { head, body, .. } = answer?;
         let (mut head, _read) = head.into_parts();
-        // A webhook's request asks for no other protocol, so this is an answer to nothing.
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Refusal::UpstreamMalformed);
-        }
         towards_caller(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.clear();

@@ -21,6 +21,10 @@ pub enum Refusal {
     VerificationOff,
     /// The request asks for another protocol.
     UpgradeNotAllowed,
+    /// The request asks a site for a WebSocket, which the site does not allow.
+    WebsocketNotAllowed,
+    /// The request asks a site for a WebSocket, but not as RFC 6455 says, or not for it alone.
+    WebsocketInvalid,
     /// No `Host`, two, a malformed one, or one that contradicts `:authority`.
     HostInvalid,
     /// The host is not the one that the TLS connection was opened for (RFC 9110 section 15.5.20).
@@ -73,13 +77,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::RequestMalformed,
         Self::HeaderTimeout,
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::VerificationOff,
         Self::UpgradeNotAllowed,
+        Self::WebsocketNotAllowed,
+        Self::WebsocketInvalid,
         Self::HostInvalid,
         Self::HostMismatch,
         Self::PathInvalid,
@@ -116,12 +122,14 @@ impl Refusal {
             | Self::HostInvalid
             | Self::PathInvalid
             | Self::UpgradeNotAllowed
+            | Self::WebsocketInvalid
             | Self::VerificationMalformed
             | Self::VerificationModeUnknown
             | Self::CertificateHeaderMalformed
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::CertificateMissing
+            Self::WebsocketNotAllowed
+            | Self::CertificateMissing
             | Self::CertificateNoLongerTrusted
             | Self::CertificateFromStranger
             | Self::CertificateRefused
@@ -153,6 +161,8 @@ impl Refusal {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::VerificationOff => "verification_off",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
+            Self::WebsocketNotAllowed => "websocket_not_allowed",
+            Self::WebsocketInvalid => "websocket_invalid",
             Self::HostInvalid => "host_invalid",
             Self::HostMismatch => "host_mismatch",
             Self::PathInvalid => "path_invalid",
@@ -189,6 +199,8 @@ impl Refusal {
             | Self::MethodNotAllowed
             | Self::VerificationOff
             | Self::UpgradeNotAllowed
+            | Self::WebsocketNotAllowed
+            | Self::WebsocketInvalid
             | Self::HostInvalid
             | Self::HostMismatch
             | Self::PathInvalid
@@ -229,6 +241,12 @@ impl Refusal {
                 "webhook.verification is \"off\"; to register the callback URL, set it to \"answer\""
             }
             Self::UpgradeNotAllowed => "a webhook speaks plain HTTP requests; not Meta",
+            Self::WebsocketNotAllowed => {
+                "if the application behind this [[site]] speaks WebSocket, set its `websocket = true`"
+            }
+            Self::WebsocketInvalid => {
+                "no browser: a GET without a body, for `websocket` alone, version 13, with a key (RFC 6455)"
+            }
             Self::HostInvalid => {
                 "not a browser or Meta: the Host header is missing, doubled or malformed"
             }
@@ -290,7 +308,7 @@ impl Refusal {
                 "the application closed the connection before its answer was whole: see its log"
             }
             Self::UpstreamMalformed => {
-                "the application's answer is no valid HTTP, or above upstream.response_max_bytes"
+                "the application's answer is no valid HTTP, above upstream.response_max_bytes, or a 101 that was not asked for"
             }
             Self::UpstreamTimeout => {
                 "the application took longer than upstream.timeout_ms: acknowledge first, work later"

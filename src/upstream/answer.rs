@@ -24,10 +24,15 @@ pub(super) async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Bytes,
     }
 }
 
-/// Refuses a head that contradicts itself.
-pub(super) fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses a head that contradicts itself, or switches protocols unless that was asked for.
+pub(super) fn check_head(
+    status: StatusCode,
+    headers: &HeaderMap,
+    may_switch: bool,
+) -> Result<(), Refusal> {
     let has_both = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    let is_stray = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+    let is_asked = may_switch && status == StatusCode::SWITCHING_PROTOCOLS;
+    let is_stray = status.is_informational() && !is_asked;
     if has_both || is_stray || headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Refusal::UpstreamMalformed);
     }
@@ -69,8 +74,9 @@ mod tests {
     fn an_answer_with_two_framings_is_refused() {
         let mut headers = HeaderMap::new();
         headers.insert(TRANSFER_ENCODING, "chunked".parse().expect("valid"));
-        assert!(matches!(check_head(StatusCode::OK, &headers), Ok(())));
+        assert!(matches!(check_head(StatusCode::OK, &headers, false), Ok(())));
         headers.insert(CONTENT_LENGTH, "5".parse().expect("valid"));
-        assert!(matches!(check_head(StatusCode::OK, &headers), Err(Refusal::UpstreamMalformed)));
+        let refused = check_head(StatusCode::OK, &headers, false);
+        assert!(matches!(refused, Err(Refusal::UpstreamMalformed)));
     }
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, UPGRADE};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -171,9 +171,11 @@ impl Pool {
     ) -> Result<Box<Response<Incoming>>, Failed> {
         // Dropped by a deadline before there is an answer: that is the server's failure, too.
         let unanswered = Unanswered(Some(server));
+        let may_switch = request.headers().contains_key(UPGRADE);
         let outcome = match opened.sender.try_send_request(*request).await {
             Ok(response) => {
-                let head = answer::check_head(response.status(), response.headers());
+                let (status, headers) = (response.status(), response.headers());
+                let head = answer::check_head(status, headers, may_switch);
                 head.map(|()| Box::new(response)).map_err(Failed::Sent)
             }
             Err(mut failed) => Err(match failed.take_message() {

@@ -15,8 +15,10 @@ mod request_body;
 mod target;
 mod target_error;
 mod tls;
+pub(crate) mod websocket;
 
 pub(crate) use self::health::State;
+pub(crate) use self::pool::Lease;
 pub(crate) use self::request_body::RequestBody;
 pub(crate) use self::target::Target;
 pub(crate) use self::target_error::TargetError;

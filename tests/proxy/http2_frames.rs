@@ -7,43 +7,28 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::harness::http2::{
+    END_HEADERS, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, literal, until_frame,
+};
 use crate::harness::raw::unnamed;
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_HEADERS: u8 = 4;
 /// RFC 9113 section 7.
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
 const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
 
-/// One frame (RFC 9113 section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
 /// Opens a stream with the head of an event whose body never comes.
 fn open_event(stream: u32) -> Vec<u8> {
-    // RFC 7541 appendix A: 3 is `:method: POST`, 7 `:scheme: https`, 4 the name `:path`, 1 the name
-    // `:authority`; the last is a literal with a name of its own.
+    // RFC 7541 appendix A: 3 is `:method: POST`, 7 `:scheme: https`.
     let mut block = vec![0x83, 0x87];
-    let name = "x-hub-signature-256";
     let signature = format!("sha256={}", "0".repeat(64));
-    for (start, text) in [(0x04, "/webhooks"), (0x01, "hooks.example")] {
-        block.extend([start, u8::try_from(text.len()).unwrap()]);
-        block.extend_from_slice(text.as_bytes());
-    }
-    block.push(0);
-    for text in [name, &signature] {
-        block.push(u8::try_from(text.len()).unwrap());
-        block.extend_from_slice(text.as_bytes());
+    for (name, value) in [
+        (":path", "/webhooks"),
+        (":authority", "hooks.example"),
+        ("x-hub-signature-256", signature.as_str()),
+    ] {
+        block.extend(literal(name, value));
     }
     frame(HEADERS, END_HEADERS, stream, &block)
 }
@@ -51,27 +36,9 @@ fn open_event(stream: u32) -> Vec<u8> {
 async fn connect(world: &World) -> TlsStream<TcpStream> {
     let sender = Sender::new(unnamed(world.meta()).http(Http::Two)).unwrap();
     let (mut stream, _) = sender.handshake().await.unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(PREFACE).await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
     stream
-}
-
-/// Reads frames until one of this kind; its stream and payload.
-async fn until_frame(stream: &mut TlsStream<TcpStream>, kind: u8) -> (u32, Vec<u8>) {
-    let wanted = async {
-        loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.expect("ended without that frame");
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).unwrap()];
-            stream.read_exact(&mut payload).await.unwrap();
-            if head[3] == kind {
-                let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-                return (id, payload);
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wanted).await.expect("no such frame")
 }
 
 #[tokio::test]

@@ -46,5 +46,6 @@ mod sites;
 mod status;
 mod trace_context;
 mod trusted_proxies;
+mod upgrades;
 mod verification;
 mod websocket;

@@ -205,43 +205,6 @@ async fn a_body_streams_both_ways_before_it_has_ended() {
 }
 
 #[tokio::test]
-async fn a_websocket_is_carried_both_ways() {
-    let app = Application::scripted(|mut stream| async move {
-        let mut buffer = [0; 4096];
-        let count = stream.read(&mut buffer).await.unwrap();
-        let request = String::from_utf8_lossy(&buffer[..count]).to_lowercase();
-        assert!(request.contains("upgrade: websocket") && request.contains("connection: upgrade"));
-        let head =
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        loop {
-            let count = stream.read(&mut buffer).await.unwrap();
-            if count == 0 {
-                return;
-            }
-            stream.write_all(&buffer[..count].to_ascii_uppercase()).await.unwrap();
-        }
-    })
-    .await;
-    let world = Plan::new().more(SITE).start_before(app).await;
-    let (mut stream, _) =
-        Sender::new(unnamed(world.stranger())).unwrap().handshake().await.unwrap();
-
-    let request =
-        "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    until(&mut stream, "101 Switching Protocols").await;
-    for word in ["hello", "again"] {
-        stream.write_all(word.as_bytes()).await.unwrap();
-        until(&mut stream, &word.to_uppercase()).await;
-    }
-    // It holds its place until it ends, and no longer.
-    assert_eq!(world.metric("hubgate_connections_open"), 1.0);
-    drop(stream);
-    world.until_metric("hubgate_connections_open", 0.0).await;
-}
-
-#[tokio::test]
 async fn a_body_above_the_sites_limit_is_refused() {
     let world = Plan::new().more(&format!("{SITE}body_max_bytes = 1000\n")).start().await;
     let post = |length: usize| {

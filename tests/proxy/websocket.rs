@@ -1,35 +1,35 @@
 //! A browser, which has no client certificate, and what it speaks after a page: WebSockets.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use http::Method;
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::Full;
 use hubgate_testkit::sender::{Http, Message, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::harness::Plan;
+use crate::harness::application::Application;
 use crate::harness::backend::{Backend, Hop, OK};
+use crate::harness::raw::Raw;
+use crate::harness::websocket::{ACCEPT, AGREED, HANDSHAKE, KEY, Shouted, accept, shouting};
 use crate::harness::world::{event, send};
+
+const SITE: &str = "[[site]]\nupstream = \"app\"\nwebsocket = true\n";
 
 #[tokio::test]
 async fn a_browser_loads_a_page_and_echoes_over_a_websocket_where_the_webhook_is_closed_to_it() {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
     let backend = Backend::scripted(move |hop| serve(hop, Arc::clone(&counter))).await;
-    let world = Plan::new()
-        .upstream_url(&backend.url())
-        .more("[[site]]\nupstream = \"app\"\n")
-        .start()
-        .await;
+    let world = Plan::new().upstream_url(&backend.url()).more(SITE).start().await;
     let browser = || world.stranger();
 
     let page = Message::new(Method::GET).target_path("/chat");
     assert_eq!(send(browser().http(Http::Two), page).await.unwrap().status, 200);
     let (mut stream, _) = Sender::new(browser()).unwrap().handshake().await.unwrap();
-    stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    stream.write_all(BROWSERS.as_bytes()).await.unwrap();
     let answer = head(&mut stream).await;
     assert!(answer.starts_with("http/1.1 101 "), "{answer}");
     assert!(answer.contains("upgrade: websocket\r\n"), "{answer}");
@@ -59,12 +59,116 @@ async fn a_browser_loads_a_page_and_echoes_over_a_websocket_where_the_webhook_is
     world.until_metric("hubgate_connections_open", 0.0).await;
 }
 
+#[tokio::test]
+async fn a_handshake_passes_as_it_came_but_for_what_is_no_part_of_it() {
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let journal = Arc::clone(&heads);
+    let backend = Backend::scripted(move |mut hop: Hop| {
+        let journal = Arc::clone(&journal);
+        async move {
+            let Some(head) = hop.head().await else { return };
+            journal.lock().unwrap().push(head.to_ascii_lowercase());
+            hop.write(AGREED.as_bytes()).await;
+            hop.until_closed().await;
+        }
+    })
+    .await;
+    let world = Plan::new().upstream_url(&backend.url()).more(SITE).start().await;
+    for connection in [
+        "Upgrade, HTTP2-Settings",
+        "keep-alive\r\nconnection: Upgrade",
+        "upgrade, sec-websocket-key",
+    ] {
+        let lines = format!(
+            "connection: {connection}\r\nupgrade: WebSocket\r\nhttp2-settings: AAMAAABk\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\ncontent-length: 0\r\n\
+             sec-websocket-protocol: chat\r\nclient-cert: :bWFkZSB1cA==:\r\n"
+        );
+        let mut raw = Raw::connect(world.stranger()).await;
+        raw.send(format!("GET / HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n")).await;
+        let answer = raw.answer().await;
+        assert_eq!(answer.status, 101, "{connection}: {answer:?}");
+        let head = heads.lock().unwrap().pop().unwrap();
+        for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-protocol: chat"] {
+            assert_eq!(head.matches(&format!("\r\n{line}\r\n")).count(), 1, "{line}: {head}");
+        }
+        assert_eq!(head.matches("\r\nsec-websocket-key:").count(), 1, "{head}");
+        for gone in ["http2-settings", "client-cert", "content-length", "keep-alive"] {
+            assert!(!head.contains(gone), "{gone}: {head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_may_decline_a_websocket_and_the_connection_goes_on() {
+    let app = Application::answering(|_| {
+        Response::builder().status(401).body(Full::new(Bytes::from_static(b"log in"))).unwrap()
+    })
+    .await;
+    let world = Plan::new().more(SITE).start_before(app).await;
+    let mut raw = Raw::connect(world.stranger()).await;
+    for _ in 0..2 {
+        raw.send(HANDSHAKE).await;
+        assert_eq!(raw.answer().await.status, 401);
+    }
+    assert_eq!(world.app.received().len(), 2);
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_handshake_reaches_the_application_only_in_a_tunnel() {
+    let world = Plan::new().more(SITE).start().await;
+    let mut raw = Raw::connect(world.stranger()).await;
+    let forged = "POST /webhooks HTTP/1.1\r\nhost: localhost\r\n\
+                  x-hubgate-verified: client-certificate, signature\r\ncontent-length: 2\r\n\r\n{}";
+
+    raw.send(format!("{HANDSHAKE}{forged}")).await;
+
+    // The application does not switch, so what follows is a request like any other.
+    assert_eq!(raw.answer().await.status, 200);
+    assert_eq!(raw.answer().await.status, 403);
+    assert_eq!(world.app.only().uri.path(), "/ws");
+
+    let world = Plan::new().more(SITE).start_before(shouting().await).await;
+    let mut raw = Raw::connect(world.stranger()).await;
+    raw.send(format!("{HANDSHAKE}first words")).await;
+    assert_eq!(raw.answer().await.status, 101);
+    assert_eq!(raw.read(11).await, b"FIRST WORDS");
+}
+
+#[tokio::test]
+async fn a_websocket_is_carried_both_ways_and_holds_its_places_until_it_ends() {
+    let world = Plan::new().more(SITE).start_before(shouting().await).await;
+
+    let mut tunnel = Shouted::open(world.stranger()).await;
+
+    for word in ["hello", "again"] {
+        tunnel.is_alive(word).await;
+    }
+    for series in ["hubgate_connections_open", "hubgate_requests_in_flight", "hubgate_tunnels_open"]
+    {
+        assert_eq!(world.metric(series), 1.0, "{series}");
+    }
+    drop(tunnel);
+    for series in ["hubgate_connections_open", "hubgate_requests_in_flight", "hubgate_tunnels_open"]
+    {
+        world.until_metric(series, 0.0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_on_which_nothing_is_said_is_ended() {
+    let site = format!("{SITE}idle_timeout_ms = 100\n");
+    let world = Plan::new().more(&site).start_before(shouting().await).await;
+    let tunnel = Shouted::open(world.stranger()).await;
+    tunnel.until_ended().await;
+    world.until_metric("hubgate_tunnels_ended_total{reason=\"idle\"}", 1.0).await;
+}
+
 /// The example of RFC 6455, section 1.3, as a browser says it.
-const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: localhost\r\nOrigin: https://localhost\r\n\
+const BROWSERS: &str = "GET /chat HTTP/1.1\r\nHost: localhost\r\nOrigin: https://localhost\r\n\
     Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat\r\n\
     Sec-Fetch-Mode: websocket\r\nCookie: session=1\r\n\r\n";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// An application with a page and a WebSocket that says everything back.
 async fn serve(mut hop: Hop, requests: Arc<AtomicUsize>) {
@@ -84,9 +188,9 @@ async fn serve(mut hop: Hop, requests: Arc<AtomicUsize>) {
     }
     assert!(head.contains("origin: https://localhost\r\n") && !head.contains("hubgate"), "{head}");
     // Lower-cased above, and the key is not: it is the example's.
-    let salted = "dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    assert!(head.contains("sec-websocket-key: dghlihnhbxbszsbub25jzq==\r\n"), "{head}");
-    let accept = BASE64_STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, salted.as_bytes()));
+    let key = format!("sec-websocket-key: {}\r\n", KEY.to_lowercase());
+    assert!(head.contains(&key), "{head}");
+    let accept = accept(KEY);
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n"

@@ -16,6 +16,7 @@ pub(super) struct Site {
     pub(super) host: Option<String>,
     /// Empty: any but CONNECT and TRACE.
     pub(super) methods: Vec<String>,
+    pub(super) websocket: bool,
     pub(super) upstream: String,
 }
 
@@ -26,6 +27,7 @@ pub(super) fn inspect(config: &Config) -> Vec<Site> {
         is_prefix: site.is_prefix,
         host: site.host.clone(),
         methods: site.methods.iter().map(ToString::to_string).collect(),
+        websocket: site.websocket,
         upstream: super::upstream_name(config, site.upstream),
     });
     sites.collect()

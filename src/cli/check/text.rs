@@ -233,6 +233,9 @@ fn site_route(page: &mut Page, site: &Site) {
     if !site.methods.is_empty() {
         page.row("methods", &site.methods.join(", "));
     }
+    if site.websocket {
+        page.row("websocket", "allowed");
+    }
     page.row("needs", "nothing: passed through without proof");
 }
 

@@ -13,6 +13,8 @@ pub(super) fn explanation(refusal: Refusal) -> Explanation {
         Refusal::MethodNotAllowed => METHOD_NOT_ALLOWED,
         Refusal::VerificationOff => VERIFICATION_OFF,
         Refusal::UpgradeNotAllowed => UPGRADE_NOT_ALLOWED,
+        Refusal::WebsocketNotAllowed => WEBSOCKET_NOT_ALLOWED,
+        Refusal::WebsocketInvalid => WEBSOCKET_INVALID,
         Refusal::HostInvalid => HOST_INVALID,
         Refusal::HostMismatch => HOST_MISMATCH,
         Refusal::PathInvalid => PATH_INVALID,
@@ -97,6 +99,26 @@ const UPGRADE_NOT_ALLOWED: Explanation = Explanation {
         "a scanner that tries to smuggle requests through an upgrade",
     ],
     next: "journalctl -u hubgate -o cat | grep upgrade_not_allowed",
+};
+
+const WEBSOCKET_NOT_ALLOWED: Explanation = Explanation {
+    meaning: "The request asks for a WebSocket, and its site does not say `websocket = true`.",
+    causes: &[
+        "the application behind the site speaks WebSocket, and the configuration does not say so yet",
+        "a more exact [[site]] has the path, and only the wider one says `websocket = true`",
+        "a scanner, where the application speaks none",
+    ],
+    next: "hubgate check",
+};
+
+const WEBSOCKET_INVALID: Explanation = Explanation {
+    meaning: "The request names a WebSocket among the protocols that it asks for, and is not the opening handshake of RFC 6455.",
+    causes: &[
+        "a client, or a proxy in front, that leaves out Connection, Sec-WebSocket-Version (13) or Sec-WebSocket-Key",
+        "it asks for other protocols beside, or sends a body, or is no GET",
+        "a scanner that tries to smuggle requests through an upgrade",
+    ],
+    next: "journalctl -u hubgate -o cat | grep websocket_invalid",
 };
 
 const HOST_INVALID: Explanation = Explanation {
@@ -314,6 +336,7 @@ const UPSTREAM_MALFORMED: Explanation = Explanation {
         "upstream.url says http where the application speaks https, or the other way round",
         "the answer is larger than upstream.response_max_bytes",
         "something other than the application listens there",
+        "it switched protocols (101) unasked, or agreed to a WebSocket with a wrong Sec-WebSocket-Accept",
     ],
     next: "journalctl -u hubgate -o cat | grep upstream_malformed",
 };

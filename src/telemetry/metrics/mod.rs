@@ -9,6 +9,7 @@ pub(crate) mod occurrences;
 mod route;
 mod shown;
 mod trust;
+mod tunnel;
 mod upstream;
 
 use std::time::SystemTime;
@@ -26,6 +27,8 @@ use self::route::RouteFamilies;
 pub(crate) use self::route::{NO_ROUTE, REDIRECT, RouteMetrics};
 use self::trust::TrustFamilies;
 pub(crate) use self::trust::{AnchorMetrics, CertificateKind, CrlFetchOutcome};
+pub(crate) use self::tunnel::TunnelEnd;
+use self::tunnel::TunnelMetrics;
 use self::upstream::UpstreamFamilies;
 pub(crate) use self::upstream::UpstreamMetrics;
 use crate::refusal::Hangup;
@@ -47,6 +50,7 @@ pub struct Metrics {
     reloads: Family<OutcomeLabels, Counter>,
     pub(crate) generation: Level,
     pub(crate) self_check_failures: Counter,
+    pub(crate) tunnels: TunnelMetrics,
     trust: TrustFamilies,
     upstreams: UpstreamFamilies,
     routes: RouteFamilies,
@@ -114,6 +118,7 @@ impl Metrics {
                 "self_check_failures",
                 "Times that a worker did not answer in time, so that the watchdog was not fed",
             ),
+            tunnels: TunnelMetrics::register(r),
             trust: TrustFamilies::register(r),
             upstreams: UpstreamFamilies::register(r),
             routes: RouteFamilies::register(r),

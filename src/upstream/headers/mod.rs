@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST,
-    TRAILER, UPGRADE, USER_AGENT,
+    TRAILER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -111,18 +111,6 @@ pub(crate) fn streamed_towards_caller(headers: &mut HeaderMap) {
     }
 }
 
-/// The protocol that a request asks for, if it does so properly (RFC 9110 section 7.8).
-pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is_named = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    };
-    let is_asked = headers.get_all(CONNECTION).iter().any(is_named);
-    headers.get(UPGRADE).filter(|_| is_asked).cloned()
-}
-
 /// Removes what `is_unwanted` names, and whatever `Connection` names (RFC 9110 section 7.6.1). One
 /// pass over what is there: there are fewer headers in a request than names to look for.
 fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
@@ -144,11 +132,13 @@ fn is_harmless(name: &HeaderName) -> bool {
     [ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, CONTENT_LENGTH, HOST, USER_AGENT].contains(name)
 }
 
-/// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so. Names are lower case.
+/// The fixed ones of RFC 9110 section 7.6.1, and those that are treated so, `HTTP2-Settings` of RFC
+/// 7540 section 3.2.1 among them. Names are lower case.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
+            | "http2-settings"
             | "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"

@@ -9,8 +9,9 @@ use http_body_util::Full;
 use hubgate_testkit::sender::Sender;
 
 use crate::harness::application::Application;
-use crate::harness::backend::deserted_address;
+use crate::harness::backend::{Backend, Hop, deserted_address};
 use crate::harness::operator::status;
+use crate::harness::websocket::AGREED;
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -128,4 +129,17 @@ async fn a_verdict_outlasts_a_reload_and_ends_with_the_checks() {
     deliver(&world, 10).await;
     assert!(ill.events() > 0);
     assert!(!world.proxy.metrics().contains("hubgate_upstream_server_healthy{"));
+}
+
+/// Nobody asked it for another protocol.
+#[tokio::test]
+async fn a_server_that_switches_protocols_at_its_health_check_is_not_healthy() {
+    let backend = Backend::scripted(|mut hop: Hop| async move {
+        let _head = hop.head().await;
+        hop.write(AGREED.as_bytes()).await;
+        hop.until_closed().await;
+    })
+    .await;
+    let world = before(&[backend.url()], CHECK).await;
+    until_healthy(&world, &backend.url(), false).await;
 }

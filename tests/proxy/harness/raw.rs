@@ -92,10 +92,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         Some(RawAnswer { status, head, body })
     }
 
+    /// So many bytes, whatever they say.
+    pub async fn read(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count {
+            assert!(self.read_more().await, "ended before {count} bytes");
+        }
+        self.unread.drain(..count).collect()
+    }
+
     /// Waits until the proxy closes; nothing more may come before.
     pub async fn until_closed(&mut self) {
         while self.read_more().await {}
         assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
+    }
+
+    /// Reads whatever comes until the proxy closes.
+    pub async fn drain(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.unread)
     }
 
     /// Whether there was something to read; else the connection is over, gently or not.

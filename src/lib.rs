@@ -40,7 +40,7 @@
 //! | [`upstream`] | headers to the application, pooled connections to it, deadlines |
 //! | **conductors** | |
 //! | [`connection`] | one connection: handshake, then HTTP |
-//! | [`exchange`] | one request: route, then `exchange/webhook.rs` (proofs, upstream) or `exchange/site.rs` (passed through; `exchange/tunnel.rs` once it is a WebSocket) |
+//! | [`exchange`] | one request: route, then `exchange/webhook.rs` (proofs, upstream) or `exchange/site.rs` (passed through; `exchange/tunnel/` once it is a WebSocket) |
 //! | [`redirect`] | one request in plain HTTP: to https, or an ACME client's token |
 //! | **beside the road** | |
 //! | [`worker`] | one core's thread: accept loops, drain |
@@ -81,6 +81,7 @@
 //! 4. Whoever calls is proven by this process under the current trust, also on a resumed session:
 //!    a new generation has new ticket keys, and the chain out of a ticket is proven again. Where the
 //!    operator says that a load balancer ends TLS, its headers are proven instead, from it alone.
+//!    No tunnel outlives the trust that it was opened under, and none is anything but a WebSocket.
 //! 5. Everything has a limit, each with a default and its reason in `config.toml`; what goes beyond
 //!    is refused with a label of its own, or waits where the limit says so.
 //! 6. A proven event whose delivery has begun is finished, also if the caller hangs up.
@@ -123,6 +124,7 @@
 //! | the comparison of signatures | `webhook/signature.rs` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
 //! | which upgrade passes, and which 101 is taken | `upstream/websocket.rs` |
+//! | what a tunnel rests on, and when that ends it | `exchange/tunnel/conditions.rs` |
 //! | how a server is asked how it is, and when | `upstream/probe.rs`, `upkeep/health.rs` |
 //! | TLS towards an application | `upstream/tls.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded.rs` |

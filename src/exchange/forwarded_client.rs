@@ -98,6 +98,17 @@ pub(super) fn client(
     Ok(Some(client))
 }
 
+/// The headers that such a claim may be in, out of all of a request.
+pub(super) fn claims(headers: &HeaderMap) -> HeaderMap {
+    let mut claims = HeaderMap::new();
+    for name in [&LEAF, &CHAIN, &SUBJECT] {
+        for value in headers.get_all(name) {
+            claims.append(name, value.clone());
+        }
+    }
+    claims
+}
+
 /// The one claim of the mode; another mode's beside it, or anything twice, is nobody's.
 fn claim(headers: &HeaderMap, source: CertificateSource) -> Result<Claim<'_>, Refusal> {
     let [leaf, chain, subject] = [&LEAF, &CHAIN, &SUBJECT].map(|name| {

@@ -12,7 +12,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
-use super::tunnel::{self, Tunnel};
+use super::tunnel::{self, Conditions, Tunnel};
 use super::{Exchange, Verified};
 use crate::http::respond::{Answer, AnswerBody};
 use crate::http::stream::Streamed;
@@ -53,6 +53,7 @@ pub(super) async fn conduct(
     let body = passing(exchange, route, body, &body_ended);
     let pool = exchange.local.pool(settings.upstream)?;
     let identity = pool.identity_headers();
+    let conditions = handshake.as_ref().map(|_| Conditions::of(exchange, route, record, parts));
     let mut request =
         exchange.upstream_request(parts, body, &SITE, &record.request_id, identity)?;
     if let Some(handshake) = &handshake {
@@ -67,14 +68,13 @@ pub(super) async fn conduct(
     let (mut response, lease) = begun.map_err(|lost| lost.refusal)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let agreed = handshake.filter(|handshake| handshake.is_agreed_by(response.headers()));
-        let (Some(_), Some(caller)) = (agreed, caller_side) else {
+        let (Some(_), Some(conditions), Some(caller)) = (agreed, conditions, caller_side) else {
             // The connection to the application ends with the lease.
             return Err(Refusal::UpstreamMalformed);
         };
         let upstream = hyper::upgrade::on(&mut *response);
         let idle_timeout = settings.idle_timeout;
-        let connected = Rc::clone(exchange.connected);
-        let tunnel = Tunnel { caller, upstream, idle_timeout, connected, lease, admitted };
+        let tunnel = Tunnel { caller, upstream, idle_timeout, conditions, lease, admitted };
         tokio::task::spawn_local(tunnel.carry());
         record.outcome = Outcome::Upgraded;
         return Ok(tunnel::switched(*response));

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::json::{self, JsonLine};
 use super::lines::{Flush, Lines};
+use super::metrics::TunnelEnd;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::refusal::{Hangup, Loudness, Refusal};
 
@@ -89,6 +90,11 @@ impl RefusedClient<'_> {
             Loudness::Notice | Loudness::Fault => line!(info),
         }
     }
+}
+
+/// Logs why a WebSocket was ended here; it has had its access record.
+pub(crate) fn tunnel_ended(client: &str, route: &str, end: TunnelEnd) {
+    info!(target: "access", client, route, reason = end.label(), "WebSocket ended");
 }
 
 /// Logs why a caller's bytes became no request; there is no access record of what never was one.

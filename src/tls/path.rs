@@ -158,6 +158,10 @@ impl Span {
         self.from <= moment && moment <= self.until
     }
 
+    pub(super) fn until(&self) -> SystemTime {
+        self.until
+    }
+
     /// The validity of one certificate.
     pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
         let mut valid = Self::unbounded();

@@ -146,6 +146,15 @@ impl Pool {
 }
 
 impl Lease {
+    /// Whether a later generation's upstream has the server at the other end, too, and would know it
+    /// by the same certificate.
+    pub(crate) fn leads_to(&self, target: &Target) -> bool {
+        let ours = &self.pool.target.settings;
+        let server = ours.servers.get(self.server);
+        let has = |server| target.settings.servers.contains(server);
+        server.is_some_and(has) && ours.tls == target.settings.tls
+    }
+
     /// The answer has ended, `now`: the connection may carry the next one.
     pub(crate) fn check_in(self, now: Instant) {
         let Self { pool, server, mut opened, idle_for, guard } = self;

@@ -5,6 +5,7 @@ use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, META_NAME, Purpose};
 use hubgate_testkit::sender::Http;
 
 use crate::harness::raw::{Raw, RawAnswer, signed_head};
+use crate::harness::websocket::{HANDSHAKE, shouting};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -292,4 +293,48 @@ async fn a_reload_proves_what_is_remembered_again() {
 
     assert_eq!(answered(&world, &[leaf]).await.status, 403);
     world.until_refused("certificate_refused", 1).await;
+}
+
+#[tokio::test]
+async fn a_websocket_ends_when_what_the_balancer_said_is_no_proof_any_more() {
+    let site = "[[site]]\nupstream = \"app\"\nwebsocket = true\n";
+    for (source, header) in
+        [("alb", leaf_header as fn(&Identity) -> _), ("alb_passthrough", chain_header)]
+    {
+        let world = plan(source).more(site).start_before(shouting().await).await;
+        let open = async |identity: Option<Identity>| {
+            let mut raw = Raw::plain(world.plain("127.0.0.1").await);
+            let line = identity.map_or_else(String::new, |identity| {
+                let (name, value) = header(&identity);
+                format!("{name}: {value}\r\n")
+            });
+            let line = format!("{line}connection: Upgrade\r\n");
+            raw.send(HANDSHAKE.replacen("connection: Upgrade\r\n", &line, 1)).await;
+            assert_eq!(raw.answer().await.status, 101);
+            raw
+        };
+        let mut meta = open(Some(world.meta_ca.issue(Leaf::meta()))).await;
+        let mut stranger = open(None).await;
+        world.reload();
+        for raw in [&mut meta, &mut stranger] {
+            raw.send("still here").await;
+            assert_eq!(raw.read(10).await, b"STILL HERE");
+        }
+
+        world.edit_config("\"meta.pem\", ", "");
+        world.reload();
+        meta.until_closed().await;
+        stranger.send("still here").await;
+        assert_eq!(stranger.read(10).await, b"STILL HERE");
+
+        world.edit_config("trusted_proxies = [\"127.0.0.1\"]", "trusted_proxies = [\"10.0.0.1\"]");
+        world.reload();
+        stranger.until_closed().await;
+        let ended = "hubgate_tunnels_ended_total";
+        let expected = [
+            ("reason=\"certificate_no_longer_trusted\"", 1),
+            ("reason=\"proxy_no_longer_trusted\"", 1),
+        ];
+        world.until_counted(ended, &expected).await;
+    }
 }

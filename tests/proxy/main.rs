@@ -46,6 +46,7 @@ mod sites;
 mod status;
 mod trace_context;
 mod trusted_proxies;
+mod tunnels;
 mod upgrades;
 mod verification;
 mod websocket;

@@ -10,6 +10,7 @@ use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
 use hubgate_testkit::sender::Sender;
 
 use crate::harness::application::Application;
+use crate::harness::websocket::{Shouted, shouting};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
 
@@ -371,4 +372,25 @@ async fn until_outcome(world: &World, identity: &Identity, expected: Result<u16,
     };
     let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
     assert!(reached.is_ok(), "never {expected:?}");
+}
+
+#[tokio::test]
+async fn a_revoked_clients_websocket_ends_within_one_refresh_and_no_other() {
+    let place = Place::open().await;
+    let (meta, stolen) = (place.ca.issue(Leaf::meta()), place.ca.issue(Leaf::meta()));
+    place.offer(list(&place.ca, &[], HOUR, 2 * HOUR));
+    let site = "[[site]]\nupstream = \"app\"\nwebsocket = true\n";
+    let world = place.plan("refuse").more(site).start_before(shouting().await).await;
+    place.until_fetched(&world, "replaced").await;
+    let mut stranger = Shouted::open(world.stranger()).await;
+    let mut other = Shouted::open(world.caller(meta)).await;
+    let thief = Shouted::open(world.caller(stolen.clone())).await;
+
+    place.offer(current(&place.ca, &[&stolen]));
+
+    thief.until_ended().await;
+    let series = "hubgate_tunnels_ended_total{reason=\"certificate_no_longer_trusted\"}";
+    world.until_metric(series, 1.0).await;
+    other.is_alive("not on the list").await;
+    stranger.is_alive("on no list").await;
 }

@@ -13,17 +13,32 @@ pub(crate) enum TunnelEnd {
     Closed,
     /// Nothing moved for too long.
     Idle,
+    /// The client certificate that it was opened with is no longer a proof.
+    CertificateNoLongerTrusted,
+    /// The proxy that said who called is no longer trusted.
+    ProxyNoLongerTrusted,
+    /// The site is gone, or allows no WebSocket any more, or leads elsewhere.
+    RouteChanged,
 }
 
 impl TunnelEnd {
     /// Every variant, for metrics that start at zero.
-    const ALL: [Self; 2] = [Self::Closed, Self::Idle];
+    const ALL: [Self; 5] = [
+        Self::Closed,
+        Self::Idle,
+        Self::CertificateNoLongerTrusted,
+        Self::ProxyNoLongerTrusted,
+        Self::RouteChanged,
+    ];
 
     /// Metric label and log field; stable.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Idle => "idle",
+            Self::CertificateNoLongerTrusted => "certificate_no_longer_trusted",
+            Self::ProxyNoLongerTrusted => "proxy_no_longer_trusted",
+            Self::RouteChanged => "route_changed",
         }
     }
 }

@@ -393,6 +393,11 @@ impl VerifiedClient {
         &self.chain
     }
 
+    /// The last moment at which it may be a proof.
+    pub(crate) fn valid_until(&self) -> SystemTime {
+        self.valid.until()
+    }
+
     fn is_proof(&self, chain: &[CertificateDer<'_>], moment: SystemTime) -> bool {
         self.valid.contains(moment) && self.chain == chain
     }

@@ -1,7 +1,7 @@
-//! Carries what both sides say once they have agreed on a WebSocket.
+//! Carries what both sides say once they have agreed on a WebSocket, for as long as what the agreement
+//! rested on holds.
 
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,13 +12,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::caller::Connected;
+pub(super) use self::conditions::Conditions;
 use crate::http::respond::{Answer, AnswerBody};
 use crate::state::Admitted;
 use crate::telemetry::metrics::{Raised, TunnelEnd};
 use crate::upstream::Lease;
 use crate::upstream::headers::towards_caller;
 use crate::upstream::websocket::Handshake;
+
+mod conditions;
 
 /// The upstream's 101, as the caller gets it.
 pub(super) fn switched(response: Response<Incoming>) -> Answer {
@@ -36,19 +38,24 @@ pub(super) struct Tunnel {
     pub(super) upstream: OnUpgrade,
     /// Between two pieces in either direction.
     pub(super) idle_timeout: Duration,
-    pub(super) connected: Rc<Connected>,
+    pub(super) conditions: Conditions,
     pub(super) lease: Lease,
     pub(super) admitted: Admitted,
 }
 
 impl Tunnel {
-    /// Copies both ways until both sides have ended, one breaks, or nothing moves for too long.
+    /// Copies both ways until both sides have ended, one breaks, nothing moves for too long, or the
+    /// conditions no longer hold.
     pub(super) async fn carry(self) {
-        let Self { caller, upstream, idle_timeout, connected, lease, admitted } = self;
-        let metrics = &connected.worker.shared.metrics;
-        let open = Raised::new(metrics, |metrics| &metrics.tunnels.open);
-        let end = copy_both(caller, upstream, idle_timeout).await;
+        let Self { caller, upstream, idle_timeout, mut conditions, lease, admitted } = self;
+        let metrics = conditions.metrics();
+        let open = Raised::new(&metrics, |metrics| &metrics.tunnels.open);
+        let end = tokio::select! {
+            end = copy_both(caller, upstream, idle_timeout) => end,
+            end = conditions.end(&lease) => end,
+        };
         metrics.tunnels.ended(end);
+        conditions.record(end);
         drop((open, lease, admitted));
     }
 }

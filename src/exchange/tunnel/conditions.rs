@@ -1,0 +1,146 @@
+//! What a tunnel was opened under, and the end of it when that no longer holds.
+//!
+//! Nothing is asked again on a tunnel, so what every request is asked for is looked at whenever it can
+//! have changed: when another generation or other revocation lists are in force, and when the proof of
+//! the caller's certificate ends. A caller that has proven nothing has nothing to lose but its route.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Method};
+use rustls::pki_types::UnixTime;
+
+use super::super::{Exchange, forwarded_client};
+use crate::caller::Connected;
+use crate::config::Spoken;
+use crate::lifecycle::Change;
+use crate::route::{Route, SiteRoute};
+use crate::state::Local;
+use crate::telemetry::access::Record;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{Metrics, TunnelEnd};
+use crate::upstream::Lease;
+
+/// What a tunnel was opened under.
+pub(in crate::exchange) struct Conditions {
+    connected: Rc<Connected>,
+    /// As in the access record.
+    client: Rc<str>,
+    route: Arc<str>,
+    host: Authority,
+    /// As it was matched.
+    path: Box<str>,
+    /// Whether the application believes of the caller what a trusted proxy says.
+    rests_on_proxy: bool,
+    /// What a load balancer said of the client certificate.
+    claims: HeaderMap,
+    /// When the proof of the client certificate ends; `None`: there was no certificate.
+    proven_until: Option<SystemTime>,
+}
+
+impl Conditions {
+    /// Those of a request; `parts` are still as they came.
+    pub(in crate::exchange) fn of(
+        exchange: &Exchange<'_>,
+        route: &SiteRoute,
+        record: &Record,
+        parts: &Parts,
+    ) -> Self {
+        let caller = &exchange.connected.caller;
+        Self {
+            connected: Rc::clone(exchange.connected),
+            client: Rc::clone(&record.client),
+            route: Arc::clone(&route.name),
+            host: exchange.host.clone(),
+            path: exchange.target.path().into(),
+            rests_on_proxy: exchange.forwarded.is_some() || caller.spoken == Spoken::PlainByProxies,
+            claims: match exchange.client {
+                Some(_) => forwarded_client::claims(&parts.headers),
+                None => HeaderMap::new(),
+            },
+            proven_until: exchange.client.as_ref().map(|client| client.valid_until()),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.connected.worker.shared.metrics)
+    }
+
+    /// Returns when one of them no longer holds, and which.
+    pub(super) async fn end(&mut self, lease: &Lease) -> TunnelEnd {
+        let mut watcher = self.connected.worker.shared.watcher.clone();
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                // It tells at once of what was swapped before.
+                change = watcher.changed(), if !is_draining => {
+                    is_draining = change == Change::Draining;
+                }
+                () = until(self.proven_until) => {}
+            }
+            if let Err(end) = self.look(lease) {
+                return end;
+            }
+        }
+    }
+
+    fn look(&mut self, lease: &Lease) -> Result<(), TunnelEnd> {
+        let local = self.connected.worker.local();
+        let trusted = &local.generation.config.server.trusted_proxies;
+        if self.rests_on_proxy && !trusted.contains(self.connected.caller.ip) {
+            return Err(TunnelEnd::ProxyNoLongerTrusted);
+        }
+        if self.proven_until.is_some() {
+            self.proven_until = Some(self.prove_again(&local)?);
+        }
+        let is_open = match local.generation.routes.find(&self.host, &self.path) {
+            Ok(Route::Site(site)) => {
+                let settings = &site.settings;
+                let upstream = local.generation.upstreams.get(settings.upstream);
+                settings.websocket
+                    && (settings.methods.is_empty() || settings.methods.contains(&Method::GET))
+                    && upstream.is_some_and(|target| lease.leads_to(target))
+            }
+            Ok(Route::Webhook(_)) | Err(_) => false,
+        };
+        if is_open { Ok(()) } else { Err(TunnelEnd::RouteChanged) }
+    }
+
+    /// Until when the caller's certificate is a proof under the current trust, if it is one.
+    fn prove_again(&self, local: &Local) -> Result<SystemTime, TunnelEnd> {
+        let Connected { worker, caller, .. } = &*self.connected;
+        let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
+        let client =
+            forwarded_client::client(caller, &self.client, local, metrics, &self.claims, now);
+        let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;
+        Ok(client.valid_until())
+    }
+
+    /// Says in the log what the operator did, or the CA; strangers' doing is counted alone.
+    pub(super) fn record(&self, end: TunnelEnd) {
+        match end {
+            TunnelEnd::Closed | TunnelEnd::Idle => {}
+            TunnelEnd::CertificateNoLongerTrusted
+            | TunnelEnd::ProxyNoLongerTrusted
+            | TunnelEnd::RouteChanged => log::tunnel_ended(&self.client, &self.route, end),
+        }
+    }
+}
+
+/// Returns when `moment` is over by the system's clock, which may be set meanwhile.
+async fn until(moment: Option<SystemTime>) {
+    let Some(moment) = moment else { return std::future::pending().await };
+    // The last second counts, as it does in a certificate.
+    while let Ok(left) = (moment + Duration::from_secs(1)).duration_since(SystemTime::now()) {
+        tokio::time::sleep(left.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
+    }
+}
+
+/// No loop, however the clock is set.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// A clock that is set forward is noticed within this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);

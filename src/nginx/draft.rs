@@ -86,6 +86,7 @@ pub(super) struct Site {
     pub(super) methods: Vec<String>,
     /// What begins like one of these is not carried.
     pub(super) except: Vec<String>,
+    pub(super) websocket: bool,
     pub(super) body_max_bytes: u64,
     pub(super) timeout_ms: Option<u64>,
     pub(super) idle_timeout_ms: Option<u64>,

@@ -89,7 +89,7 @@ impl Collector<'_, '_> {
         }
         let is_for_upgrades = directive.name == "map" && directive.argument() == "$http_upgrade";
         if is_for_upgrades {
-            let note = "sites pass WebSockets on by themselves";
+            let note = "a [[site]] whose location used it says `websocket = true`";
             return (Outcome::Unneeded, note.to_owned(), Anchor::Rest);
         }
         match known::fate(&directive.name) {

@@ -16,6 +16,50 @@ pub(super) fn sends_own_host(scope: &Scope<'_>) -> bool {
     }
 }
 
+/// What nginx makes of a request for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Websocket {
+    /// It passes it on.
+    Passed,
+    /// It passes it on if it speaks HTTP/1.1 to the application, which its version decides.
+    Unclear,
+    /// It makes an ordinary request of it.
+    Dropped,
+}
+
+/// Both headers of an upgrade are needed, and HTTP/1.1, which was not the default before nginx 1.29.7.
+pub(super) fn websocket(scope: &Scope<'_>) -> Websocket {
+    let headers = scope.all("proxy_set_header");
+    let says = |name: &str, word: &str| {
+        let header = headers.iter().find(|header| is_named(header, name));
+        let value = header.and_then(|header| header.arguments.get(1));
+        value.is_some_and(|value| can_be(value, &format!("http_{name}"), word, scope))
+    };
+    if !says("upgrade", "websocket") || !says("connection", "upgrade") {
+        return Websocket::Dropped;
+    }
+    match scope.argument("proxy_http_version") {
+        Some("1.1") => Websocket::Passed,
+        None => Websocket::Unclear,
+        Some(_) => Websocket::Dropped,
+    }
+}
+
+/// Whether a header's value can have this word: it is written, or comes from the caller's own header,
+/// or from a `map`.
+fn can_be(value: &str, own_header: &str, word: &str, scope: &Scope<'_>) -> bool {
+    let has_word = |text: &str| text.split(',').any(|item| item.trim().eq_ignore_ascii_case(word));
+    let Some(name) = variable(value) else { return has_word(value) };
+    let is_own = |text: &str| variable(text) == Some(own_header);
+    let is_its_map = |directive: &&Directive| {
+        let result = directive.arguments.get(1).and_then(|result| variable(result));
+        directive.name == "map" && result == Some(name)
+    };
+    let maps = scope.everything().filter(is_its_map);
+    let mut values = maps.flat_map(Directive::children).map(Directive::argument);
+    name == own_header || values.any(|value| is_own(value) || has_word(value))
+}
+
 /// What of the client certificate goes into which header: keys of `identity_header_names`.
 pub(super) fn identity(scope: &Scope<'_>) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
@@ -37,7 +81,7 @@ pub(super) fn settle(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
         let value = header.arguments.get(1).map_or("", String::as_str);
         let (outcome, note) = match role(header) {
             Some(role) => of_identity(role, header, value, &identity),
-            None => of_other(header, value),
+            None => of_other(header, value, scope),
         };
         ledger.settle(header, anchor, outcome, note);
     }
@@ -74,7 +118,7 @@ fn of_identity(
     (Outcome::Uncertain, note.to_owned())
 }
 
-fn of_other(header: &Directive, value: &str) -> (Outcome, String) {
+fn of_other(header: &Directive, value: &str, scope: &Scope<'_>) -> (Outcome, String) {
     let name = header.argument().to_ascii_lowercase();
     let (outcome, note) = match (name.as_str(), value) {
         ("host", "$host" | "$http_host" | "$host:$server_port") => {
@@ -95,9 +139,18 @@ fn of_other(header: &Directive, value: &str) -> (Outcome, String) {
             (Outcome::Carried, "always set, to what is true")
         }
         ("x-request-id", _) => (Outcome::Carried, "always set, also in the logs"),
-        ("connection" | "upgrade", _) => {
-            (Outcome::Carried, "connections are kept, and sites pass WebSockets on, by themselves")
-        }
+        ("connection" | "upgrade", _) => match websocket(scope) {
+            Websocket::Passed => (
+                Outcome::Carried,
+                "`websocket = true` where it is a [[site]]; a webhook takes no upgrade",
+            ),
+            Websocket::Unclear => (
+                Outcome::Uncertain,
+                "nginx before 1.29.7 speaks HTTP/1.0 here, for want of `proxy_http_version 1.1`, \
+                 and then WebSockets do not work: if they do, add `websocket = true` to the [[site]]",
+            ),
+            Websocket::Dropped => (Outcome::Carried, "connections are kept by themselves"),
+        },
         ("x-real-ip", _) => (
             Outcome::Missing,
             "never sent: let the application read the last address of `X-Forwarded-For`",

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::block::Block;
 use super::condition::refuses;
 use super::draft::{Kind, Route, Site};
+use super::headers::Websocket;
 use super::ledger::{Anchor, Ledger, Outcome};
 use super::location::{self, Location, Pattern};
 use super::parse::Directive;
@@ -165,6 +166,7 @@ impl<'a> Planner<'_, 'a> {
             upstream,
             methods,
             except: Vec::new(),
+            websocket: headers::websocket(scope) == Websocket::Passed,
             body_max_bytes,
             timeout_ms: read,
             idle_timeout_ms: read,

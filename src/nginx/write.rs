@@ -196,6 +196,9 @@ impl Writer<'_> {
         if !site.except.is_empty() {
             self.list("except", &site.except);
         }
+        if site.websocket {
+            self.text.push_str("websocket = true\n");
+        }
         self.number("body_max_bytes", site.body_max_bytes);
         if let Some(time) = site.timeout_ms {
             self.number("timeout_ms", time);

@@ -297,12 +297,12 @@ fn the_program_writes_once_and_says_with_its_exit_code_whether_to_look() {
 }
 
 /// Applications that nobody asks.
-fn nowhere() -> [SocketAddr; 2] {
+pub fn nowhere() -> [SocketAddr; 2] {
     [3000, 3001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 /// Loads what was written.
-fn load(fixture: &Fixture, import: &Import) -> Config {
+pub fn load(fixture: &Fixture, import: &Import) -> Config {
     let path = fixture.path("config.toml");
     std::fs::write(&path, &import.text).unwrap();
     Config::load(&path).unwrap_or_else(|errors| panic!("{errors}\n{}", import.text))

@@ -20,3 +20,4 @@ mod import;
 mod plain;
 mod shots;
 mod verdict;
+mod websockets;

@@ -114,6 +114,20 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_page_on_development_names_every_test_binary_and_every_profile() {
+    let page = fs::read_to_string(root().join("docs/development.md")).unwrap();
+    let is_missing = |name: &String| !page.contains(&format!("\n| `{name}` |"));
+    let entries = fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path());
+    let binaries = entries.filter(|path| path.is_file() || path.join("main.rs").exists());
+    let binaries = binaries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let profiles = manifest.lines().filter_map(|line| line.strip_prefix("[profile."));
+    let profiles = profiles.map(|rest| rest.trim_end_matches(']').to_owned());
+    let missing: Vec<_> = binaries.chain(profiles).filter(is_missing).collect();
+    assert!(missing.is_empty(), "docs/development.md does not name {missing:?}");
+}
+
+#[test]
 fn the_readme_is_a_few_screens() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= 250, "README.md is for a first look; move text to docs/");

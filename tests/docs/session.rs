@@ -120,6 +120,7 @@ impl Scope<'_> {
             .env("ETC", self.dir.join("etc"))
             .env("OUT", self.dir.join("out"))
             .env("REPOSITORY", root())
+            .env("LC_ALL", "C")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

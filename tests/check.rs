@@ -310,18 +310,20 @@ fn an_anchor_that_vouches_for_nobody_is_a_warning_and_nothing_but_such_an_error(
     setup.write("early.pem", &Authority::root(Ca::meta().not_yet_valid()).certificate_pem());
     let other = Ca::meta().without_certificate_signing();
     setup.write("other.pem", &Authority::root(other).certificate_pem());
-    let useless = "\"old.pem\", \"early.pem\", \"other.pem\"";
+    setup.write("weak.pem", include_str!("fixtures/keys/root.weak.pem"));
+    let useless = "\"old.pem\", \"early.pem\", \"other.pem\", \"weak.pem\"";
     setup.edit("[\"meta.pem\"]", &format!("[\"meta.pem\", {useless}]"));
 
     setup.assert_warnings(&[
         "anchor `old` expired on",
         "anchor `early` is not valid before",
         "anchor `other` may not vouch for clients",
+        "anchor `weak` has a key that proves nothing here",
     ]);
     let report = setup.report();
     let states = report["client_certificate"]["anchors"].as_array().unwrap().iter();
     let states: Vec<_> = states.map(|anchor| anchor["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["valid", "expired", "not_yet_valid", "not_for_clients"]);
+    assert_eq!(states, ["valid", "expired", "not_yet_valid", "not_for_clients", "key_unusable"]);
 
     setup.edit("\"meta.pem\", ", "");
     setup.assert_errors(&["no trust anchor is valid now"]);

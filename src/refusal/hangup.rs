@@ -32,6 +32,12 @@ pub enum Hangup {
     CertificateNotYetValid,
     /// A signature in the chain, or the caller's own in the handshake, is wrong.
     BadSignature,
+    /// A key in the chain can be broken, so that its signatures prove nothing.
+    KeyTooWeak,
+    /// A key in the chain is of a kind, a curve or a size that is not verified here.
+    KeyUnsupported,
+    /// A certificate is signed with an algorithm that is not verified here.
+    SignatureUnsupported,
     /// A certificate of the chain may not be used for this.
     WrongPurpose,
     /// More certificates were presented above the leaf than `verify_depth`, or a path is too long.
@@ -50,7 +56,7 @@ pub enum Hangup {
 
 impl Hangup {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::ProxyHeaderMissing,
@@ -64,6 +70,9 @@ impl Hangup {
         Self::CertificateExpired,
         Self::CertificateNotYetValid,
         Self::BadSignature,
+        Self::KeyTooWeak,
+        Self::KeyUnsupported,
+        Self::SignatureUnsupported,
         Self::WrongPurpose,
         Self::ChainTooDeep,
         Self::NameNotSingle,
@@ -89,6 +98,9 @@ impl Hangup {
             Self::CertificateExpired => "certificate_expired",
             Self::CertificateNotYetValid => "certificate_not_yet_valid",
             Self::BadSignature => "bad_signature",
+            Self::KeyTooWeak => "key_too_weak",
+            Self::KeyUnsupported => "key_unsupported",
+            Self::SignatureUnsupported => "signature_unsupported",
             Self::WrongPurpose => "wrong_purpose",
             Self::ChainTooDeep => "chain_too_deep",
             Self::NameNotSingle => "name_not_single",
@@ -112,6 +124,9 @@ impl Hangup {
             | Self::CertificateExpired
             | Self::CertificateNotYetValid
             | Self::BadSignature
+            | Self::KeyTooWeak
+            | Self::KeyUnsupported
+            | Self::SignatureUnsupported
             | Self::WrongPurpose
             | Self::ChainTooDeep
             | Self::NameNotSingle
@@ -160,7 +175,18 @@ impl Hangup {
                 "if it is Meta's, wait for its renewal; if the anchor expired, install its successor"
             }
             Self::CertificateNotYetValid => "check this machine's clock",
-            Self::BadSignature => "a forged or damaged certificate; never Meta",
+            Self::BadSignature => {
+                "a forged or damaged certificate, or one presented without its key; never Meta"
+            }
+            Self::KeyTooWeak => {
+                "an RSA key below 2048 bits in the chain; not Meta, unless an anchor is that old: run `hubgate check`"
+            }
+            Self::KeyUnsupported => {
+                "a key in the chain that is not RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) or Ed25519; not Meta"
+            }
+            Self::SignatureUnsupported => {
+                "a certificate signed with SHA-1 or another algorithm that proves nothing here; not Meta"
+            }
             Self::WrongPurpose => "a certificate that is not for client authentication; not Meta",
             Self::ChainTooDeep => {
                 "raise client_certificate.verify_depth only if Meta's chain really grew"

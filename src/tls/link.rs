@@ -6,6 +6,7 @@
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Any;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519, Oid,
 };
@@ -14,7 +15,9 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::certificate::{CertificateFacts, readable};
+use super::public_key::{must_be_usable, rsa_bits};
 use super::subject::only_common_name;
+use crate::refusal::Hangup;
 
 /// The readable side of one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,14 +82,43 @@ pub fn is_signed_by(
     algorithms.all.iter().any(is_right)
 }
 
+/// Whether the TLS library can read it; it is stricter than [`Link::read`].
+pub fn is_understood(certificate: &CertificateDer<'_>) -> bool {
+    EndEntityCert::try_from(certificate).is_ok()
+}
+
+/// Why the key of a certificate proves nothing here; `None` if it can.
+pub fn key_fault(
+    certificate: &CertificateDer<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<Hangup> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    must_be_usable(certificate.public_key(), algorithms).err()
+}
+
+/// Whether a certificate is signed with an algorithm that is verified here.
+pub fn is_signature_supported(
+    certificate: &CertificateDer<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    let identifier = || {
+        let (_, whole) = Any::from_der(certificate).ok()?;
+        let (rest, _to_be_signed) = Any::from_der(whole.data).ok()?;
+        Some(Any::from_der(rest).ok()?.1.data)
+    };
+    let is_it = |id| algorithms.all.iter().any(|one| one.signature_alg_id().as_ref() == id);
+    identifier().is_some_and(is_it)
+}
+
 fn key(info: &SubjectPublicKeyInfo<'_>) -> String {
     match info.parsed() {
-        Ok(PublicKey::RSA(key)) => format!("RSA, {} bits", key.key_size()),
+        Ok(PublicKey::RSA(key)) => format!("RSA, {} bits", rsa_bits(&key)),
         Ok(PublicKey::EC(_)) => {
             let parameters = info.algorithm.parameters.as_ref();
             let curve = parameters.and_then(|parameters| parameters.as_oid().ok());
             format!("ECDSA, {}", curve.map_or("a curve of its own", |curve| curve_name(&curve)))
         }
+        Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
         _ if info.algorithm.algorithm == OID_SIG_ED25519 => "Ed25519".to_owned(),
         _ => "of a kind that is not supported".to_owned(),
     }

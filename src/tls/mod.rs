@@ -16,6 +16,7 @@ pub mod known_anchors;
 pub mod link;
 pub mod material;
 mod path;
+mod public_key;
 pub mod revocation;
 pub(crate) mod server_config;
 pub(crate) mod subject;

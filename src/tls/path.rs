@@ -16,6 +16,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::anchor::Anchor;
 use super::certificate::{moment, system_time};
+use super::public_key;
 use crate::refusal::Hangup;
 
 /// Anchors that may stand at the end of a path.
@@ -100,7 +101,16 @@ impl Anchors {
         );
         match verdict {
             Ok(_path) => found.take().ok_or(Hangup::UnknownAnchor),
-            Err(error) => Err(our_reason.take().unwrap_or_else(|| hangup(&error))),
+            Err(error) => Err(our_reason.take().unwrap_or_else(|| {
+                let reason = hangup(&error);
+                let is_of_signatures =
+                    matches!(reason, Hangup::BadSignature | Hangup::SignatureUnsupported);
+                let fault = || {
+                    let anchors = self.list.iter().map(|anchor| &anchor.der);
+                    public_key::fault_above(&leaf.der(), above, anchors, algorithms)
+                };
+                is_of_signatures.then(fault).flatten().unwrap_or(reason)
+            })),
         }
     }
 
@@ -221,9 +231,11 @@ pub(super) fn hangup(error: &webpki::Error) -> Hangup {
         Error::CertNotValidYet { .. } => Hangup::CertificateNotYetValid,
         Error::UnknownIssuer | Error::CertDistrusted => Hangup::UnknownAnchor,
         Error::CertRevoked => Hangup::CertificateRevoked,
-        Error::InvalidSignatureForPublicKey | Error::SignatureAlgorithmMismatch => {
-            Hangup::BadSignature
-        }
+        // The last: it is another key's, of another kind.
+        Error::InvalidSignatureForPublicKey
+        | Error::SignatureAlgorithmMismatch
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Hangup::BadSignature,
+        Error::UnsupportedSignatureAlgorithmContext(_) => Hangup::SignatureUnsupported,
         Error::CaUsedAsEndEntity
         | Error::EndEntityUsedAsCa
         | Error::EmptyEkuExtension

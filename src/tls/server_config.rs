@@ -158,9 +158,6 @@ impl WorkerTls {
         }
         let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,
-            Some(Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
-                Hangup::BadSignature
-            }
             Some(Error::InvalidCertificate(_)) => Hangup::CertificateMalformed,
             Some(Error::AlertReceived(_)) => Hangup::AlertReceived,
             _ => Hangup::HandshakeFailed,

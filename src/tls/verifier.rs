@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
+use super::certificate::CertificateFacts;
 use super::client_auth::{ClientTrust, Disbelief};
 use crate::refusal::Hangup;
 
@@ -32,6 +33,15 @@ impl WorkerVerifier {
     /// Takes the reason for which the handshake just failed, if this verifier was it.
     pub(super) fn take_disbelief(&self) -> Option<Disbelief> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The signature of the handshake is not that of the leaf's key, which was found usable, though
+    /// it may be of another kind: the caller does not have the key.
+    fn without_key(&self, error: Error, leaf: &CertificateDer<'_>) -> Error {
+        let Error::InvalidCertificate(_) = error else { return error };
+        let presented = CertificateFacts::read(leaf).map(Box::new);
+        self.leave(Disbelief { presented, ..Hangup::BadSignature.into() });
+        Error::InvalidCertificate(CertificateError::BadSignature)
     }
 
     fn leave(&self, disbelief: Disbelief) {
@@ -73,7 +83,8 @@ impl ClientCertVerifier for WorkerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, self.trust.algorithms())
+        let verified = verify_tls12_signature(message, cert, dss, self.trust.algorithms());
+        verified.map_err(|error| self.without_key(error, cert))
     }
 
     fn verify_tls13_signature(
@@ -82,7 +93,8 @@ impl ClientCertVerifier for WorkerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, self.trust.algorithms())
+        let verified = verify_tls13_signature(message, cert, dss, self.trust.algorithms());
+        verified.map_err(|error| self.without_key(error, cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -97,7 +109,11 @@ fn certificate_error(reason: Hangup) -> CertificateError {
         Hangup::CertificateNotYetValid => CertificateError::NotValidYet,
         Hangup::UnknownAnchor => CertificateError::UnknownIssuer,
         Hangup::BadSignature => CertificateError::BadSignature,
-        Hangup::WrongPurpose => CertificateError::InvalidPurpose,
+        // "unsupported_certificate".
+        Hangup::WrongPurpose
+        | Hangup::KeyTooWeak
+        | Hangup::KeyUnsupported
+        | Hangup::SignatureUnsupported => CertificateError::InvalidPurpose,
         Hangup::CertificateRevoked => CertificateError::Revoked,
         Hangup::RevocationUnknown => CertificateError::UnknownRevocationStatus,
         Hangup::CertificateMalformed => CertificateError::BadEncoding,

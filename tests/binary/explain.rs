@@ -138,7 +138,7 @@ fn a_configuration_that_believes_nobody_and_a_file_without_certificates_are_told
 }
 
 /// Exit code and standard output for the chain of `identity`.
-fn explained(place: &Place, identity: &Identity) -> (i32, String) {
+pub fn explained(place: &Place, identity: &Identity) -> (i32, String) {
     place.write("client.pem", &identity.chain_pem());
     let output = explain_cert(place);
     assert_eq!(text(&output.stderr), "");

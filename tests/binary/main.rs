@@ -25,3 +25,4 @@ mod starting;
 mod status;
 mod streaming;
 mod terminal;
+mod verdicts;

@@ -146,8 +146,12 @@ async fn without_anchors_name_time_and_purpose_of_the_leaf_still_count() {
         Leaf::meta().not_yet_valid(),
         Leaf::meta().purposes(&[Purpose::ServerAuth]),
     ];
-    let cases: Vec<_> =
+    let mut cases: Vec<_> =
         leaves.into_iter().map(|leaf| vec![leaf_header(&world.meta_ca.issue(leaf))]).collect();
+    // As in a handshake, a key that can be broken proves nothing.
+    let weak = include_bytes!("../fixtures/keys/key_too_weak.rsa-1024.pem");
+    let key = world.meta_ca.issue(Leaf::meta()).key_pem();
+    cases.push(vec![leaf_header(&Identity::from_pem(weak, key.as_bytes()).unwrap())]);
     assert_refused(&world, "certificate_refused", &cases).await;
 }
 

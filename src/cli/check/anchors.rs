@@ -11,6 +11,7 @@ use crate::generation::is_certificate_mandatory;
 use crate::tls::anchor;
 use crate::tls::certificate::utc;
 use crate::tls::known_anchors::{KnownAnchor, Recognition};
+use crate::tls::link::key_fault;
 use crate::tls::material::read_anchors;
 use crate::upkeep::expiry::SUCCESSION_DAYS;
 
@@ -61,12 +62,17 @@ pub(super) enum State {
     NotYetValid,
     /// Its own key usage or purpose forbids it.
     NotForClients,
+    /// Nothing can be verified with its key.
+    KeyUnusable,
 }
 
 impl Anchor {
     fn new(anchor: &anchor::Anchor, now: SystemTime) -> Self {
         let facts = &anchor.facts;
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let algorithms = provider.signature_verification_algorithms;
         let state = match anchor.may_vouch_for_clients() {
+            _ if key_fault(anchor.certificate(), &algorithms).is_some() => State::KeyUnusable,
             false => State::NotForClients,
             true if now > facts.not_after => State::Expired,
             true if now < facts.not_before => State::NotYetValid,
@@ -154,6 +160,10 @@ fn judge(role: &str, anchor: &Anchor, problems: &mut Problems) {
         State::NotForClients => problems.warn(format!(
             "{role} `{label}` may not vouch for clients, after its own key usage or purpose, so it \
              vouches for nobody"
+        )),
+        State::KeyUnusable => problems.warn(format!(
+            "{role} `{label}` has a key that proves nothing here, so it vouches for nobody: take RSA of \
+             2048 to 8192 bits, ECDSA (P-256, P-384, P-521) or Ed25519"
         )),
         State::Valid if *days_left < SUCCESSION_DAYS => problems.warn(format!(
             "{role} `{label}` expires in {days_left} days, on {not_after}; add its successor"

@@ -14,11 +14,14 @@ use super::catalogue;
 use crate::cli::page::Page;
 use crate::config::{CertificateSource, CrlFetch, StaleCrl};
 use crate::generation;
+use crate::refusal::Hangup;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::anchor::Anchor;
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::client_auth::{ClientTrust, Disbelief, VerifiedClient};
-use crate::tls::link::{Link, is_issuer_named, is_signed_by};
+use crate::tls::link::{
+    Link, is_issuer_named, is_signature_supported, is_signed_by, is_understood, key_fault,
+};
 use crate::tls::material::read_certificates;
 use crate::tls::revocation::RevocationStatus;
 
@@ -115,10 +118,15 @@ impl Inquiry<'_> {
                 continue;
             };
             let facts = &link.facts;
+            if !is_understood(der) {
+                let reason =
+                    "not whole: a critical extension that is not known here, or an old version";
+                judge(page, "readable", Wrong(reason.to_owned()));
+            }
             page.row("subject", &facts.subject);
             page.row("issuer", &facts.issuer);
             page.row("sha256", &facts.sha256);
-            page.row("key", &link.key);
+            self.show_key(page, der, &link);
             page.row("usage", &listed(link.usages.as_ref()));
             page.row("purpose", &listed(link.purposes.as_ref()));
             if index == 0 {
@@ -127,6 +135,7 @@ impl Inquiry<'_> {
             }
             judge(page, "valid", time(facts, self.now));
             judge(page, "role", role(&link, index == 0));
+            self.show_path_length(page, der, &link);
             judge(page, "signed by", self.issuer(der, facts));
             if self.trust.crl().is_some() && !self.is_anchor(der) {
                 judge(page, "revocation", self.revocation(der));
@@ -146,6 +155,9 @@ impl Inquiry<'_> {
         page.row("file", &anchor.path.display().to_string());
         page.row("subject", &anchor.facts.subject);
         page.row("sha256", &anchor.facts.sha256);
+        if let Some(link) = Link::read(anchor.certificate()) {
+            self.show_key(page, anchor.certificate(), &link);
+        }
         judge(page, "valid", time(&anchor.facts, self.now));
         judge(
             page,
@@ -155,6 +167,43 @@ impl Inquiry<'_> {
                 false => Wrong("its own key usage or purpose forbids it to vouch".to_owned()),
             },
         );
+        if let Some(link) = Link::read(anchor.certificate()) {
+            self.show_path_length(page, anchor.certificate(), &link);
+        }
+    }
+
+    /// Only if it limits how many intermediates lie below it.
+    fn show_path_length(&self, page: &mut Page, der: &CertificateDer<'_>, link: &Link) {
+        let Some(limit) = link.path_len else { return };
+        let below = self.intermediates();
+        let below = below.iter().position(|above| *above == der).unwrap_or(below.len());
+        let sentence = format!("{below} intermediates below it, its own limit is {limit}");
+        let is_kept = u32::try_from(below).is_ok_and(|below| below <= limit);
+        judge(page, "path length", if is_kept { InOrder(sentence) } else { Wrong(sentence) });
+    }
+
+    /// What lies between the leaf and an anchor, as far as each was signed by the next.
+    fn intermediates(&self) -> Vec<&CertificateDer<'static>> {
+        let algorithms = self.trust.algorithms();
+        let mut found: Vec<&CertificateDer<'static>> = Vec::new();
+        let Some((leaf, above)) = self.chain.split_first() else { return found };
+        let signs = |below: &CertificateDer<'_>, other: &CertificateDer<'_>| {
+            is_issuer_named(below, other) && is_signed_by(below, other, algorithms)
+        };
+        while let Some(next) = above.iter().find(|other| {
+            let below = found.last().copied().unwrap_or(leaf);
+            !found.contains(other) && !self.is_anchor(other) && signs(below, other)
+        }) {
+            found.push(next);
+        }
+        found
+    }
+
+    fn show_key(&self, page: &mut Page, der: &CertificateDer<'_>, link: &Link) {
+        match key_fault(der, self.trust.algorithms()) {
+            None => page.row("key", &link.key),
+            Some(fault) => judge(page, "key", Wrong(format!("{}, {}", link.key, in_words(fault)))),
+        }
     }
 
     /// The rule that `tls/subject.rs` describes.
@@ -193,6 +242,9 @@ impl Inquiry<'_> {
         if let Some((index, _)) = above.find(|(_, other)| is_signed_by(der, other, algorithms)) {
             return InOrder(format!("certificate {}", index + 1));
         }
+        if let Some(reason) = self.unverifiable(der) {
+            return Wrong(reason);
+        }
         let mut candidates = self.trust.candidates().iter().filter(named);
         Wrong(if let Some(anchor) = candidates.find(signed) {
             format!("candidate `{}`, which is not trusted", anchor.label)
@@ -203,6 +255,25 @@ impl Inquiry<'_> {
         } else {
             "neither an anchor nor a certificate of this file".to_owned()
         })
+    }
+
+    /// Why nobody here can say who signed a certificate.
+    fn unverifiable(&self, der: &CertificateDer<'_>) -> Option<String> {
+        let algorithms = self.trust.algorithms();
+        let anchors = self.trust.anchors().iter();
+        let anchors = anchors.map(|a| (format!("anchor `{}`", a.label), a.certificate()));
+        let others = self.chain.iter().enumerate().filter(|(_, other)| *other != der);
+        let others = others.map(|(index, other)| (format!("certificate {}", index + 1), other));
+        let mut named = anchors.chain(others).filter(|(_, other)| is_issuer_named(der, other));
+        let faulty = named.find_map(|(name, other)| {
+            Some(format!("{name}, whose key is {}", in_words(key_fault(other, algorithms)?)))
+        });
+        let unsupported = || {
+            let is_supported = is_signature_supported(der, algorithms);
+            (!is_supported)
+                .then(|| "nobody here: its signature's algorithm proves nothing".to_owned())
+        };
+        faulty.or_else(unsupported)
     }
 
     /// What the lists say that are known without fetching any.
@@ -237,6 +308,17 @@ impl Inquiry<'_> {
             anchor.certificate() == der || is_issuer_named(der, anchor.certificate())
         };
         self.chain.iter().any(is_of_it)
+    }
+}
+
+/// What is wrong with a key.
+fn in_words(fault: Hangup) -> &'static str {
+    if fault == Hangup::KeyTooWeak {
+        "too weak to prove anything"
+    } else if fault == Hangup::KeyUnsupported {
+        "of a kind, curve or size that is not verified here"
+    } else {
+        "broken"
     }
 }
 

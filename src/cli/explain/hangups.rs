@@ -19,6 +19,9 @@ pub(super) fn explanation(hangup: Hangup) -> Explanation {
         Hangup::CertificateExpired => CERTIFICATE_EXPIRED,
         Hangup::CertificateNotYetValid => CERTIFICATE_NOT_YET_VALID,
         Hangup::BadSignature => BAD_SIGNATURE,
+        Hangup::KeyTooWeak => KEY_TOO_WEAK,
+        Hangup::KeyUnsupported => KEY_UNSUPPORTED,
+        Hangup::SignatureUnsupported => SIGNATURE_UNSUPPORTED,
         Hangup::WrongPurpose => WRONG_PURPOSE,
         Hangup::ChainTooDeep => CHAIN_TOO_DEEP,
         Hangup::NameNotSingle => NAME_NOT_SINGLE,
@@ -162,6 +165,34 @@ const BAD_SIGNATURE: Explanation = Explanation {
     next: "journalctl -u hubgate -o cat | grep bad_signature",
 };
 
+const KEY_TOO_WEAK: Explanation = Explanation {
+    meaning: "A key in the chain is RSA below 2048 bits: it can be broken, so it proves nothing.",
+    causes: &[
+        "a certificate from many years ago, or from a CA of somebody's own; Meta's are RSA of 2048 bits or more",
+        "the trust anchor itself has such a key: whoever breaks it could call as Meta",
+    ],
+    next: "hubgate explain --cert client.pem",
+};
+
+const KEY_UNSUPPORTED: Explanation = Explanation {
+    meaning: "A key in the chain is none of RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and Ed25519.",
+    causes: &[
+        "a CA of somebody's own, with DSA, Ed448, RSASSA-PSS keys or a rare curve such as P-192 or secp256k1",
+        "an ECDSA key that describes its curve in place of naming it",
+        "Meta changed the kind of its key, if the rest of the certificate looks like Meta's: look for a newer hubgate",
+    ],
+    next: "hubgate explain --cert client.pem",
+};
+
+const SIGNATURE_UNSUPPORTED: Explanation = Explanation {
+    meaning: "A certificate of the chain is signed with an algorithm not taken here, such as SHA-1 with RSA.",
+    causes: &[
+        "a certificate from many years ago, or from a CA of somebody's own with old settings: SHA-1 and MD5 can be forged",
+        "an algorithm that is younger than this hubgate, if the rest of the certificate looks like Meta's",
+    ],
+    next: "hubgate explain --cert client.pem",
+};
+
 const WRONG_PURPOSE: Explanation = Explanation {
     meaning: "A certificate of the chain may not be used for what it was used for.",
     causes: &[
@@ -226,7 +257,7 @@ const CERTIFICATE_MALFORMED: Explanation = Explanation {
     causes: &[
         "a scanner that tries what a parser does",
         "a certificate with a critical extension that nobody here knows",
-        "a key or signature of a kind that is not supported, such as RSA below 2048 bits",
+        "a key that is none: a point that is not on its curve, an exponent that is even",
     ],
     next: "journalctl -u hubgate -o cat | grep certificate_malformed",
 };

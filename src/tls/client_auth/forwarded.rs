@@ -17,6 +17,7 @@ use crate::refusal::Hangup;
 use crate::tls::certificate::{CertificateFacts, moment};
 use crate::tls::identity::Identity;
 use crate::tls::path::{Span, parse};
+use crate::tls::public_key::must_be_usable;
 use crate::tls::revocation::RevocationStatus;
 use crate::tls::subject_text::{self, Malformed};
 
@@ -102,6 +103,7 @@ impl ClientTrust {
         valid.must_contain(moment(now))?;
         must_be_for_clients(&certificate)?;
         let common_name = self.expected_name(leaf)?;
+        must_be_usable(certificate.public_key(), &self.algorithms)?;
         let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
         let identity = Identity::of(leaf, &[])?;
         let chain = vec![leaf.clone().into_owned()];

@@ -24,6 +24,7 @@ use super::anchor::Anchor;
 use super::certificate::{CertificateFacts, moment};
 use super::identity::Identity;
 use super::path::{Anchors, Path, Span, parse};
+use super::public_key::must_be_usable;
 use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
 use crate::config::{Crl, StaleCrl};
@@ -254,7 +255,7 @@ impl ClientTrust {
         })
     }
 
-    /// Chain and name. `look_up` says whether a path is revoked, and is asked only about callers
+    /// Chain, name and key. `look_up` says whether a path is revoked, and is asked only about callers
     /// with the right name: it may have lists fetched.
     fn identify<'a>(
         &self,
@@ -282,7 +283,10 @@ impl ClientTrust {
                 // Told below: any path that is in order will do.
                 Err(_) => Ok(RevocationStatus::NotChecked),
             })?;
-        Ok(Identified { leaf, path, revocation, common_name: common_name? })
+        let common_name = common_name?;
+        // Else it would be found out only when it is to verify the handshake.
+        must_be_usable(parse(leaf)?.public_key(), &self.algorithms)?;
+        Ok(Identified { leaf, path, revocation, common_name })
     }
 
     /// `stale`: what a list that is too old means; `None`: nobody looks.
@@ -337,7 +341,7 @@ impl ClientTrust {
     }
 }
 
-/// A caller whose chain and name are in order, and who is not revoked.
+/// A caller whose chain, name and key are in order, and who is not revoked.
 struct Identified<'a> {
     leaf: &'a CertificateDer<'a>,
     path: Path<'a>,

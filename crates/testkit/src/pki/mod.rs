@@ -20,7 +20,8 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     CertificateParams, CertificateRevocationList, CertificateRevocationListParams,
-    CrlDistributionPoint, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    CrlDistributionPoint, Issuer, KeyIdMethod, KeyPair, PublicKeyData, RevokedCertParams,
+    SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -115,6 +116,20 @@ impl Authority {
         let mut chain = vec![certificate];
         chain.extend(self.presented.iter().cloned());
         Identity { chain, key: key.into() }
+    }
+
+    /// Issues a leaf whose SubjectPublicKeyInfo is what `change` makes of the right one. What has
+    /// other lengths in it must say so.
+    pub fn issue_with_key(&self, leaf: Leaf, change: impl FnOnce(&mut Vec<u8>)) -> Identity {
+        let mut identity = self.issue(leaf);
+        let key = KeyPair::try_from(&identity.key).expect("this library wrote it");
+        let right = key.subject_public_key_info();
+        let mut other = right.clone();
+        change(&mut other);
+        if let Some(leaf) = identity.chain.first_mut() {
+            *leaf = subject::replace_and_sign(leaf, &right, &other, &self.key);
+        }
+        identity
     }
 
     /// A revocation list that names the leaves of `revoked`; `validity` is from this update to the

@@ -136,14 +136,25 @@ pub(super) fn rewrite(
     subject: &Subject,
     issuer: &KeyPair,
 ) -> CertificateDer<'static> {
-    const OWN: &str = "rcgen wrote this certificate a moment ago";
     let placeholder = Subject::of(Attribute::common_name(Spelling::Utf8, PLACEHOLDER)).der();
+    replace_and_sign(certificate, &placeholder, &subject.der(), issuer)
+}
+
+/// Puts other bytes in the place of some that a certificate has, and signs again with the issuer's
+/// key.
+pub(super) fn replace_and_sign(
+    certificate: &CertificateDer<'_>,
+    from: &[u8],
+    to: &[u8],
+    issuer: &KeyPair,
+) -> CertificateDer<'static> {
+    const OWN: &str = "rcgen wrote this certificate a moment ago";
 
     let (_, outer) = Any::from_der(certificate).expect(OWN);
     let (rest, to_be_signed) = Any::from_der(outer.data).expect(OWN);
     let (_, algorithm) = Any::from_der(rest).expect(OWN);
 
-    let to_be_signed = tlv(SEQUENCE, &replace(to_be_signed.data, &placeholder, &subject.der()));
+    let to_be_signed = tlv(SEQUENCE, &replace(to_be_signed.data, from, to));
     let mut signature = vec![0]; // no unused bits
     signature.extend(issuer.sign(&to_be_signed).expect(super::SIGNS));
     let parts = [to_be_signed, tlv(SEQUENCE, algorithm.data), tlv(BIT_STRING, &signature)];

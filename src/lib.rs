@@ -74,6 +74,7 @@
 //! 1. A webhook's upstream gets a body only out of a `VerifiedBody`, which only
 //!    `webhook::signature` makes, or, where the operator wrote `signature = "report"`, out of a
 //!    `ReportedBody`, which takes a proven client; a verification request goes there without a body.
+//!    The proof that the application can check comes out of a `VerifiedBody` or a `ProvenChallenge`.
 //!    A site never carries a path that an application could read as a webhook's.
 //! 2. A check fails closed: without a secret, a token or an anchor, or with an unreadable file, the
 //!    configuration is refused. Nothing means "accept all".
@@ -122,6 +123,7 @@
 //! | whose address the caller's is | `proxy_protocol/`, `exchange/forwarded.rs`, for networks of `config/network.rs` |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
+//! | what tells an application that hubgate proved a request | `webhook/proof.rs`, set at each attempt by `upstream/proof.rs` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
 //! | which upgrade passes, and which 101 is taken | `upstream/websocket.rs` |
 //! | what a tunnel rests on, and when that ends it | `exchange/tunnel/conditions.rs` |

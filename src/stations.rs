@@ -31,7 +31,7 @@ pub struct Signatures(SigningKeys);
 impl Signatures {
     /// Hashes the paddings of each secret.
     pub fn new(secrets: &[Secret]) -> Self {
-        Self(SigningKeys::new(secrets))
+        Self(SigningKeys::new(secrets, None))
     }
 
     /// Whether a body that came in one piece is signed as its headers claim.

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const VERIFY_TOKEN: &str = "a token of our own";
+const PROOF: &str = "c0ffee0123456789c0ffee0123456789c0ffee0123456789c0ffee0123456789";
 
 /// A directory with a sound configuration and everything that it names.
 struct Setup {
@@ -99,7 +100,7 @@ listen = "127.0.0.1:0"
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        for secret in [APP_SECRET, VERIFY_TOKEN] {
+        for secret in [APP_SECRET, VERIFY_TOKEN, PROOF] {
             assert!(!outcome.stdout.contains(secret), "{outcome:?}");
             assert!(!outcome.stderr.contains(secret), "{outcome:?}");
         }
@@ -487,4 +488,40 @@ fn without_any_demand_for_a_certificate_there_is_none_to_check() {
     assert_eq!(setup.report()["client_certificate"], Value::Null);
     let shown = setup.check(&[]).stdout;
     assert!(shown.contains("events need     signature\n"), "{shown}");
+}
+
+#[test]
+fn an_application_behind_a_webhook_and_a_site_is_asked_to_have_a_proof() {
+    let setup = Setup::new();
+    setup.edit("[admin]", "[[site]]\nupstream = \"app\"\n[admin]");
+
+    setup.assert_warnings(&["webhook `/webhooks` and site `/` lead to the same application"]);
+    assert_eq!(setup.report()["webhooks"][0]["proof"], Value::Null);
+    let shown = setup.check(&[]).stdout;
+    assert!(shown.contains("proof           none; the application believes"), "{shown}");
+
+    setup.write("app-proof", PROOF);
+    setup.edit("name = \"app\"", "name = \"app\"\nproof = { file = \"app-proof\" }");
+    setup.assert_warnings(&[]);
+    let proof = setup.report()["webhooks"][0]["proof"].clone();
+    assert_eq!((&proof["source"], &proof["mode"]), (&"file".into(), &"0600".into()));
+    let shown = setup.check(&[]).stdout;
+    assert!(shown.contains("proof           app-proof: file "), "{shown}");
+
+    let mode = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(setup.path("app-proof"), mode).unwrap();
+    setup.assert_warnings(&["app-proof` holds a secret and is open to every user (mode 0644)"]);
+}
+
+#[test]
+fn a_proof_that_could_be_guessed_or_that_others_know_is_refused_with_what_makes_one() {
+    let setup = Setup::new();
+    setup.edit("name = \"app\"", "name = \"app\"\nproof = { file = \"app-proof\" }");
+
+    for secret in [&PROOF[..31], APP_SECRET] {
+        setup.write("app-proof", secret);
+        setup.assert_errors(&["`openssl rand -hex 32`"]);
+        let report = setup.report();
+        assert_eq!(report["error_codes"][0], "config_secret_invalid");
+    }
 }

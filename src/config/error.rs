@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::words::{Suggestion, Words};
+
 /// Every fault of a configuration, in the order of the file.
 #[derive(Debug)]
 pub struct ConfigErrors(Vec<ConfigError>);
@@ -239,7 +241,10 @@ pub enum Fault {
     #[error("must name exactly one of `file`, `env` and `credential`")]
     SecretSource,
     /// Nothing is left of the secret once its newline is off; it would match anything.
-    #[error("names an empty secret")]
+    #[error(
+        "names an empty secret; an app secret is in the app's dashboard, `openssl rand -hex 32` makes \
+         any other"
+    )]
     SecretEmpty,
     /// A secret that is longer than any secret; probably another file.
     #[error("names a secret of more than {maximum} bytes")]
@@ -247,6 +252,21 @@ pub enum Fault {
         /// The most that is accepted.
         maximum: u64,
     },
+    /// A key that could be found by trying.
+    #[error(
+        "names a secret of fewer than {minimum} bytes; make one with `openssl rand -hex 32`, for \
+         hubgate and the application alone"
+    )]
+    ProofTooShort {
+        /// The fewest that are accepted.
+        minimum: usize,
+    },
+    /// A secret with another purpose, which more know than hubgate and the application.
+    #[error(
+        "names an app secret or a verify token, which others know; make one with `openssl rand \
+         -hex 32`, for hubgate and the application alone"
+    )]
+    ProofNotItsOwn,
     /// The environment lacks a variable.
     #[error("names the environment variable `{name}`, which is not set")]
     VariableMissing {
@@ -365,32 +385,4 @@ pub enum Fault {
     /// A token that nothing is compared with.
     #[error("is never used with `verification = \"off\"`; take out one of the two")]
     TokenUnused,
-}
-
-/// "; did you mean ..?", or nothing.
-struct Suggestion(Option<&'static str>);
-
-impl fmt::Display for Suggestion {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(near) => write!(formatter, "; did you mean `{near}`?"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A list of words, each in backquotes.
-struct Words<'a, T>(&'a [T]);
-
-impl<T: fmt::Display> fmt::Display for Words<'_, T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return formatter.write_str("none");
-        }
-        for (index, word) in self.0.iter().enumerate() {
-            let separator = if index > 0 { ", " } else { "" };
-            write!(formatter, "{separator}`{word}`")?;
-        }
-        Ok(())
-    }
 }

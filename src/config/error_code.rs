@@ -30,7 +30,10 @@ impl Fault {
             }
             Self::InlineSecret => ErrorCode::ConfigSecretInline,
             Self::SecretSource | Self::CredentialName => ErrorCode::ConfigSecretSource,
-            Self::SecretEmpty | Self::SecretTooLong { .. } => ErrorCode::ConfigSecretInvalid,
+            Self::SecretEmpty
+            | Self::SecretTooLong { .. }
+            | Self::ProofTooShort { .. }
+            | Self::ProofNotItsOwn => ErrorCode::ConfigSecretInvalid,
             Self::VariableMissing { .. } => ErrorCode::ConfigVariableMissing,
             Self::CredentialsMissing => ErrorCode::ConfigCredentialsMissing,
             Self::UrlScheme

@@ -12,16 +12,12 @@ impl Config {
         let trusted = section.iter().flat_map(|section| &section.trust_anchors);
         let candidates = section.iter().flat_map(|section| &section.candidate_anchors);
         let lists = section.iter().flat_map(|section| section.crl.files.clone());
-        let secrets = self
-            .webhooks
-            .iter()
-            .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
         let shown = self.server.certificates.iter();
         let shown = shown.flat_map(|pair| [&pair.certificate, &pair.private_key]);
         let mut files: Vec<_> = shown.cloned().collect();
         files.extend(trusted.chain(candidates).map(|anchor| anchor.path.clone()));
         files.extend(lists);
-        files.extend(secrets.filter_map(|secret| secret.source().path()).map(PathBuf::from));
+        files.extend(self.secrets().filter_map(|secret| secret.source().path()).map(PathBuf::from));
         files.extend(self.upstreams.iter().flat_map(|upstream| upstream.tls.files()));
         files.sort_unstable();
         files.dedup();
@@ -39,6 +35,7 @@ mod tests {
         let text = "[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n\
                     candidate_anchors = [\"old.pem\"]\ncrl_files = [\"list.crl\"]\n\
                     [[upstream]]\nname = \"app\"\nurl = \"https://a\"\nca = \"ca.pem\"\n\
+                    proof = { file = \"proof\" }\n\
                     client_certificate = \"app.pem\"\nclient_private_key = \"app.pem\"\n\
                     [[webhook]]\npath = \"/\"\nupstream = \"app\"\n\
                     app_secrets = [{ file = \"secret\" }, { env = \"APP_SECRET\" }]\n\
@@ -46,6 +43,7 @@ mod tests {
 
         fixture.write("list.crl", "");
         fixture.write("app.pem", "");
+        fixture.write("proof", &"p".repeat(32));
         let files = fixture.load(text).expect("has no fault").files();
 
         let expected = [
@@ -57,6 +55,7 @@ mod tests {
             "list.crl",
             "meta.pem",
             "old.pem",
+            "proof",
             "secret",
         ];
         assert_eq!(files, expected.map(|name| fixture.path(name)));

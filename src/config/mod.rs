@@ -28,6 +28,7 @@ pub use self::identity::{IdentityHeaders, IdentityPart};
 pub use self::limits::Limits;
 pub use self::log::Log;
 pub use self::network::{Network, Networks};
+pub use self::proof::ProofSecret;
 pub use self::redirect::Redirect;
 pub use self::reload::Reload;
 pub use self::secret::Secret;
@@ -60,6 +61,7 @@ mod names;
 mod network;
 mod numbers;
 mod paths;
+mod proof;
 mod redirect;
 mod reload;
 mod route;
@@ -72,6 +74,7 @@ mod upstream_tls;
 mod url;
 mod warning;
 mod webhook;
+mod words;
 
 /// Everything the operator decided.
 #[derive(Clone, Debug)]
@@ -113,6 +116,13 @@ impl Config {
         findings.into_result(config)
     }
 
+    /// Every secret, whatever it is for.
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let proofs = self.upstreams.iter().filter_map(|upstream| upstream.proof.as_ref());
+        let webhooks = self.webhooks.iter().flat_map(Webhook::secrets);
+        webhooks.chain(proofs.map(ProofSecret::secret))
+    }
+
     /// What is allowed and still worth a look. Looks at the modes of files anew each time.
     pub fn warnings(&self) -> Vec<Warning> {
         warning::find(self)
@@ -147,7 +157,8 @@ impl Config {
         let reload = written.reload.as_ref().map(|reload| Reload::check(reload, findings));
         let mut upstreams = Vec::new();
         for upstream in &written.upstreams {
-            upstreams.extend(Upstream::check(upstream, environment, findings));
+            let checked = Upstream::check(upstream, environment, findings);
+            upstreams.extend(checked.map(|checked| (checked, upstream)));
         }
         let names = || written.upstreams.iter().filter_map(|upstream| upstream.name.as_ref());
         findings.must_differ(names().map(|name| (&name.value, &name.at)));
@@ -158,6 +169,7 @@ impl Config {
             let checked = Webhook::check(webhook, &names, limits, environment, findings);
             webhooks.extend(checked.map(|checked| (checked, webhook)));
         }
+        check_proofs(&upstreams, &webhooks, findings);
         let mut sites = Vec::new();
         for site in &written.sites {
             sites.extend(Site::check(site, &names, findings).map(|checked| (checked, site)));
@@ -191,13 +203,28 @@ impl Config {
             client_certificate: client_certificate?,
             limits: limits?,
             reload: reload?,
-            upstreams,
+            upstreams: upstreams.into_iter().map(|(upstream, _)| upstream).collect(),
             webhooks: webhooks.into_iter().map(|(webhook, _)| webhook).collect(),
             sites: sites.into_iter().map(|(site, _)| site).collect(),
             redirect,
             admin,
             log: log?,
         })
+    }
+}
+
+/// App secrets and verify tokens are known to others than hubgate and the application: to Meta, or
+/// to whoever reads the query of a verification request.
+fn check_proofs(
+    upstreams: &[(Upstream, &file::Upstream)],
+    webhooks: &[(Webhook, &file::Webhook)],
+    findings: &mut Findings,
+) {
+    for (upstream, written) in upstreams {
+        let (Some(proof), Some(written)) = (&upstream.proof, &written.proof) else { continue };
+        if webhooks.iter().flat_map(|(webhook, _)| webhook.secrets()).any(|known| proof.is(known)) {
+            findings.fault(&written.at, Fault::ProofNotItsOwn);
+        }
     }
 }
 
@@ -214,7 +241,7 @@ pub fn known_keys() -> BTreeSet<String> {
     // One of everything that has keys of its own and is read only if it is there.
     let text = "server = { certificate = {}, private_key = {} }\n\
                 client_certificate = { trust_anchors = [{}] }\n\
-                upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {},\n                health_check = {} }]\n\
+                upstream = [{ identity_header_names = {}, client_certificate = {}, client_private_key = {},\n                health_check = {}, proof = {} }]\n\
                 webhook = [{ app_secrets = {}, verify_token = {} }]\nsite = [{}]\nredirect = {}";
     document::parse(text, &mut findings, file::File::read);
     // What may be written in two ways.

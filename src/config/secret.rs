@@ -207,11 +207,13 @@ mod tests {
         assert_eq!(
             fixture.faults(&webhook(text)),
             [
-                "6: `webhook[0].app_secrets[0].file`: names an empty secret",
+                "6: `webhook[0].app_secrets[0].file`: names an empty secret; an app \
+                 secret is in the app's dashboard, `openssl rand -hex 32` makes any other",
                 "7: `webhook[0].app_secrets[1].file`: names a secret of more than 4096 bytes",
                 "8: `webhook[0].app_secrets[2].file`: names `absent`, which cannot be read: No \
                  such file or directory (os error 2)",
-                "9: `webhook[0].app_secrets[3].env`: names an empty secret",
+                "9: `webhook[0].app_secrets[3].env`: names an empty secret; an app \
+                 secret is in the app's dashboard, `openssl rand -hex 32` makes any other",
                 "10: `webhook[0].app_secrets[4].env`: names the environment variable `ABSENT`, \
                  which is not set",
                 "11: `webhook[0].app_secrets[5].credential`: names `credentials/absent`, which \

@@ -8,6 +8,7 @@ use super::error::Fault;
 use super::findings::{Findings, Written};
 use super::health_check::HealthCheck;
 use super::identity::IdentityHeaders;
+use super::proof::ProofSecret;
 use super::secret_source::Environment;
 use super::upstream_tls::UpstreamTls;
 use super::url::UpstreamAddress;
@@ -24,6 +25,8 @@ pub struct Upstream {
     pub host_header: HostHeader,
     /// In which headers its application is told who called.
     pub identity: IdentityHeaders,
+    /// The secret that it shares with us, so that it can tell what is proven; `None`: it cannot.
+    pub proof: Option<ProofSecret>,
     /// TLS towards it, if its servers speak TLS.
     pub tls: UpstreamTls,
     /// How its servers are asked how they are; `None`: nobody asks.
@@ -62,6 +65,8 @@ impl Upstream {
         let is_all_https = servers.as_ref().is_none_or(|servers| servers.iter().all(is_https));
         let check = written.health_check.as_ref();
         let health_check = check.and_then(|check| HealthCheck::check(check, findings));
+        let proof = written.proof.as_ref();
+        let proof = proof.map(|proof| ProofSecret::check(proof, environment, findings));
         let tls = UpstreamTls::check(written, is_all_https, environment, findings);
         Some(Self {
             connect_timeout: numbers::milliseconds(connect_timeout_ms, findings),
@@ -72,11 +77,23 @@ impl Upstream {
             name: name?,
             servers: servers?,
             host_header: written.host_header,
+            proof: proof.map_or(Some(None), |proof| proof.map(Some))?,
             tls: tls?,
             health_check,
             identity: IdentityHeaders::check(written, findings),
             repeat: written.repeat,
         })
+    }
+}
+
+impl Upstream {
+    /// Whether requests to either may reach the same application, as far as addresses tell.
+    pub(super) fn has_server_of(&self, other: &Self) -> bool {
+        let is_there = |server: &UpstreamAddress| {
+            let place = server.place();
+            other.servers.iter().any(|other| other.place() == place)
+        };
+        self.servers.iter().any(is_there)
     }
 }
 

@@ -5,6 +5,7 @@
 //! have written a password into it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::error::Fault;
@@ -45,6 +46,23 @@ impl fmt::Display for UpstreamAddress {
         match host.contains(':') {
             true => write!(formatter, "{scheme}://[{host}]:{port}"),
             false => write!(formatter, "{scheme}://{host}:{port}"),
+        }
+    }
+}
+
+impl UpstreamAddress {
+    /// Where it listens, whatever it speaks. All of loopback is one host.
+    pub(super) fn place(&self) -> (String, u16) {
+        match self {
+            Self::Http { host, port } | Self::Https { host, port } => {
+                let host = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+                    Ok(address) if address.is_loopback() => "localhost".to_owned(),
+                    Ok(address) => address.to_string(),
+                    Err(_name) => host.to_ascii_lowercase(),
+                };
+                (host, *port)
+            }
+            Self::Unix { path } => (path.display().to_string(), 0),
         }
     }
 }

@@ -86,6 +86,11 @@ impl Webhook {
 }
 
 impl Webhook {
+    /// All of them: those that may sign, and those that may ask.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.app_secrets.iter().chain(&self.verify_tokens)
+    }
+
     pub(super) fn place<'a>(&'a self, written: &'a file::Webhook) -> Place<'a> {
         Place {
             host: &self.host,

@@ -130,7 +130,7 @@ async fn verification(
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
     let verified = &VERIFICATION;
     let forward = Forward { exchange, route, admitted, verified, began: Instant::now() };
-    let answer = forward.send(parts, RequestBody::Empty, record).await?;
+    let answer = forward.send(parts, RequestBody::from(proven), record).await?;
     record.outcome = Outcome::ChallengeForwarded;
     Ok(answer)
 }

@@ -13,6 +13,7 @@ use crate::path::lax::{Readings, ReservedPaths};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{Metrics, NO_ROUTE, RouteMetrics};
 use crate::webhook::challenge::VerifyTokens;
+use crate::webhook::proof::ProofKey;
 use crate::webhook::signature::SigningKeys;
 
 #[cfg(test)]
@@ -79,11 +80,14 @@ impl RouteTable {
             unmatched: Arc::new(metrics.route(NO_ROUTE, nothing_signed())),
         };
         for webhook in &config.webhooks {
+            let upstream = config.upstreams.get(webhook.upstream);
+            let proof = upstream.and_then(|upstream| upstream.proof.as_ref());
+            let proof = proof.map(|secret| Arc::new(ProofKey::new(secret.secret())));
             let labels = webhook.app_secrets.iter().map(|secret| secret.label());
             let route = Arc::new(WebhookRoute {
                 name: webhook.name.as_str().into(),
-                signing_keys: SigningKeys::new(&webhook.app_secrets),
-                verify_tokens: VerifyTokens::new(&webhook.verify_tokens),
+                signing_keys: SigningKeys::new(&webhook.app_secrets, proof.clone()),
+                verify_tokens: VerifyTokens::new(&webhook.verify_tokens, proof),
                 metrics: Arc::new(metrics.route(&webhook.name, labels)),
                 settings: webhook.clone(),
             });

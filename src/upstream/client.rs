@@ -12,6 +12,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{HOST, UPGRADE};
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::pool::{Begun, Pool, ServerGuard};
+use super::proof::prove;
 use super::request_body::RequestBody;
 use super::target::{Opened, Server};
 use super::{answer, balance};
@@ -167,8 +169,9 @@ impl Pool {
         &self,
         server: &Server,
         opened: &mut Opened,
-        request: Box<Request<RequestBody>>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Box<Response<Incoming>>, Failed> {
+        prove(&mut request, SystemTime::now());
         // Dropped by a deadline before there is an answer: that is the server's failure, too.
         let unanswered = Unanswered(Some(server));
         let may_switch = request.headers().contains_key(UPGRADE);

@@ -11,6 +11,7 @@ pub(crate) mod headers;
 mod health;
 pub(crate) mod pool;
 pub(crate) mod probe;
+mod proof;
 mod request_body;
 mod target;
 mod target_error;

@@ -9,12 +9,16 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::http::stream::{StreamError, Streamed};
+use crate::webhook::challenge::ProvenChallenge;
+use crate::webhook::proof::Proof;
 use crate::webhook::signature::{Frames, ReportedBody, VerifiedBody};
 
 /// For a webhook made from a [`VerifiedBody`], from a [`ReportedBody`] where the operator asked for
-/// that, or empty; there is no other way to send bytes to a webhook's upstream. A site's is a stream.
+/// that, or from a [`ProvenChallenge`]; there is no other way to send bytes to a webhook's upstream.
+/// A site's is a stream, or empty. The application's proof comes out of the first and the third.
 pub(crate) enum RequestBody {
-    Whole { frames: Rc<Frames>, next: usize, left: u64 },
+    Whole { frames: Rc<Frames>, next: usize, left: u64, proof: Option<Rc<Proof>> },
+    Challenge { proof: Option<Rc<Proof>> },
     Empty,
     Streamed(Streamed),
 }
@@ -23,27 +27,44 @@ impl RequestBody {
     /// The same body from its beginning; a stream has no second beginning.
     pub(super) fn again(&self) -> Option<Self> {
         match self {
-            Self::Whole { frames, .. } => Some(Self::whole(Rc::clone(frames))),
+            Self::Whole { frames, proof, .. } => {
+                Some(Self::whole(Rc::clone(frames), proof.clone()))
+            }
+            Self::Challenge { proof } => Some(Self::Challenge { proof: proof.clone() }),
             Self::Empty => Some(Self::Empty),
             Self::Streamed(_) => None,
         }
     }
 
-    fn whole(frames: Rc<Frames>) -> Self {
+    /// What the application can be told of it, if it shares a secret with us.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        match self {
+            Self::Whole { proof, .. } | Self::Challenge { proof } => proof.as_deref(),
+            Self::Empty | Self::Streamed(_) => None,
+        }
+    }
+
+    fn whole(frames: Rc<Frames>, proof: Option<Rc<Proof>>) -> Self {
         let left = u64::try_from(frames.length).unwrap_or(u64::MAX);
-        Self::Whole { frames, next: 0, left }
+        Self::Whole { frames, next: 0, left, proof }
     }
 }
 
 impl From<VerifiedBody> for RequestBody {
     fn from(body: VerifiedBody) -> Self {
-        Self::whole(Rc::new(body.frames))
+        Self::whole(Rc::new(body.frames), body.proof.map(Rc::new))
+    }
+}
+
+impl From<ProvenChallenge> for RequestBody {
+    fn from(challenge: ProvenChallenge) -> Self {
+        Self::Challenge { proof: challenge.proof.map(Rc::new) }
     }
 }
 
 impl From<ReportedBody> for RequestBody {
     fn from(body: ReportedBody) -> Self {
-        Self::whole(Rc::new(body.frames))
+        Self::whole(Rc::new(body.frames), None)
     }
 }
 
@@ -56,7 +77,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         match &mut *self {
-            Self::Whole { frames, next, left } => {
+            Self::Whole { frames, next, left, .. } => {
                 let frame = frames.pieces.get(*next).cloned();
                 if let Some(bytes) = &frame {
                     *next += 1;
@@ -64,7 +85,7 @@ impl Body for RequestBody {
                 }
                 Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
             }
-            Self::Empty => Poll::Ready(None),
+            Self::Challenge { .. } | Self::Empty => Poll::Ready(None),
             Self::Streamed(streamed) => Pin::new(streamed).poll_frame(cx),
         }
     }
@@ -72,7 +93,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole { left, .. } => *left == 0,
-            Self::Empty => true,
+            Self::Challenge { .. } | Self::Empty => true,
             Self::Streamed(streamed) => streamed.is_end_stream(),
         }
     }
@@ -80,7 +101,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole { left, .. } => SizeHint::with_exact(*left),
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Challenge { .. } | Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(streamed) => streamed.size_hint(),
         }
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::proof::{Proof, ProofKey};
 use crate::config::Secret;
 use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
@@ -27,6 +28,8 @@ pub(crate) struct ProvenChallenge {
     pub(crate) challenge: String,
     /// Label of the token that matched.
     pub(crate) token: Arc<str>,
+    /// For the application, where it shares a secret with us.
+    pub(crate) proof: Option<Proof>,
 }
 
 impl ProvenChallenge {
@@ -39,6 +42,8 @@ impl ProvenChallenge {
 /// The tokens of one route, any of which is right.
 pub(crate) struct VerifyTokens {
     tokens: Vec<Token>,
+    /// For the application that answers what is proven, if it is to be told so.
+    proof: Option<Arc<ProofKey>>,
 }
 
 struct Token {
@@ -78,12 +83,12 @@ impl VerificationRequest {
 }
 
 impl VerifyTokens {
-    pub(crate) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret], proof: Option<Arc<ProofKey>>) -> Self {
         let token = |secret: &Secret| Token {
             label: secret.label().into(),
             digest: Sha256::digest(secret.expose()).into(),
         };
-        Self { tokens: secrets.iter().map(token).collect() }
+        Self { tokens: secrets.iter().map(token).collect(), proof }
     }
 
     /// Compares with every token, in constant time.
@@ -97,7 +102,8 @@ impl VerifyTokens {
             }
         }
         let token = matching.ok_or(Refusal::VerifyTokenMismatch)?;
-        Ok(ProvenChallenge { challenge: request.challenge, token })
+        let proof = self.proof.as_ref().map(Proof::without_body);
+        Ok(ProvenChallenge { challenge: request.challenge, token, proof })
     }
 }
 

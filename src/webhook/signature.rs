@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName};
 use sha2::Sha256;
 
+use super::proof::{BodyHash, Proof, ProofKey};
 use crate::config::Secret;
 use crate::http::body::Held;
 use crate::refusal::Refusal;
@@ -22,6 +23,8 @@ pub(crate) const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-hub-s
 /// The app secrets of one route, each ready to hash; never empty.
 pub(crate) struct SigningKeys {
     keys: Vec<Key>,
+    /// For the application that gets what is verified, if it is to be told so.
+    proof: Option<Arc<ProofKey>>,
 }
 
 struct Key {
@@ -38,6 +41,8 @@ pub(crate) struct Claim([u8; 32]);
 pub(crate) struct Check {
     claim: Result<Claim, Refusal>,
     running: Vec<Hmac<Sha256>>,
+    /// Only where a proof is made of it.
+    hash: Option<BodyHash>,
     frames: Vec<Bytes>,
     length: usize,
 }
@@ -49,6 +54,8 @@ pub(crate) struct VerifiedBody {
     pub(crate) frames: Frames,
     /// Which secret it was: index into the route's list, and label.
     pub(crate) secret: (usize, Arc<str>),
+    /// For the application, where it shares a secret with us.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A body whose signature is not right, on a route that only reports it. Only
@@ -71,12 +78,12 @@ pub(crate) struct Frames {
 }
 
 impl SigningKeys {
-    pub(crate) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret], proof: Option<Arc<ProofKey>>) -> Self {
         let key = |secret: &Secret| Key {
             label: secret.label().into(),
             keyed: Hmac::new_from_slice(secret.expose()).expect("HMAC takes keys of any length"),
         };
-        Self { keys: secrets.iter().map(key).collect() }
+        Self { keys: secrets.iter().map(key).collect(), proof }
     }
 }
 
@@ -103,13 +110,17 @@ impl Check {
     /// Without a usable claim the body can only be reported, never verified.
     pub(crate) fn begin(keys: &SigningKeys, claim: Result<Claim, Refusal>) -> Self {
         let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
-        Self { claim, running, frames: Vec::with_capacity(1), length: 0 }
+        let hash = keys.proof.as_ref().map(BodyHash::begin);
+        Self { claim, running, hash, frames: Vec::with_capacity(1), length: 0 }
     }
 
     /// Hashes one frame and keeps it.
     pub(crate) fn update(&mut self, frame: Bytes) {
         for mac in &mut self.running {
             mac.update(&frame);
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.update(&frame);
         }
         self.length += frame.len();
         self.frames.push(frame);
@@ -121,8 +132,9 @@ impl Check {
 
     /// The body is whole: compares in constant time with what each secret makes of it.
     pub(crate) fn finish(self, keys: &SigningKeys, held: Held) -> Result<VerifiedBody, Refusal> {
-        let (secret, frames) = self.compare(keys, held);
-        Ok(VerifiedBody { frames, secret: secret? })
+        let (verified, frames) = self.compare(keys, held);
+        let (secret, proof) = verified?;
+        Ok(VerifiedBody { frames, secret, proof })
     }
 
     /// As [`Check::finish`], but gives back the body of a proven client even so.
@@ -133,16 +145,12 @@ impl Check {
         _proven: &VerifiedClient,
     ) -> Result<VerifiedBody, ReportedBody> {
         match self.compare(keys, held) {
-            (Ok(secret), frames) => Ok(VerifiedBody { frames, secret }),
+            (Ok((secret, proof)), frames) => Ok(VerifiedBody { frames, secret, proof }),
             (Err(refusal), frames) => Err(ReportedBody { frames, refusal }),
         }
     }
 
-    fn compare(
-        self,
-        keys: &SigningKeys,
-        held: Held,
-    ) -> (Result<(usize, Arc<str>), Refusal>, Frames) {
+    fn compare(self, keys: &SigningKeys, held: Held) -> (Result<Match, Refusal>, Frames) {
         let frames = Frames { pieces: self.frames, length: self.length, _held: held };
         let claim = match self.claim {
             Ok(Claim(claim)) => claim.into(),
@@ -155,9 +163,14 @@ impl Check {
                 matching = Some((index, Arc::clone(&key.label)));
             }
         }
-        (matching.ok_or(Refusal::SignatureMismatch), frames)
+        // The hash of a body that nobody signed is dropped, so that no proof can come of it.
+        let verified = matching.map(|secret| (secret, self.hash.map(BodyHash::finish)));
+        (verified.ok_or(Refusal::SignatureMismatch), frames)
     }
 }
+
+/// Which secret it was, and the proof of it for the application.
+type Match = ((usize, Arc<str>), Option<Proof>);
 
 #[cfg(test)]
 mod tests {
@@ -185,7 +198,7 @@ mod tests {
             let secrets = self.app_secrets.iter().enumerate().map(|(index, secret)| {
                 Secret::new(index.to_string(), SecretSource::Made, secret.as_str())
             });
-            let keys = SigningKeys::new(&secrets.collect::<Vec<_>>());
+            let keys = SigningKeys::new(&secrets.collect::<Vec<_>>(), None);
             let mut headers = HeaderMap::new();
             for value in &self.headers {
                 let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header's value");

@@ -68,6 +68,7 @@ const CLAIMS: &[&str] = &[
     "X-SSL-Client-S-DN",
     "X-Amzn-Mtls-Clientcert-Leaf",
     "X-Hubgate-Verified",
+    "X-Hubgate-Proof",
     "X-Hubgate-Anything",
     "X-Request-Id",
     "X_Forwarded_For",

@@ -29,6 +29,7 @@ mod identity_dialects;
 mod identity_headers;
 mod mixed_demands;
 mod plain_http;
+mod proof;
 mod proxy_protocol;
 mod redirect;
 mod refused_callers;

@@ -204,6 +204,8 @@ fn webhook_route(page: &mut Page, webhook: &Webhook) {
     for token in &webhook.verify_tokens {
         page.row("verify token", &source(token));
     }
+    let proof = webhook.proof.as_ref().map(source);
+    page.row("proof", proof.as_deref().unwrap_or("none; the application believes who reaches it"));
     let with = |demand: &str| match demand {
         "required" => "client certificate and ",
         _ => "",

@@ -17,13 +17,15 @@ pub(super) struct Webhook {
     pub(super) upstream: String,
     pub(super) app_secrets: Vec<Secret>,
     pub(super) verify_tokens: Vec<Secret>,
+    /// The secret that its application can tell proven requests by; not there: it has none.
+    pub(super) proof: Option<Secret>,
     pub(super) signature: &'static str,
     pub(super) verification: &'static str,
     pub(super) client_certificate: &'static str,
     pub(super) verification_client_certificate: &'static str,
 }
 
-/// One app secret or verify token.
+/// One app secret, verify token or proof.
 #[derive(Debug, Serialize)]
 pub(super) struct Secret {
     pub(super) label: String,
@@ -53,6 +55,7 @@ pub(super) fn inspect(config: &Config) -> Vec<Webhook> {
         upstream: super::upstream_name(config, webhook.upstream),
         app_secrets: webhook.app_secrets.iter().map(Secret::new).collect(),
         verify_tokens: webhook.verify_tokens.iter().map(Secret::new).collect(),
+        proof: proof(config, webhook),
         signature: match webhook.signature {
             Enforcement::Enforce => "enforce",
             Enforcement::Report => "report",
@@ -66,6 +69,11 @@ pub(super) fn inspect(config: &Config) -> Vec<Webhook> {
         verification_client_certificate: word(webhook.verification_client_certificate),
     });
     webhooks.collect()
+}
+
+fn proof(config: &Config, webhook: &config::Webhook) -> Option<Secret> {
+    let proof = config.upstreams.get(webhook.upstream)?.proof.as_ref();
+    proof.map(|proof| Secret::new(proof.secret()))
 }
 
 fn word(demand: Demand) -> &'static str {

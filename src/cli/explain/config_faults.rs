@@ -226,11 +226,13 @@ pub(super) const SECRET_SOURCE: Explanation = Explanation {
 };
 
 pub(super) const SECRET_INVALID: Explanation = Explanation {
-    meaning: "A secret is empty, or longer than any secret.",
+    meaning: "A secret is empty, longer than any secret, or, as an upstream's proof, too short or known to others.",
     causes: &[
         "the file was made and never filled",
         "the variable is set to nothing",
         "another file is named, such as a certificate",
+        "a proof of fewer than 32 bytes, or one that is an app secret or a verify token: it must be hubgate's \
+         and the application's alone, as `openssl rand -hex 32` makes one",
     ],
     next: "hubgate check",
 };

@@ -223,7 +223,7 @@ pub(super) struct Secret {
 }
 
 impl Secret {
-    fn read(item: Item<'_, '_>) -> Option<Self> {
+    pub(super) fn read(item: Item<'_, '_>) -> Option<Self> {
         if item.is_text() {
             return item.refuse(Fault::InlineSecret);
         }

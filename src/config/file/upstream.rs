@@ -3,7 +3,7 @@
 use super::super::choices::{Dialect, HostHeader, Repeat};
 use super::super::document::{Item, Table};
 use super::super::findings::{At, Written};
-use super::{PemFile, texts};
+use super::{PemFile, Secret, texts};
 
 /// One `[[upstream]]` as written.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(in super::super) struct Upstream {
     pub(in super::super) repeat: Repeat,
     pub(in super::super) identity_headers: Vec<Written<Dialect>>,
     pub(in super::super) identity_header_names: Option<Written<IdentityHeaderNames>>,
+    /// `None`: it cannot tell what is proven.
+    pub(in super::super) proof: Option<Secret>,
     pub(in super::super) tls: UpstreamTls,
     /// `None`: nobody asks.
     pub(in super::super) health_check: Option<HealthCheck>,
@@ -46,6 +48,7 @@ impl Upstream {
             identity_header_names: table
                 .optional("identity_header_names")
                 .and_then(|item| item.table(IdentityHeaderNames::read)),
+            proof: table.optional("proof").and_then(Secret::read),
             tls: UpstreamTls::read(table),
             health_check: table
                 .optional("health_check")

@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, Enforcement, Network, Secret, StaleCrl, Upstream, UpstreamAddress};
+use super::{
+    Config, Enforcement, Network, Secret, Site, StaleCrl, Upstream, UpstreamAddress, Webhook,
+};
 
 /// Something that is allowed and probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,15 @@ pub enum Warning {
     },
     /// After a restart nobody is let in until the first list is fetched.
     CrlWithoutCache,
+    /// Paths alone keep callers of a site from what a webhook's application believes.
+    ProofMissing {
+        /// The webhook's name.
+        webhook: String,
+        /// Name of the first site that leads to the same application.
+        site: String,
+        /// The name of the webhook's upstream.
+        upstream: String,
+    },
     /// Events would cross a public network as plain text.
     PlainTextUpstream {
         /// The upstream's name.
@@ -105,6 +116,12 @@ impl fmt::Display for Warning {
                 "`client_certificate.stale_crl` is \"refuse\", lists are fetched, and there is no \
                  `crl_cache`: after a restart callers are refused until the first fetch is done",
             ),
+            Self::ProofMissing { webhook, site, upstream } => write!(
+                formatter,
+                "webhook `{webhook}` and site `{site}` lead to the same application, which can tell \
+                 their requests apart by the path alone, as it reads it; give upstream `{upstream}` \
+                 a `proof`, and have the application check `X-Hubgate-Proof` (docs/security.md)"
+            ),
             Self::PlainTextUpstream { upstream } => write!(
                 formatter,
                 "upstream `{upstream}` has a public address and no TLS; use an `https` url"
@@ -141,6 +158,7 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         about_upstream(upstream, &mut warnings);
     }
     for webhook in &config.webhooks {
+        warnings.extend(missing_proof(webhook, config));
         if webhook.signature == Enforcement::Report {
             warnings.push(Warning::SignatureReportOnly { webhook: webhook.name.clone() });
         }
@@ -150,15 +168,11 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
             label: secret.label().to_owned(),
         }));
     }
-    let secrets = config
-        .webhooks
-        .iter()
-        .flat_map(|webhook| webhook.app_secrets.iter().chain(&webhook.verify_tokens));
     let clients = config.upstreams.iter().filter_map(|upstream| upstream.tls.client.as_ref());
     let mut paths: Vec<_> =
         config.server.certificates.iter().map(|pair| pair.private_key.as_path()).collect();
     paths.extend(clients.map(|client| client.private_key.as_path()));
-    paths.extend(secrets.filter_map(|secret| secret.source().path()));
+    paths.extend(config.secrets().filter_map(|secret| secret.source().path()));
     paths.sort_unstable();
     paths.dedup();
     warnings.extend(paths.into_iter().filter_map(readable_by_others));
@@ -179,6 +193,21 @@ fn about_upstream(upstream: &Upstream, warnings: &mut Vec<Warning>) {
     if upstream.servers.iter().any(is_plain_and_public) {
         warnings.push(Warning::PlainTextUpstream { upstream: upstream.name.clone() });
     }
+}
+
+/// Of the sites that lead where the webhook's events go, the first is named.
+fn missing_proof(webhook: &Webhook, config: &Config) -> Option<Warning> {
+    let upstream = config.upstreams.get(webhook.upstream)?;
+    let is_shared = |site: &&Site| {
+        let other = config.upstreams.get(site.upstream);
+        other.is_some_and(|other| other.has_server_of(upstream))
+    };
+    let site = config.sites.iter().find(is_shared)?;
+    upstream.proof.is_none().then(|| Warning::ProofMissing {
+        webhook: webhook.name.clone(),
+        site: site.name.clone(),
+        upstream: upstream.name.clone(),
+    })
 }
 
 fn is_app_secret(secret: &Secret) -> bool {

@@ -131,6 +131,44 @@ fn lists_that_a_restart_forgets_are_named_where_callers_are_refused_for_it() {
 }
 
 #[test]
+fn an_application_behind_a_webhook_and_a_site_without_a_proof_is_named() {
+    let fixture = closed();
+    fixture.write("proof", &"p".repeat(32));
+    set_mode(&fixture, "proof", 0o640);
+    let warnings = |webhooks: &str, sites: &str, proof: &str| {
+        let text = format!(
+            "[[upstream]]\nname = \"app\"\nurl = \"{webhooks}\"\n{proof}\n\
+             [[upstream]]\nname = \"pages\"\n{sites}\n[[site]]\nupstream = \"pages\""
+        );
+        warnings(&fixture, &text)
+    };
+    let expected = [Warning::ProofMissing {
+        webhook: "/webhooks".to_owned(),
+        site: "/".to_owned(),
+        upstream: "app".to_owned(),
+    }];
+    let proof = "proof = { file = \"proof\" }";
+    for (one, other) in [
+        ("http://127.0.0.1:3000", "url = \"http://127.0.0.1:3000\""),
+        ("http://app:3000", "servers = [\"http://b:3000\", \"http://APP:3000\"]"),
+        ("http://localhost:3000", "url = \"http://[::1]:3000\""),
+        ("http://app:3000", "url = \"https://app:3000\""),
+        ("unix:/run/app.sock", "url = \"unix:/run/app.sock\""),
+    ] {
+        assert_eq!(warnings(one, other, ""), expected, "{one} {other}");
+        assert_eq!(warnings(one, other, proof), [], "{one} {other}");
+    }
+    for other in ["http://127.0.0.1:3001", "http://10.0.0.1:3000", "unix:/run/b.sock"] {
+        let other = format!("url = \"{other}\"");
+        assert_eq!(warnings("http://127.0.0.1:3000", &other, ""), [], "{other}");
+    }
+    let one = "[[upstream]]\nname = \"app\"\nurl = \"http://a\"\n";
+    let both = self::warnings(&fixture, &format!("{one}[[site]]\nupstream = \"app\""));
+    assert_eq!(both, expected);
+    assert!(both.iter().all(|warning| warning.to_string().contains("`X-Hubgate-Proof`")));
+}
+
+#[test]
 fn plain_text_to_a_public_address_is_named() {
     let count = |url: &str| {
         let text = format!("[[upstream]]\nname = \"app\"\nurl = \"{url}\"");

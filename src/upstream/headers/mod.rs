@@ -186,7 +186,7 @@ pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_HUBGATE_VERIFIED: HeaderName = HeaderName::from_static("x-hubgate-verified");
+pub(super) const X_HUBGATE_VERIFIED: HeaderName = HeaderName::from_static("x-hubgate-verified");
 
 #[cfg(test)]
 mod tests;

@@ -77,6 +77,7 @@ fn identity_that_a_sender_claims_never_passes_in_any_dialect() {
         "X-Amzn-Mtls-Clientcert-Leaf",
         "X-ARR-ClientCert",
         "X-Hubgate-Verified",
+        "X-Hubgate-Proof",
         "X-Request-Id",
         "X_SSL_CLIENT_VERIFY",
         "X.SSL.Client.Verify",

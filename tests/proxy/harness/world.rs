@@ -32,6 +32,8 @@ pub struct Plan {
     client_certificate: String,
     webhook: String,
     more: String,
+    /// Files beside the configuration: name and text.
+    files: Vec<(String, String)>,
     upstream_url: Option<String>,
     /// Leaves in place of the one for loopback.
     server_leaves: Vec<Leaf>,
@@ -61,6 +63,7 @@ impl Plan {
             client_certificate: String::new(),
             webhook: String::new(),
             more: String::new(),
+            files: Vec::new(),
             upstream_url: None,
             server_leaves: Vec::new(),
         }
@@ -113,9 +116,16 @@ impl Plan {
         self
     }
 
-    /// Whole sections at the end of the file, `{dir}` standing for the world's directory.
+    /// Whole sections at the end of the file, `{dir}` standing for the world's directory, `{app}` for
+    /// the upstream's url.
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
+        self
+    }
+
+    /// A file beside the configuration, with this text.
+    pub fn secret_file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -170,6 +180,9 @@ impl Plan {
         }
         write("app-secret", APP_SECRET);
         write("verify-token", VERIFY_TOKEN);
+        for (name, text) in &self.files {
+            write(name, text);
+        }
         let mut anchors = String::new();
         for (label, pem) in &self.anchors {
             write(&format!("{label}.pem"), pem);
@@ -186,7 +199,7 @@ impl Plan {
             default_line(webhook, "verify_token", "verify_token = { file = \"verify-token\" }");
         let listen = default_line(server, "listen", "listen = [\"127.0.0.1:0\"]");
         let workers = default_line(server, "workers", "workers = 1");
-        let more = more.replace("{dir}", &dir.display().to_string());
+        let more = more.replace("{dir}", &dir.display().to_string()).replace("{app}", upstream_url);
         let text = format!(
             r#"
 [server]

@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::digest::{SHA256, digest};
 use hubgate_testkit::events::sign;
 
+mod applications;
 mod header;
+mod relay;
 
 /// The secret between hubgate and the application.
 const SECRET: &str = "c0ffee0123456789c0ffee0123456789c0ffee0123456789c0ffee0123456789";

@@ -7,7 +7,7 @@ import typing
 
 from . import proxies
 
-NAMES = ("log", "routes", "secrets", "anchors", "idle")
+NAMES = ("log", "routes", "secrets", "anchors", "proof-1k", "proof-64k", "proof-1m", "idle")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,10 @@ def known(hubgate, quick):
         Cost("anchors", "Trust anchors", "full", tuple(
             variant(f"anchors-{count}", with_anchors(count, hubgate))
             for count in steps((1, 2, 5, 10), (1, 10)))),
+        *(Cost(f"proof-{measure}", f"A proof for the application, {title}", measure, (
+            variant(f"proof-off-{measure}", lambda text, _: text),
+            variant(f"proof-on-{measure}", with_proof)))
+          for measure, title in (("1k", "1 KiB"), ("64k", "64 KiB"), ("1m", "1 MiB"))),
         Cost("idle", "Idle connections that are held meanwhile", "1k", tuple(
             variant(f"idle-{count}", lambda text, _: text, count)
             for count in steps((0, 1_000, 10_000), (0, 1_000)))),
@@ -79,6 +83,11 @@ def with_secrets(count):
             more += f'{{ file = "secret-{number}" }}, '
         return text.replace("app_secrets = [", f"app_secrets = [{more}")
     return change
+
+
+def with_proof(text, directory):
+    (directory / "proof").write_text(64 * "5", encoding="ascii")
+    return text.replace("[[webhook]]", 'proof = { file = "proof" }\n\n[[webhook]]', 1)
 
 
 def with_anchors(count, hubgate):

@@ -50,7 +50,7 @@
 //! | [`upkeep`] | what time changes: certificates that end, revocation lists to fetch, events that stay away |
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address; how it is, judged |
-//! | [`nginx`] | reads an nginx configuration and writes one of ours, for `import-nginx`; nothing on the road knows it |
+//! | [`hubgate_nginx`] | `crates/nginx/`: reads an nginx configuration and writes one of ours, for `import-nginx` |
 //! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
 //! | [`hubgate_testkit`] | `crates/testkit/`: plays Meta, for `demo`, `send`, `certs`, `doctor` and the tests |
 //!
@@ -61,7 +61,7 @@
 //!
 //! ```layers
 //! main, cli, stations
-//! app, admin, upkeep, nginx
+//! app, admin, upkeep
 //! worker, connection, exchange, redirect
 //! state, caller, generation
 //! listener, proxy_protocol, http, tls, path, route, webhook, upstream
@@ -142,7 +142,7 @@
 //! | what makes the status yellow or red | `admin/status/advice.rs` |
 //! | what a reload changes, and what needs a restart | [`app::reload`] |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
-//! | what becomes of a directive of nginx | `nginx/known.rs`, and [`nginx`] for those that become something |
+//! | what becomes of a directive of nginx | `crates/nginx/src/known.rs`, and [`hubgate_nginx`] for those that become something |
 //! | a certificate that is wrong on purpose | [`hubgate_testkit::pki`] |
 //! | how the proxy behaves | `tests/proxy/`, over real sockets |
 //! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |
@@ -178,7 +178,6 @@ mod redirect;
 // Beside the road.
 pub mod admin;
 pub mod generation;
-pub mod nginx;
 mod state;
 pub mod stations;
 pub mod telemetry;

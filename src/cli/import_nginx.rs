@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::nginx::{self, Finding, Options, Outcome};
+use hubgate_nginx::{self as nginx, Finding, Options, Outcome, Vocabulary};
+
+use crate::config::{is_identity_name, known_keys};
 
 /// Write a configuration that does what an nginx configuration does, or better.
 ///
@@ -44,7 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         app_secret_file: arguments.app_secret_file.clone(),
         verify_token_file: arguments.verify_token_file.clone(),
     };
-    let import = nginx::import(&arguments.file, &options)?;
+    let vocabulary = Vocabulary { known_keys: known_keys(), may_name_identity: is_identity_name };
+    let import = nginx::import(&arguments.file, &options, &vocabulary)?;
     match &arguments.out {
         Some(path) => {
             let mut file = fs::File::create_new(path)

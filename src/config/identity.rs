@@ -102,7 +102,7 @@ fn own_names(
 }
 
 /// Whether an application may be told who called under this name.
-pub(crate) fn is_identity_name(text: &str) -> bool {
+pub fn is_identity_name(text: &str) -> bool {
     identity_name(text).is_ok()
 }
 

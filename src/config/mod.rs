@@ -23,8 +23,7 @@ pub use self::choices::{
 pub use self::client_certificate::{ClientCertificate, Crl, TrustAnchor};
 pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
 pub use self::health_check::HealthCheck;
-pub(crate) use self::identity::is_identity_name;
-pub use self::identity::{IdentityHeaders, IdentityPart};
+pub use self::identity::{IdentityHeaders, IdentityPart, is_identity_name};
 pub use self::limits::Limits;
 pub use self::log::Log;
 pub use self::network::{Network, Networks};

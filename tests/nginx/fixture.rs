@@ -5,7 +5,8 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use hubgate::nginx::{Import, ImportError, Options, import};
+use hubgate::config::{is_identity_name, known_keys};
+use hubgate_nginx::{Import, ImportError, Options, Vocabulary, import};
 use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
@@ -64,7 +65,9 @@ impl Fixture {
             app_secret_file: self.path("app-secret").display().to_string(),
             verify_token_file: self.path("verify-token").display().to_string(),
         };
-        import(&self.path("nginx.conf"), &options)
+        let vocabulary =
+            Vocabulary { known_keys: known_keys(), may_name_identity: is_identity_name };
+        import(&self.path("nginx.conf"), &options, &vocabulary)
     }
 
     fn copy(&self, from: &Path, to: &Path, applications: [SocketAddr; 2]) {

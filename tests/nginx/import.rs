@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use hubgate::config::{Config, UnknownSni};
-use hubgate::nginx::{Import, Outcome};
+use hubgate_nginx::{Import, Outcome};
 
 use crate::fixture::{Fixture, source};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hubgate::config::Config;
-use hubgate::nginx::Outcome;
+use hubgate_nginx::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

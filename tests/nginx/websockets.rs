@@ -1,6 +1,6 @@
 //! Which sites take WebSockets after an import.
 
-use hubgate::nginx::Outcome;
+use hubgate_nginx::Outcome;
 
 use crate::fixture::Fixture;
 use crate::import::{load, nowhere};

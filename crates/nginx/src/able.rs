@@ -70,12 +70,12 @@ fn miss(finding: &mut Finding, key: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nginx::draft::Redirect;
+    use crate::draft::Redirect;
 
     #[test]
     fn a_section_that_is_not_known_is_left_out_and_told() {
         let finding = Finding {
-            place: crate::nginx::Place { file: "f".into(), line: 1 },
+            place: crate::Place { file: "f".into(), line: 1 },
             last_line: 1,
             directive: "return 301 https://$host$request_uri;".to_owned(),
             outcome: Outcome::Carried,

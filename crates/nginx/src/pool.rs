@@ -1,6 +1,6 @@
 //! Where requests go: `proxy_pass`, `upstream`, and what nginx says on the way.
 
-use rustls::pki_types::ServerName;
+use rustls_pki_types::ServerName;
 
 use super::draft::{Settings, Upstream};
 use super::ledger::{Anchor, Ledger, Outcome};
@@ -93,7 +93,7 @@ impl<'a> Pools<'a> {
     ) -> usize {
         let settings = Settings {
             sends_own_host: headers::sends_own_host(scope),
-            identity: headers::identity(scope),
+            identity: headers::identity(scope, ledger),
             connect_timeout_ms: connect_timeout(scope),
             ..tls_settings(target, scope)
         };

@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use glob::{MatchOptions, glob_with};
+
 use super::fault::Fault;
-use super::glob;
 use super::parse::{self, Body, Directive, Place};
 
 /// A whole configuration.
@@ -114,8 +115,8 @@ impl Loader {
             return Err(LoadError::IncludeDepth { place });
         }
         let path = self.directory.join(directive.argument());
-        let paths = match glob::is_pattern(directive.argument()) {
-            true => glob::files(&path),
+        let paths = match directive.argument().contains(['*', '?', '[']) {
+            true => matching(&path),
             false => vec![path],
         };
         let mut include = Include { place: place.clone(), files: 0, unread: Vec::new() };
@@ -162,6 +163,18 @@ const MAXIMUM_DEPTH: usize = 16;
 const MAXIMUM_FILES: usize = 4096;
 /// 16 MiB: no configuration, but a log or an image that a pattern fits.
 const MAXIMUM_BYTES: u64 = 1 << 24;
+
+/// Every file that fits the pattern, as glob(3) reads it, in the order of their names; directories
+/// that cannot be read hold none.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let options = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let found = glob_with(&pattern.to_string_lossy(), options);
+    found.into_iter().flatten().flatten().filter(|path| path.is_file()).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -83,7 +83,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::nginx::parse::parse;
+    use crate::parse::parse;
 
     #[test]
     fn conditions_are_read_however_their_brackets_stand() {

@@ -1,11 +1,14 @@
 //! A `server` block: where it listens, for whom, with what.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::draft::{Certificate, Draft, Server};
 use super::ledger::{Anchor, Ledger, Outcome};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value;
-use crate::config::Network;
 
 /// One `server`.
 #[derive(Clone, Debug)]
@@ -205,7 +208,11 @@ fn translate_listen(
 
 /// As hubgate wants it: nginx takes bits behind the prefix, and warns.
 fn network(text: &str) -> Option<String> {
-    Network::from_sloppy(text).map(|network| network.to_string())
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(address) => address.into(),
+        Err(_not_alone) => text.parse().ok()?,
+    };
+    Some(network.trunc().to_string())
 }
 
 fn translate_certificates(

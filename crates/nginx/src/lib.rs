@@ -26,8 +26,6 @@ use self::proof::{DOCUMENTED_NAME, Proofs};
 use self::route::{Names, Planner};
 use self::scope::Scope;
 
-use crate::config;
-
 pub use self::fault::Fault;
 pub use self::ledger::{Finding, Outcome};
 pub use self::load::LoadError;
@@ -39,7 +37,6 @@ mod condition;
 mod draft;
 mod fault;
 mod findings;
-mod glob;
 mod headers;
 mod known;
 mod ledger;
@@ -67,6 +64,15 @@ pub struct Options {
     pub app_secret_file: String,
     /// Where the verify token will be.
     pub verify_token_file: String,
+}
+
+/// What hubgate's own configuration has words for.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    /// Every key, with its section.
+    pub known_keys: BTreeSet<String>,
+    /// Whether an application can be told who called in a header of this name.
+    pub may_name_identity: fn(&str) -> bool,
 }
 
 /// A configuration that was taken over.
@@ -103,18 +109,26 @@ fn named(server: &Option<String>) -> String {
 }
 
 /// Reads an nginx configuration and writes one of hubgate.
-pub fn import(file: &Path, options: &Options) -> Result<Import, ImportError> {
+pub fn import(
+    file: &Path,
+    options: &Options,
+    vocabulary: &Vocabulary,
+) -> Result<Import, ImportError> {
     let read = |source| LoadError::Read { path: file.to_owned(), source };
     let file = std::path::absolute(file).map_err(read)?;
     let loaded = load::load(&file)?;
-    translate(&loaded, options)
+    translate(&loaded, options, vocabulary)
 }
 
-fn translate(loaded: &Loaded, options: &Options) -> Result<Import, ImportError> {
+fn translate(
+    loaded: &Loaded,
+    options: &Options,
+    vocabulary: &Vocabulary,
+) -> Result<Import, ImportError> {
     let absolute = |path: &str| loaded.directory.join(path).display().to_string();
     let http = http(&loaded.directives);
     let proofs = Proofs::find(http.own());
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::new(vocabulary.may_name_identity);
     let mut draft = Draft::default();
 
     let blocks = Block::find(&http);
@@ -168,7 +182,7 @@ fn translate(loaded: &Loaded, options: &Options) -> Result<Import, ImportError> 
     draft.common_names = common_names(&names);
     let left = translate_others(&blocks, &taken, &absolute, &mut draft, &mut ledger);
     let mut findings = findings::collect(loaded, &proofs, &mut ledger, &left);
-    able::leave_out_the_unknown(&mut draft, &mut findings, &config::known_keys());
+    able::leave_out_the_unknown(&mut draft, &mut findings, &vocabulary.known_keys);
     let text = write::text(&draft, &findings, options);
     Ok(Import { text, findings })
 }

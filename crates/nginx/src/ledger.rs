@@ -66,8 +66,9 @@ pub struct Finding {
 }
 
 /// What has been settled so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
+    may_name_identity: fn(&str) -> bool,
     entries: BTreeMap<usize, Entry>,
 }
 
@@ -79,6 +80,15 @@ pub(super) struct Entry {
 }
 
 impl Ledger {
+    pub(super) fn new(may_name_identity: fn(&str) -> bool) -> Self {
+        Self { may_name_identity, entries: BTreeMap::new() }
+    }
+
+    /// Whether an application can be told who called under this name.
+    pub(super) fn may_name_identity(&self, name: &str) -> bool {
+        (self.may_name_identity)(name)
+    }
+
     /// A directive that is in force in several places may be settled several times: the worst
     /// outcome counts, every note stands, and the first place keeps it.
     pub(super) fn settle(

@@ -157,7 +157,7 @@ impl<'a> Planner<'_, 'a> {
             }
         };
         self.ledger.settle(place.directive, anchor, Outcome::Carried, note);
-        if !headers::identity(scope).is_empty() {
+        if !headers::identity(scope, self.ledger).is_empty() {
             let note = "the application looks at the client certificate here; if this is where \
                         Meta calls, import again with `--webhook-path`";
             self.ledger.settle(place.directive, anchor, Outcome::Uncertain, note);

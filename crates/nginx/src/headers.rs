@@ -4,7 +4,6 @@ use super::ledger::{Anchor, Ledger, Outcome};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value::{variable, variables};
-use crate::config::is_identity_name;
 
 /// Whether nginx sends the upstream's own name as `Host`, which it does unless told otherwise.
 pub(super) fn sends_own_host(scope: &Scope<'_>) -> bool {
@@ -61,13 +60,13 @@ fn can_be(value: &str, own_header: &str, word: &str, scope: &Scope<'_>) -> bool 
 }
 
 /// What of the client certificate goes into which header: keys of `identity_header_names`.
-pub(super) fn identity(scope: &Scope<'_>) -> Vec<(&'static str, String)> {
+pub(super) fn identity(scope: &Scope<'_>, ledger: &Ledger) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     for header in scope.all("proxy_set_header") {
         let Some(role) = role(header) else { continue };
         let name = header.argument();
         let is_free = |(known, other): &(&str, String)| *known != role && !is_the_same(other, name);
-        if is_identity_name(name) && found.iter().all(is_free) {
+        if ledger.may_name_identity(name) && found.iter().all(is_free) {
             found.push((role, name.to_owned()));
         }
     }
@@ -76,11 +75,17 @@ pub(super) fn identity(scope: &Scope<'_>) -> Vec<(&'static str, String)> {
 
 /// Settles every `proxy_set_header` in force.
 pub(super) fn settle(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
-    let identity = identity(scope);
+    let identity = identity(scope, ledger);
     for header in scope.all("proxy_set_header") {
         let value = header.arguments.get(1).map_or("", String::as_str);
         let (outcome, note) = match role(header) {
-            Some(role) => of_identity(role, header, value, &identity),
+            Some(role) => of_identity(
+                role,
+                header,
+                value,
+                &identity,
+                ledger.may_name_identity(header.argument()),
+            ),
             None => of_other(header, value, scope),
         };
         ledger.settle(header, anchor, outcome, note);
@@ -92,8 +97,9 @@ fn of_identity(
     header: &Directive,
     value: &str,
     identity: &[(&'static str, String)],
+    is_usable: bool,
 ) -> (Outcome, String) {
-    if !is_identity_name(header.argument()) {
+    if !is_usable {
         let note = "this header says something else, or no caller may send it: let the application \
                     read what of the certificate it needs under another name";
         return (Outcome::Missing, note.to_owned());

@@ -211,7 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::nginx::parse::parse;
+    use crate::parse::parse;
 
     /// Names let in, and the lines of unclear tests, of the first location.
     fn checks(text: &str) -> (Vec<String>, Vec<usize>, usize) {

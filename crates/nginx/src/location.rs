@@ -147,7 +147,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::nginx::parse::parse;
+    use crate::parse::parse;
 
     fn pattern(text: &str) -> Pattern {
         Pattern::read(&text.split(' ').map(str::to_owned).collect::<Vec<_>>())

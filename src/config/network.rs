@@ -1,22 +1,20 @@
 //! Networks: addresses that are trusted for what they say of others.
 //!
-//! A set is asked on the road, so it is kept sorted: a look-up takes as many steps as the number of
+//! A set is asked for each connection and request, so it is kept sorted: a look-up takes as many steps as the number of
 //! networks has binary digits, and none for an empty set.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
 
 /// A network in CIDR form, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 /// Networks to look an address up in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,8 +22,8 @@ pub struct Networks {
     /// As written, in canonical form.
     list: Vec<Network>,
     /// Sorted, and without overlaps.
-    v4: Vec<RangeInclusive<u32>>,
-    v6: Vec<RangeInclusive<u128>>,
+    v4: Vec<Ipv4Net>,
+    v6: Vec<Ipv6Net>,
 }
 
 /// The text is no network, or has bits set behind its prefix.
@@ -33,24 +31,9 @@ pub struct Networks {
 pub struct NotANetwork;
 
 impl Network {
-    /// As other programs write it: with bits behind the prefix, which do not count.
-    pub fn from_sloppy(text: &str) -> Option<Self> {
-        let Some((address, prefix)) = text.split_once('/') else { return text.parse().ok() };
-        let (address, bits) = (address.parse::<IpAddr>().ok()?, prefix.parse().ok()?);
-        let first = match address {
-            IpAddr::V4(address) => {
-                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask_v4(bits)))
-            }
-            IpAddr::V6(address) => {
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask_v6(bits)))
-            }
-        };
-        format!("{first}/{prefix}").parse().ok()
-    }
-
     /// Whether it is every address of its family.
     pub fn is_everybody(self) -> bool {
-        self.prefix == 0
+        self.0.prefix_len() == 0
     }
 }
 
@@ -59,39 +42,28 @@ impl FromStr for Network {
     type Err = NotANetwork;
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
+        let network: IpNet = match text.parse::<IpAddr>() {
+            Ok(address) => address.into(),
+            Err(_not_alone) => text.parse().map_err(|_invalid| NotANetwork)?,
         };
-        let address: IpAddr = address.parse().map_err(|_invalid| NotANetwork)?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => longest,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_err(|_invalid| NotANetwork)?
-            }
-            Some(_) => return Err(NotANetwork),
-        };
-        let behind = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits() & !mask_v4(prefix)),
-            IpAddr::V6(address) => address.to_bits() & !mask_v6(prefix),
-        };
-        if prefix > longest || behind != 0 {
+        if network != network.trunc() {
             return Err(NotANetwork);
         }
         // ::ffff:10.0.0.0/104 is 10.0.0.0/8, as it is when a caller comes from there.
-        match address.to_canonical() {
-            IpAddr::V4(v4) if address.is_ipv6() && prefix >= MAPPED_PREFIX => {
-                Ok(Self { address: IpAddr::V4(v4), prefix: prefix - MAPPED_PREFIX })
+        let mapped = network.prefix_len().checked_sub(MAPPED_PREFIX);
+        match (network.addr().to_canonical(), mapped) {
+            (IpAddr::V4(address), Some(prefix)) if network.addr().is_ipv6() => {
+                let network = Ipv4Net::new(address, prefix).map_err(|_too_long| NotANetwork)?;
+                Ok(Self(network.into()))
             }
-            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Self { address, prefix }),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => Ok(Self(network)),
         }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.address, self.prefix)
+        self.0.fmt(formatter)
     }
 }
 
@@ -121,53 +93,35 @@ impl Networks {
     /// Whether one of them has this address; an IPv4-mapped one counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
-            IpAddr::V4(address) => is_within(&self.v4, address.to_bits()),
-            IpAddr::V6(address) => is_within(&self.v6, address.to_bits()),
+            IpAddr::V4(address) => {
+                let behind = self.v4.partition_point(|network| network.network() <= address);
+                last_of(&self.v4, behind).is_some_and(|network| network.contains(&address))
+            }
+            IpAddr::V6(address) => {
+                let behind = self.v6.partition_point(|network| network.network() <= address);
+                last_of(&self.v6, behind).is_some_and(|network| network.contains(&address))
+            }
         }
     }
+}
+
+/// What begins at the address that was looked for, or before it; the others begin behind it.
+fn last_of<T>(networks: &[T], behind: usize) -> Option<&T> {
+    networks.get(behind.checked_sub(1)?)
 }
 
 impl FromIterator<Network> for Networks {
     fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
-        let mut set = Self::default();
-        for network in networks {
-            set.list.push(network);
-            match network.address {
-                IpAddr::V4(first) => {
-                    let first = Ipv4Addr::to_bits(first);
-                    set.v4.push(first..=first | !mask_v4(network.prefix));
-                }
-                IpAddr::V6(first) => {
-                    let first = Ipv6Addr::to_bits(first);
-                    set.v6.push(first..=first | !mask_v6(network.prefix));
-                }
+        let list: Vec<Network> = networks.into_iter().collect();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for Network(network) in &list {
+            match network {
+                IpNet::V4(network) => v4.push(*network),
+                IpNet::V6(network) => v6.push(*network),
             }
         }
-        sort(&mut set.v4);
-        sort(&mut set.v6);
-        set
+        Self { list, v4: Ipv4Net::aggregate(&v4), v6: Ipv6Net::aggregate(&v6) }
     }
-}
-
-/// Networks are apart or one holds the other, so what begins within another is in it.
-fn sort<T: Ord + Copy>(ranges: &mut Vec<RangeInclusive<T>>) {
-    ranges.sort_by_key(|range| (*range.start(), std::cmp::Reverse(*range.end())));
-    ranges.dedup_by(|later, earlier| earlier.contains(later.start()));
-}
-
-fn is_within<T: Ord>(ranges: &[RangeInclusive<T>], address: T) -> bool {
-    let behind = ranges.partition_point(|range| *range.start() <= address);
-    let last = behind.checked_sub(1).and_then(|index| ranges.get(index));
-    last.is_some_and(|range| *range.end() >= address)
-}
-
-/// A prefix that is too long masks everything; whoever parses refuses it.
-fn mask_v4(prefix: u8) -> u32 {
-    !u32::MAX.checked_shr(prefix.into()).unwrap_or(0)
-}
-
-fn mask_v6(prefix: u8) -> u128 {
-    !u128::MAX.checked_shr(prefix.into()).unwrap_or(0)
 }
 
 /// RFC 4291 section 2.5.5.2: `::ffff:0:0/96`.
@@ -175,6 +129,8 @@ const MAPPED_PREFIX: u8 = 96;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -223,21 +179,6 @@ mod tests {
     }
 
     #[test]
-    fn bits_behind_the_prefix_can_be_left_out() {
-        for (text, network) in [
-            ("10.1.2.3/8", Some("10.0.0.0/8")),
-            ("2001:db8::1/32", Some("2001:db8::/32")),
-            ("192.0.2.1", Some("192.0.2.1/32")),
-            ("10.0.0.0/33", None),
-            ("unix:", None),
-            ("lb.example", None),
-        ] {
-            let read = Network::from_sloppy(text).map(|network| network.to_string());
-            assert_eq!(read.as_deref(), network, "{text}");
-        }
-    }
-
-    #[test]
     fn mapped_addresses_are_ipv4_and_everybody_of_ipv6_is_nobody_of_ipv4() {
         let set = |texts: &[&str]| texts.iter().map(|text| network(text)).collect::<Networks>();
         let has = |set: &Networks, address: &str| set.contains(address.parse().expect("valid"));
@@ -267,14 +208,17 @@ mod tests {
             let list: Vec<Network> = networks
                 .iter()
                 .map(|(byte, prefix)| {
-                    let address = Ipv4Addr::from_bits(spread(*byte) & mask_v4(*prefix));
-                    Network { address: address.into(), prefix: *prefix }
+                    let address = Ipv4Addr::from_bits(spread(*byte));
+                    let network = Ipv4Net::new(address, *prefix).expect("at most 32");
+                    Network(network.trunc().into())
                 })
                 .collect();
             let bits = spread(address);
-            let expected = list.iter().any(|network| match network.address {
-                IpAddr::V4(first) => bits & mask_v4(network.prefix) == first.to_bits(),
-                IpAddr::V6(_) => false,
+            let expected = list.iter().any(|Network(network)| match network {
+                IpNet::V4(network) => {
+                    (bits ^ network.addr().to_bits()) & network.netmask().to_bits() == 0
+                }
+                IpNet::V6(_) => false,
             });
             let set: Networks = list.into_iter().collect();
             prop_assert_eq!(set.contains(Ipv4Addr::from_bits(bits).into()), expected);

@@ -10,6 +10,8 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
+use crate::refusal::Hangup;
+
 /// The readable side of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
@@ -154,6 +156,14 @@ pub(crate) fn moment(time: UnixTime) -> SystemTime {
 /// A moment before 1970 becomes 1970: no certificate in use is that old.
 pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
+}
+
+/// The certificate, or the refusal of whoever presented what is none.
+pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Hangup> {
+    match X509Certificate::from_der(der) {
+        Ok((_, certificate)) => Ok(certificate),
+        Err(_unreadable) => Err(Hangup::CertificateMalformed),
+    }
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::X509Certificate;
 
-use super::certificate::{system_time, utc};
+use super::certificate::{parse, system_time, utc};
 use super::distinguished_name::rfc2253;
-use super::path::parse;
 use crate::config::IdentityPart;
 use crate::refusal::Hangup;
 

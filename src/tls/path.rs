@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 
 use super::anchor::Anchor;
-use super::certificate::{moment, system_time};
+use super::certificate::{moment, parse, system_time};
 use super::public_key;
 use crate::refusal::Hangup;
 
@@ -203,13 +203,6 @@ impl Span {
     fn narrow(&mut self, certificate: &X509Certificate<'_>) {
         self.from = self.from.max(system_time(certificate.validity().not_before));
         self.end_at(system_time(certificate.validity().not_after));
-    }
-}
-
-pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Hangup> {
-    match X509Certificate::from_der(der) {
-        Ok((_, certificate)) => Ok(certificate),
-        Err(_unreadable) => Err(Hangup::CertificateMalformed),
     }
 }
 

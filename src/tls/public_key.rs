@@ -12,7 +12,7 @@ use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::path::parse;
+use super::certificate::parse;
 use crate::refusal::Hangup;
 
 /// Takes a key with which signatures can be verified.

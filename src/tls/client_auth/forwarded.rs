@@ -14,9 +14,9 @@ use x509_parser::prelude::X509Certificate;
 
 use super::{ClientTrust, Disbelief, VerifiedClient};
 use crate::refusal::Hangup;
-use crate::tls::certificate::{CertificateFacts, moment};
+use crate::tls::certificate::{CertificateFacts, moment, parse};
 use crate::tls::identity::Identity;
-use crate::tls::path::{Span, parse};
+use crate::tls::path::Span;
 use crate::tls::public_key::must_be_usable;
 use crate::tls::revocation::RevocationStatus;
 use crate::tls::subject_text::{self, Malformed};

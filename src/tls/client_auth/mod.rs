@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use webpki::EndEntityCert;
 
 use super::anchor::Anchor;
-use super::certificate::{CertificateFacts, moment};
+use super::certificate::{CertificateFacts, moment, parse};
 use super::identity::Identity;
-use super::path::{Anchors, Path, Span, parse};
+use super::path::{Anchors, Path, Span};
 use super::public_key::must_be_usable;
 use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;

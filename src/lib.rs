@@ -75,7 +75,8 @@
 //!    `webhook::signature` makes, or, where the operator wrote `signature = "report"`, out of a
 //!    `ReportedBody`, which takes a proven client; a verification request goes there without a body.
 //!    The proof that the application can check comes out of a `VerifiedBody` or a `ProvenChallenge`.
-//!    A site never carries a path that an application could read as a webhook's.
+//!    A site carries no known other name of a webhook's path; applications have more than are known,
+//!    so no path is a proof.
 //! 2. A check fails closed: without a secret, a token or an anchor, or with an unreadable file, the
 //!    configuration is refused. Nothing means "accept all".
 //! 3. A client's subject has exactly one common name, and it equals a configured one byte for byte.
@@ -116,7 +117,7 @@
 //! | what a load balancer says of a client certificate | `exchange/forwarded_client.rs` reads it, `tls/client_auth/forwarded.rs` proves it |
 //! | when an idle connection gives back its buffers | `http/pace.rs` says when, `http/serve.rs` does it |
 //! | which certificate a caller is shown | `tls/by_name.rs` |
-//! | how an application may misread a path | `path/lax.rs`, and what that must hold against in `route/confusion.rs` |
+//! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which names a path has: `path/reserved/`; what that must hold against: `route/confusion/` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |
@@ -166,7 +167,8 @@ pub mod tls;
 mod upstream;
 mod webhook;
 
-/// What no caller may set, for the table of the documentation.
+// What the documentation lists: the queries that are read, and the headers that no caller may set.
+pub use path::PATH_PARAMETERS;
 pub use upstream::headers::{Believed, RESERVED_HEADERS, ReservedHeader};
 
 // Conductors.

@@ -57,9 +57,9 @@ impl Routes {
         Self(RouteTable::new(config, &Metrics::new()))
     }
 
-    /// Whether one is found for this host and this normalised path.
-    pub fn find(&self, host: &Authority, path: &str) -> bool {
-        self.0.find(host, path).is_ok()
+    /// Whether one is found for this host, this normalised path, and this query.
+    pub fn find(&self, host: &Authority, path: &str, query: Option<&str>) -> bool {
+        self.0.find(host, path, query).is_ok()
     }
 }
 

@@ -50,22 +50,28 @@ fn common_name_of_a_certificate(bencher: Bencher<'_, '_>) {
 /// A webhook among so many.
 #[divan::bench(args = [1, 100, 10_000])]
 fn route_to_a_webhook(bencher: Bencher<'_, '_>, count: usize) {
-    find_route(bencher, count, "/hooks/0");
+    find_route(bencher, count, "/hooks/0", None);
 }
 
 /// Below a site beside so many webhooks.
 #[divan::bench(args = [1, 100, 10_000])]
 fn route_to_a_site(bencher: Bencher<'_, '_>, count: usize) {
-    find_route(bencher, count, "/shop/cart/items/7");
+    find_route(bencher, count, "/shop/cart/items/7", None);
 }
 
-fn find_route(bencher: Bencher<'_, '_>, count: usize, path: &str) {
+/// The same with a query, by which some applications find a path.
+#[divan::bench(args = ["a=1&b=two", "q=red+shoes", "q=%2Fshop%2Fcart"])]
+fn route_to_a_site_with_a_query(bencher: Bencher<'_, '_>, query: &str) {
+    find_route(bencher, 1, "/shop/cart/items/7", Some(query));
+}
+
+fn find_route(bencher: Bencher<'_, '_>, count: usize, path: &str, query: Option<&str>) {
     let (_place, config) = config(count);
     let routes = Routes::new(&config);
     let host = Authority::from_static("localhost");
-    assert!(routes.find(&host, path));
+    assert!(routes.find(&host, path, query));
 
-    bencher.bench_local(|| routes.find(black_box(&host), black_box(path)));
+    bencher.bench_local(|| routes.find(black_box(&host), black_box(path), black_box(query)));
 }
 
 #[divan::bench(args = ["/webhooks", "/a/./b/../%7Eme//x"])]

@@ -17,7 +17,7 @@ use crate::config::{IdentityHeaders, Spoken};
 use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;
-use crate::route::{self, Route};
+use crate::route::{self, Route, RouteTable};
 use crate::state::Local;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
@@ -116,7 +116,10 @@ async fn conduct(
         return Err(Refusal::HostMismatch);
     }
     let path = normalize(parts.uri.path())?;
-    let route = routes.find(&host, &path)?;
+    let route = routes.find(&host, &path, parts.uri.query())?;
+    if matches!(route, Route::Site(_)) && matches!(parts.method.as_str(), "COPY" | "MOVE") {
+        check_destination(routes, &host, &parts.headers)?;
+    }
     // Most paths are in their normal form, and are forwarded without a copy.
     let target = match (parts.uri.path_and_query(), &path) {
         (Some(target), std::borrow::Cow::Borrowed(_)) => target.clone(),
@@ -139,6 +142,23 @@ async fn conduct(
         // Boxed: it is the larger one, and most requests are events.
         Route::Site(route) => Box::pin(site::conduct(&exchange, route, parts, body, record)).await,
     }
+}
+
+/// WebDAV writes to another path than the request's own (RFC 4918 section 10.3), which must be a
+/// site's, too.
+fn check_destination(
+    routes: &RouteTable,
+    host: &Authority,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
+    for value in headers.get_all("destination") {
+        let target = Uri::try_from(value.as_bytes()).map_err(|_invalid| Refusal::PathInvalid)?;
+        let path = normalize(target.path())?;
+        if matches!(routes.find(host, &path, target.query())?, Route::Webhook(_)) {
+            return Err(Refusal::NoRoute);
+        }
+    }
+    Ok(())
 }
 
 fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Refusal> {

@@ -8,7 +8,12 @@ use std::borrow::Cow;
 
 use crate::refusal::Refusal;
 
-pub(crate) mod lax;
+mod lax;
+mod query;
+mod readings;
+pub(crate) mod reserved;
+
+pub use query::PATH_PARAMETERS;
 
 /// The path with unreserved characters decoded, dot segments taken out and slashes merged.
 pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, Refusal> {

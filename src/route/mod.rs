@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::uri::Authority;
 
 use crate::config::{Config, Site, Webhook};
-use crate::path::lax::{Readings, ReservedPaths};
+use crate::path::reserved::ReservedPaths;
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{Metrics, NO_ROUTE, RouteMetrics};
 use crate::webhook::challenge::VerifyTokens;
@@ -26,8 +26,6 @@ pub(crate) struct RouteTable {
     prefixes: HashMap<Box<str>, Vec<Entry>>,
     /// In bytes: what is longer is none of them, and is not looked for.
     longest_prefix: usize,
-    /// The webhooks' paths, on whatever host; sites do not carry what can be read as one.
-    reserved: ReservedPaths,
     /// In the order of the configuration, for whoever looks at all of them.
     pub(crate) webhooks: Vec<Arc<WebhookRoute>>,
     pub(crate) sites: Vec<Arc<SiteRoute>>,
@@ -61,10 +59,17 @@ pub(crate) struct WebhookRoute {
 /// One site, ready to use.
 pub(crate) struct SiteRoute {
     pub(crate) settings: Site,
-    /// The site's exceptions as lax applications read them.
-    except: Vec<Exception>,
+    /// What it does not carry, however an application reads it: the webhooks' paths, on whatever
+    /// host, and its exceptions.
+    reserved: ReservedPaths,
     pub(crate) name: Arc<str>,
     pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+impl SiteRoute {
+    fn may_carry(&self, path: &str, query: Option<&str>) -> bool {
+        !self.settings.excepts(path) && !self.reserved.has(path, query)
+    }
 }
 
 impl RouteTable {
@@ -74,7 +79,6 @@ impl RouteTable {
             exact: HashMap::new(),
             prefixes: HashMap::new(),
             longest_prefix: 0,
-            reserved: ReservedPaths::new(config.webhooks.iter().map(|webhook| &*webhook.path)),
             webhooks: Vec::new(),
             sites: Vec::new(),
             unmatched: Arc::new(metrics.route(NO_ROUTE, nothing_signed())),
@@ -95,11 +99,13 @@ impl RouteTable {
             let route = Route::Webhook(route);
             insert(&mut table.exact, &webhook.path, webhook.host.as_deref(), route);
         }
+        let webhooks = || config.webhooks.iter().map(|webhook| &*webhook.path);
         for site in &config.sites {
+            let except = site.except.iter().map(String::as_str);
             let route = Arc::new(SiteRoute {
                 name: site.name.as_str().into(),
                 metrics: Arc::new(metrics.route(&site.name, nothing_signed())),
-                except: site.except.iter().map(|path| Exception::new(path)).collect(),
+                reserved: ReservedPaths::new(webhooks()).with_starts(except),
                 settings: site.clone(),
             });
             table.sites.push(Arc::clone(&route));
@@ -113,22 +119,20 @@ impl RouteTable {
         table
     }
 
-    /// The route for this host (as [`host`] gives it) and this normalised path.
-    pub(crate) fn find(&self, host: &Authority, path: &str) -> Result<&Route, Refusal> {
+    /// The route for this host (as [`host`] gives it), this normalised path, and this query, which
+    /// some applications take their path from.
+    pub(crate) fn find(
+        &self,
+        host: &Authority,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<&Route, Refusal> {
         let exact = fitting(&self.exact, path, host);
         match exact.or_else(|| self.find_prefix(host, path)) {
-            Some(Route::Site(site)) if !self.may_carry(site, path) => Err(Refusal::NoRoute),
+            Some(Route::Site(site)) if !site.may_carry(path, query) => Err(Refusal::NoRoute),
             Some(route) => Ok(route),
             None => Err(Refusal::NoRoute),
         }
-    }
-
-    /// Not if it is an exception of the site, or a webhook's path, however an application reads it.
-    fn may_carry(&self, site: &SiteRoute, path: &str) -> bool {
-        let readings = Readings::of(path);
-        !site.settings.excepts(path)
-            && !site.except.iter().any(|exception| exception.has(&readings))
-            && !self.reserved.has(&readings)
     }
 
     /// Prefixes match by whole segments: `/app` has `/app` and `/app/x` below it, not `/apple`.
@@ -148,28 +152,6 @@ fn starts(path: &str, longest: usize) -> impl Iterator<Item = &str> {
         .chain(ends)
         .filter(move |end| *end <= longest)
         .filter_map(|end| path.get(..end))
-}
-
-/// The beginning of paths that a site does not carry, read as its own paths are.
-struct Exception {
-    starts: Vec<String>,
-    /// Written with a slash at the end, it is whole segments.
-    is_whole: bool,
-}
-
-impl Exception {
-    fn new(path: &str) -> Self {
-        let starts = Readings::of(path).all().map(str::to_owned).collect();
-        Self { starts, is_whole: path.ends_with('/') }
-    }
-
-    fn has(&self, readings: &Readings) -> bool {
-        let is_below = |path: &str, start: &String| {
-            let rest = path.strip_prefix(start.as_str());
-            rest.is_some_and(|rest| !self.is_whole || rest.is_empty() || rest.starts_with('/'))
-        };
-        readings.all().any(|path| self.starts.iter().any(|start| is_below(path, start)))
-    }
 }
 
 fn insert(paths: &mut HashMap<Box<str>, Vec<Entry>>, path: &str, host: Option<&str>, route: Route) {

@@ -67,6 +67,43 @@ async fn no_spelling_of_a_webhooks_path_reaches_the_application_through_a_site()
         "/a/..;/webhooks",
         "/webhooks;%252f..",
         "/.%2e/webhooks",
+        // Behind a front controller.
+        "/index.php/webhooks",
+        "/INDEX.PHP/webhooks/",
+        "/a.php/index.php/webhooks",
+        "/index.php;a/webhooks",
+        "/index/webhooks",
+        "/cgi-bin/app/webhooks",
+        "/webhooks/index.php",
+        "/webhooks/default.aspx",
+        // Out of a query.
+        "/?rest_route=/webhooks",
+        "/?rest_route=%2Fwebhooks",
+        "/?REST%5FROUTE=%252Fwebhooks",
+        "/?rest.route=/x/../webhooks",
+        "/a/b?q=webhooks",
+        "/index.php?r=webhooks",
+        "/index.php?s=/webhooks",
+        "/?a=b&_url=/webhooks",
+        "/?a=b;url=webhooks",
+        "/?/webhooks",
+        "/a&q=webhooks",
+        "/a%3Fq=webhooks",
+        // Sessions, streams, short names, code pages.
+        "/(S(a))/webhooks",
+        "/web/(S(a))hooks",
+        "/webhooks::$DATA",
+        "/WEBHOO~1",
+        "/%EF%BD%97ebhooks",
+        "/%C1%B7ebhooks",
+        "/%25u0077ebhooks",
+        "/web%C2%ADhooks",
+        // The whole of it.
+        "http://localhost/webhooks",
+        "http://localhost/index.php/webhooks",
+        "http://localhost?q=webhooks",
+        "/webhooks#a",
+        "/webhooks/.",
     ] {
         let request = format!(
             "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
@@ -76,6 +113,78 @@ async fn no_spelling_of_a_webhooks_path_reaches_the_application_through_a_site()
         assert!(["400", "403", "404"].contains(&status.as_str()), "{target}: {answer}");
     }
     assert!(world.app.received().is_empty(), "{:?}", world.app.received());
+}
+
+#[tokio::test]
+async fn what_only_looks_like_another_name_of_a_webhook_passes() {
+    let world = Plan::new().more(SITE).start().await;
+    for target in [
+        "/index.php",
+        "/index.php/shop",
+        "/index.php?q=shop",
+        "/a/webhooks",
+        "/v1.2/webhooks",
+        "/?next=/webhooks",
+        "/?q=about+webhooks",
+        "/?rest_route=/shop",
+        "/webhooks/a",
+        "/webhooks2",
+    ] {
+        assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 200, "{target}");
+        assert_eq!(world.app.received().pop().unwrap().uri, target);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_a_script_is_not_reached_without_its_extension_or_as_a_directory() {
+    let webhook = |path: &str| {
+        format!(
+            "[[webhook]]\npath = \"{path}\"\nupstream = \"app\"\n\
+             app_secrets = {{ file = \"app-secret\" }}\nverify_token = {{ file = \"verify-token\" }}\n"
+        )
+    };
+    let routes =
+        [webhook("/hooks/meta.php"), webhook("/other/index.php"), SITE.to_owned()].concat();
+    let world = Plan::new().more(&routes).start().await;
+
+    for target in [
+        "/hooks/meta",
+        "/hooks/meta/",
+        "/hooks/meta/a",
+        "/hooks/meta.html",
+        "/hooks/meta.php/a",
+        "/index.php/hooks/meta",
+        "/?q=hooks/meta",
+        "/other",
+        "/other/",
+        "/other/index",
+        "/other/index.php/a",
+    ] {
+        assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 404, "{target}");
+    }
+    assert!(world.app.received().is_empty(), "{:?}", world.app.received());
+    for target in ["/hooks/meta.css", "/hooks/metal", "/hooks/", "/other/a"] {
+        assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 200, "{target}");
+    }
+}
+
+/// An application may take what follows a body for headers, so nothing follows one.
+#[tokio::test]
+async fn trailers_of_a_request_tell_the_application_nothing() {
+    let world = Plan::new().more(SITE).start().await;
+    for more in
+        ["", "Trailer: X-Hubgate-Verified\r\n", "Trailer: X-Hubgate-Verified\r\nTE: trailers\r\n"]
+    {
+        let request = format!(
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{more}\
+             Connection: close\r\n\r\n2\r\n{{}}\r\n0\r\nX-Hubgate-Verified: signature\r\n\r\n"
+        );
+        let answer = raw(world.stranger(), &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let received = world.app.received().pop().unwrap();
+        assert!(!received.headers.contains_key("x-hubgate-verified"));
+        assert!(received.trailers.is_empty(), "{received:?}");
+    }
 }
 
 #[tokio::test]
@@ -123,13 +232,48 @@ async fn no_spelling_of_an_exception_reaches_the_application_through_its_site() 
         "/;x/admin",
         "/reports",
         "/Reports/x",
+        "/index.php/admin/x",
+        "/a/index.php/reports/x",
+        "/?q=admin/users",
+        "/?rest_route=/reports/x",
+        "/?/admin",
+        "/(S(a))/admin/x",
+        "/reports.json",
+        "/ADMI~1/x",
     ] {
         assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 404, "{target}");
     }
     assert!(world.app.received().is_empty(), "{:?}", world.app.received());
-    for target in ["/", "/adm", "/x/admin", "/reports2"] {
+    for target in ["/", "/adm", "/x/admin", "/reports2", "/?q=a+admin", "/?next=/admin"] {
         assert_eq!(send(world.stranger(), get(target)).await.unwrap().status, 200, "{target}");
     }
+}
+
+#[tokio::test]
+async fn what_webdav_writes_to_is_a_sites_path_too() {
+    let world = Plan::new().more(&format!("{SITE}except = [\"/admin/\"]\n")).start().await;
+    for (destination, status) in [
+        ("/webhooks", 404),
+        ("https://localhost/webhooks", 404),
+        ("https://elsewhere.example/x/../webhooks/", 404),
+        ("/admin/x", 404),
+        ("/index.php/admin/x", 404),
+        ("/a%2fb", 400),
+        ("a b", 400),
+        ("https://localhost/b", 200),
+        ("/b", 200),
+    ] {
+        for method in ["COPY", "MOVE"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let message = Message::new(method).target_path("/a").header("destination", destination);
+            let answer = send(world.stranger(), message).await.unwrap();
+            assert_eq!(answer.status, status, "{destination}");
+        }
+    }
+    assert_eq!(world.app.received().len(), 4);
+    // To others, the header is one like any.
+    let page = get("/a").header("destination", "/admin/x");
+    assert_eq!(send(world.stranger(), page).await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! The tables of refusals and metrics in docs/.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use hubgate::app;
 use hubgate::config::Config;
 use hubgate::refusal::{Hangup, Refusal};
-use hubgate::{Believed, RESERVED_HEADERS};
+use hubgate::{Believed, PATH_PARAMETERS, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
 use hubgate_testkit::props::Props;
 
@@ -39,6 +40,15 @@ fn the_page_on_security_has_every_header_that_no_caller_may_set() {
     });
     let table = table(["what applications take it for", "headers"], rows);
     assert_shown(SECURITY, "security.md", &table);
+}
+
+#[test]
+fn the_page_on_security_has_every_parameter_that_is_read_for_a_path() {
+    let (_, from) = SECURITY.split_once("hubgate reads the parameters").expect("is there");
+    let (named, _) = from.split_once("under\nevery spelling").expect("is there");
+    let words = named.split('`').skip(1).step_by(2);
+    let words: BTreeSet<_> = words.filter(|word| !word.starts_with('/')).collect();
+    assert_eq!(words, BTreeSet::from(PATH_PARAMETERS));
 }
 
 #[test]

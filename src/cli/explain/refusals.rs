@@ -68,7 +68,7 @@ const NO_ROUTE: Explanation = Explanation {
         "the callback URL in the dashboard has another path than webhook.path, which is compared byte for byte: a slash at the end counts",
         "webhook.host or site.host is not the host that callers ask for",
         "the path is taken out of its site by site.except",
-        "a site would carry it, but an application may read it as a webhook's path: `/webhooks.json`, `/Webhooks;a`",
+        "a site would carry it, but an application may read it as a webhook's path or as one of site.except: `/webhooks.json`, `/Webhooks;a`, `/index.php/webhooks`, `/?q=webhooks`",
     ],
     next: "hubgate check",
 };

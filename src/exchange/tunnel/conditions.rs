@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method};
 use rustls::pki_types::UnixTime;
 
@@ -32,7 +32,7 @@ pub(in crate::exchange) struct Conditions {
     route: Arc<str>,
     host: Authority,
     /// As it was matched.
-    path: Box<str>,
+    target: PathAndQuery,
     /// Whether the application believes of the caller what a trusted proxy says.
     rests_on_proxy: bool,
     /// What a load balancer said of the client certificate.
@@ -55,7 +55,7 @@ impl Conditions {
             client: Rc::clone(&record.client),
             route: Arc::clone(&route.name),
             host: exchange.host.clone(),
-            path: exchange.target.path().into(),
+            target: exchange.target.clone(),
             rests_on_proxy: exchange.forwarded.is_some() || caller.spoken == Spoken::PlainByProxies,
             claims: match exchange.client {
                 Some(_) => forwarded_client::claims(&parts.headers),
@@ -96,7 +96,8 @@ impl Conditions {
         if self.proven_until.is_some() {
             self.proven_until = Some(self.prove_again(&local)?);
         }
-        let is_open = match local.generation.routes.find(&self.host, &self.path) {
+        let (path, query) = (self.target.path(), self.target.query());
+        let is_open = match local.generation.routes.find(&self.host, path, query) {
             Ok(Route::Site(site)) => {
                 let settings = &site.settings;
                 let upstream = local.generation.upstreams.get(settings.upstream);

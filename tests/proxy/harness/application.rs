@@ -20,6 +20,7 @@ pub struct Received {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
+    pub trailers: HeaderMap,
     /// Which of its connections it came on, counted from zero.
     pub connection: usize,
 }
@@ -109,12 +110,15 @@ async fn serve_http(
         let (recorder, answer) = (Arc::clone(&recorder), Arc::clone(&answer));
         async move {
             let (parts, body) = request.into_parts();
-            let body = body.collect().await?.to_bytes();
+            let body = body.collect().await?;
+            let trailers = body.trailers().cloned().unwrap_or_default();
+            let body = body.to_bytes();
             let received = Received {
                 method: parts.method,
                 uri: parts.uri,
                 headers: parts.headers,
                 body,
+                trailers,
                 connection,
             };
             let answer = answer(&received);

@@ -1,15 +1,18 @@
 //! No site reaches what a webhook serves, whatever the application makes of a path.
 //!
-//! [`Application`] is a model of its own: single habits of servers and frameworks, each written
+//! [`application::Application`] is a model of its own: single habits of servers and frameworks, each written
 //! down as they have it, in any order. It shares nothing with [`crate::path`].
 
 use http::uri::Authority;
 use proptest::prelude::*;
 
+use self::application::{QUERY_NAMES, application};
 use super::{Route, RouteTable};
 use crate::config::fixture;
 use crate::path::normalize;
 use crate::telemetry::metrics::Metrics;
+
+mod application;
 
 proptest! {
     // The smallest input that fails stands in the panic, not in a file beside the source.
@@ -23,7 +26,7 @@ proptest! {
     fn no_reading_of_what_a_site_carries_is_a_webhooks_path(
         webhooks in prop::collection::btree_set((host(), path()), 1..4),
         sites in prop::collection::btree_set((host(), site_path(), any::<bool>()), 1..4),
-        seeds in prop::collection::vec((any::<prop::sample::Index>(), spelling()), 120),
+        seeds in prop::collection::vec((any::<prop::sample::Index>(), spelling(), way()), 120),
         applications in prop::collection::vec(application(), 120),
     ) {
         let webhooks: Vec<_> = webhooks.into_iter().collect();
@@ -32,10 +35,10 @@ proptest! {
             *is_prefix || !webhooks.contains(&(*host, path.clone()))
         };
         let sites: Vec<_> = sites.into_iter().filter(is_free).collect();
-        let table = table(&webhooks, &sites);
-        for ((seed, spelling), application) in seeds.iter().zip(&applications) {
+        let table = table(&webhooks, &sites, &[]);
+        for ((seed, spelling, way), application) in seeds.iter().zip(&applications) {
             let (_, path) = seed.get(&webhooks);
-            let asked = spelling.of(path);
+            let asked = way.to(&spelling.of(path));
             for host in HOSTS {
                 if let Some(carried) = carried(&table, host, &asked) {
                     for (of, path) in &webhooks {
@@ -47,12 +50,32 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn no_reading_of_what_a_site_carries_is_an_exception(
+        except in prop::collection::btree_set(path(), 1..4),
+        seeds in prop::collection::vec((any::<prop::sample::Index>(), spelling(), way()), 120),
+        applications in prop::collection::vec(application(), 120),
+    ) {
+        let except: Vec<_> = except.into_iter().collect();
+        let table = table(&[], &[(None, "/".to_owned(), true)], &except);
+        for ((seed, spelling, way), application) in seeds.iter().zip(&applications) {
+            let path: &String = seed.get(&except);
+            let asked = way.to(&spelling.of(path));
+            if let Some(carried) = carried(&table, "a.example", &asked) {
+                for path in &except {
+                    let is_reached = application.serves(&carried, path);
+                    prop_assert!(!is_reached, "{asked} as {carried} is {path}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
 fn no_habit_of_a_known_server_or_framework_brings_a_site_to_a_webhook() {
     let webhooks = [(None, "/hooks/meta".to_owned()), (None, "/hook.php".to_owned())];
-    let table = table(&webhooks, &[(None, "/".to_owned(), true)]);
+    let table = table(&webhooks, &[(None, "/".to_owned(), true)], &[]);
     for (asked, by) in [
         ("/hooks/meta", "everybody"),
         ("//hooks//meta", "whoever merges slashes"),
@@ -80,20 +103,63 @@ fn no_habit_of_a_known_server_or_framework_brings_a_site_to_a_webhook() {
         ("/hook%C5%BF/meta", "whoever compares capitals"),
         ("/hook.php/x", "PHP, which calls the rest PATH_INFO"),
         ("/hook.php/..;/x", "PHP, to which a semicolon is nothing"),
+        ("/hook", "Apache's MultiViews, nginx's try_files $uri.php"),
+        ("/hook/x", "Apache's MultiViews, which call the rest PATH_INFO"),
+        ("/hook.html", "whoever hides what is executed"),
+        ("/index.php/hooks/meta", "Symfony, Laravel, Joomla, MediaWiki"),
+        ("/app/index.php/hooks/meta", "the same below a directory"),
+        ("/hooks/index.php/meta", "the same, and the directory is the application's"),
+        ("/index/hooks/meta", "the same with MultiViews"),
+        ("/cgi-bin/app/hooks/meta", "CGI"),
+        ("/hooks/meta/index.php", "Apache, nginx, PHP's own server"),
+        ("/hooks/meta/default.aspx", "IIS"),
+        ("/?rest_route=/hooks/meta", "WordPress"),
+        ("/?q=hooks/meta", "Drupal"),
+        ("/hooks/?q=meta", "Drupal below a directory"),
+        ("/index.php?r=hooks/meta", "Yii"),
+        ("/index.php?s=/hooks/meta", "ThinkPHP"),
+        ("/index.php?_url=/hooks/meta", "Phalcon"),
+        ("/?/hooks/meta", "CodeIgniter"),
+        ("/x&q=hooks/meta", "whoever rewrites paths into a query"),
+        ("/(S(x))/hooks/meta", "ASP.NET, with a session in the path"),
+        ("/ho/(S(x))oks/meta", "ASP.NET, which takes the slash too"),
+        ("/hook.php::$DATA", "IIS on NTFS"),
+        ("/HOOKS~1/meta", "Windows"),
+        ("/hooks/%EF%BD%8Deta", "whoever converts to a code page of Windows"),
+        ("/hooks%C0%AFmeta", "whoever takes overlong UTF-8"),
+        ("/hooks/%25u006deta", "IIS behind a proxy that decodes"),
     ] {
         assert_eq!(carried(&table, "a.example", asked), None, "{asked}, for {by}");
     }
-    for fine in ["/hooks/metal", "/hooks/meta2", "/hooks/meta/x", "/hook", "/hook.css", "/;x"] {
+    for fine in [
+        "/hooks/metal",
+        "/hooks/meta2",
+        "/hooks/meta/x",
+        "/hook.css",
+        "/;x",
+        "/app/hooks/meta",
+        "/index.php",
+        "/index.php/hooks",
+        "/?q=meta",
+        "/?next=/hooks/meta",
+        "/hooks?q=x",
+    ] {
         assert_eq!(carried(&table, "a.example", fine).as_deref(), Some(fine));
     }
 }
 
 /// What a site sends to its upstream, if a site has this request.
 fn carried(table: &RouteTable, host: &str, asked: &str) -> Option<String> {
-    let path = normalize(asked).ok()?;
+    let (path, query) = match asked.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (asked, None),
+    };
+    let path = normalize(path).ok()?;
     let host = Authority::try_from(host).expect("a host");
-    match table.find(&host, &path).ok()? {
-        Route::Site(_) => Some(path.into_owned()),
+    match table.find(&host, &path, query).ok()? {
+        Route::Site(_) => {
+            Some(query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}")))
+        }
         Route::Webhook(_) => None,
     }
 }
@@ -101,6 +167,7 @@ fn carried(table: &RouteTable, host: &str, asked: &str) -> Option<String> {
 fn table(
     webhooks: &[(Option<&str>, String)],
     sites: &[(Option<&str>, String, bool)],
+    except: &[String],
 ) -> RouteTable {
     use std::fmt::Write as _;
     let mut text = String::new();
@@ -121,6 +188,9 @@ fn table(
             "[[site]]\nname = \"s{index}\"\npath = \"{path}\"\n{host}match = \"{how}\"\n\
              upstream = \"app\""
         );
+        if !except.is_empty() {
+            _ = writeln!(text, "except = {except:?}");
+        }
     }
     RouteTable::new(&fixture::load(&text), &Metrics::new())
 }
@@ -132,11 +202,41 @@ fn host() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    "(/[aK]{1,2}(\\.php|;a)?){1,3}/?"
+    "(/[aK]{1,2}(\\.php|;a)?){1,3}(/|/index\\.php)?"
 }
 
 fn site_path() -> impl Strategy<Value = String> {
     prop_oneof![Just("/".to_owned()), path()]
+}
+
+/// Where a caller puts it.
+#[derive(Clone, Debug)]
+enum Way {
+    Path,
+    Behind(&'static str),
+    Query { page: &'static str, name: &'static str },
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    let scripts = &["/index.php", "/a/index.php", "/K/app.fcgi", "/index", "/a/index"][..];
+    let pages = &["/", "/a", "/index.php", "/K/", "/a/index.php", "/a&x"][..];
+    prop_oneof![
+        2 => Just(Way::Path),
+        1 => prop::sample::select(scripts).prop_map(Way::Behind),
+        1 => (prop::sample::select(pages), prop::sample::select(QUERY_NAMES))
+            .prop_map(|(page, name)| Way::Query { page, name }),
+    ]
+}
+
+impl Way {
+    fn to(&self, path: &str) -> String {
+        match self {
+            Self::Path => path.to_owned(),
+            Self::Behind(script) => format!("{script}{path}"),
+            Self::Query { page, name: "" } => format!("{page}?{path}"),
+            Self::Query { page, name } => format!("{page}?{name}={path}"),
+        }
+    }
 }
 
 /// How a caller writes a path who wants it to be taken for another one.
@@ -192,6 +292,9 @@ fn pieces() -> impl Strategy<Value = &'static str> {
         ".",
         ".a",
         ".php",
+        "/index.php",
+        "/index",
+        "/(S(a))",
         "a",
         "%25",
         "%2",
@@ -220,155 +323,4 @@ impl Spelling {
         }
         String::from_utf8_lossy(&text).into_owned()
     }
-}
-
-/// A server with the framework on it.
-#[derive(Clone, Debug)]
-struct Application {
-    /// What it does to a path, in this order.
-    habits: Vec<Habit>,
-    /// What it does not look at when it looks for the path among its own.
-    ignores_case: bool,
-    ignores_last_slash: bool,
-    ignores_extension: bool,
-    ignores_path_info: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Habit {
-    Decode,
-    DropParameters,
-    CutAtSemicolon,
-    CutAtQuery,
-    EndAtNul,
-    TurnBackslashes,
-    ResolveDots,
-    MergeSlashes,
-    Trim,
-}
-
-fn application() -> impl Strategy<Value = Application> {
-    let habit = prop::sample::select(vec![
-        Habit::Decode,
-        Habit::Decode,
-        Habit::DropParameters,
-        Habit::CutAtSemicolon,
-        Habit::CutAtQuery,
-        Habit::EndAtNul,
-        Habit::TurnBackslashes,
-        Habit::ResolveDots,
-        Habit::ResolveDots,
-        Habit::MergeSlashes,
-        Habit::Trim,
-    ]);
-    let ignores = any::<(bool, bool, bool, bool)>();
-    (prop::collection::vec(habit, 0..8), ignores).prop_map(|(habits, ignores)| Application {
-        habits,
-        ignores_case: ignores.0,
-        ignores_last_slash: ignores.1,
-        ignores_extension: ignores.2,
-        ignores_path_info: ignores.3,
-    })
-}
-
-impl Application {
-    /// Whether it hands this target to whatever it has at `own`.
-    fn serves(&self, target: &str, own: &str) -> bool {
-        let mut path = target.to_owned();
-        for habit in &self.habits {
-            path = habit.done_to(&path);
-        }
-        let mut own = own.to_owned();
-        if self.ignores_case {
-            (path, own) = (path.to_uppercase(), own.to_uppercase());
-        }
-        if self.ignores_last_slash {
-            path = path.trim_end_matches('/').to_owned();
-            own = own.trim_end_matches('/').to_owned();
-        }
-        let file = own.rsplit('/').next().unwrap_or_default();
-        let rest = path.strip_prefix(own.as_str());
-        rest.is_some_and(|rest| {
-            let is_extension = rest.starts_with('.') && !rest.contains('/');
-            rest.is_empty()
-                || self.ignores_extension && is_extension
-                || self.ignores_path_info && file.contains('.') && rest.starts_with('/')
-        })
-    }
-}
-
-impl Habit {
-    fn done_to(self, path: &str) -> String {
-        let per_segment =
-            |habit: fn(&str) -> &str| path.split('/').map(habit).collect::<Vec<_>>().join("/");
-        let cut = |at: &[char]| path.split(at).next().unwrap_or_default().to_owned();
-        match self {
-            Self::Decode => decoded(path),
-            Self::DropParameters => {
-                per_segment(|segment| segment.split(';').next().unwrap_or_default())
-            }
-            Self::CutAtSemicolon => cut(&[';']),
-            Self::CutAtQuery => cut(&['?', '#']),
-            Self::EndAtNul => cut(&['\0']),
-            Self::TurnBackslashes => path.replace('\\', "/"),
-            Self::ResolveDots => without_dots(path),
-            Self::MergeSlashes => {
-                let mut path = path.to_owned();
-                while path.contains("//") {
-                    path = path.replace("//", "/");
-                }
-                path
-            }
-            // As Windows does with the names of files.
-            Self::Trim => per_segment(|segment| {
-                let segment = segment.trim();
-                if matches!(segment, "." | "..") {
-                    return segment;
-                }
-                segment.trim_end_matches(|end: char| end == '.' || end.is_whitespace())
-            }),
-        }
-    }
-}
-
-fn decoded(path: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = path;
-    while let Some(first) = rest.bytes().next() {
-        let value = rest.get(1..3).filter(|_| first == b'%');
-        match value.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                bytes.push(value);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            None => {
-                let character = rest.chars().next().map_or(1, char::len_utf8);
-                let (one, after) = rest.split_at(character);
-                bytes.extend(one.bytes());
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// RFC 3986 section 5.2.4 to the letter; empty segments are segments.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let segments: Vec<_> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-    let last = segments.len() - 1;
-    for (index, segment) in segments.into_iter().enumerate() {
-        match segment {
-            "." | ".." => {
-                if segment == ".." {
-                    kept.pop();
-                }
-                if index == last {
-                    kept.push("");
-                }
-            }
-            other => kept.push(other),
-        }
-    }
-    format!("/{}", kept.join("/"))
 }

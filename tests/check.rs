@@ -461,18 +461,21 @@ fn secrets_open_to_everybody_and_of_the_wrong_shape_are_warnings() {
 fn sites_and_what_is_only_reported_are_shown() {
     let setup = Setup::new();
     setup.edit("path = \"/webhooks\"", "path = \"/webhooks\"\nsignature = \"report\"");
-    setup.edit("[admin]", "[[site]]\nupstream = \"app\"\nmethods = [\"GET\"]\n[admin]");
+    let site = "[[site]]\nupstream = \"app\"\nmethods = [\"GET\"]\nwebsocket = true\n";
+    setup.edit("[admin]", &format!("{site}[admin]"));
 
     let report = setup.report();
     assert_sentences(&report["errors"], &[]);
     assert_eq!(report["webhooks"][0]["signature"], "report");
     assert_eq!(report["sites"][0]["prefix"], true);
+    assert_eq!(report["sites"][0]["websocket"], true);
     assert_eq!(report["client_certificate"]["mandatory"], false);
     let shown = setup.check(&[]).stdout;
     for part in [
         "client certificate and (a wrong signature is reported and let through)\n",
         "\nsite /\n    path            / and everything below it\n",
         "methods         GET\n",
+        "websocket       allowed\n",
     ] {
         assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
     }

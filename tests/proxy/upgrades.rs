@@ -173,6 +173,23 @@ async fn hypercorn_speaks_websocket_through_a_site_that_says_so_and_through_no_o
     assert_eq!(world.metric("hubgate_tunnels_open"), 0.0);
 }
 
+#[tokio::test]
+async fn a_handshake_at_a_site_that_allows_no_websocket_is_refused() {
+    let exact = "[[site]]\nupstream = \"app\"\npath = \"/closed\"\n";
+    let app = Credulous::start().await;
+    let world = Plan::new().upstream_url(&app.backend.url()).more(OPEN_SITE).more(exact).start();
+    let world = world.await;
+    let at = |path: &str| HANDSHAKE.replacen("/ws", path, 1);
+
+    assert_eq!(attack(&world, &at("/closed/ws")).await.status, 403);
+
+    world.until_metric(&refused("/closed", "websocket_not_allowed"), 1.0).await;
+    world.assert_application_untouched();
+    let mut raw = Raw::connect(world.stranger()).await;
+    raw.send(at("/open")).await;
+    assert_eq!(raw.answer().await.status, 101);
+}
+
 /// Each is an ordinary request, less its upgrade; an application that switches all the same fails.
 #[tokio::test]
 async fn an_upgrade_to_anything_else_is_dropped_and_a_101_to_it_is_no_answer() {

@@ -73,6 +73,7 @@ mod upstream_tls;
 mod url;
 mod warning;
 mod webhook;
+pub(crate) mod wiped;
 mod words;
 
 /// Everything the operator decided.

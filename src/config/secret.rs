@@ -4,18 +4,21 @@
 //! a `Display` or an error. Where the bytes come from is for [`super::secret_source`].
 
 use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::error::Fault;
 use super::findings::{At, Findings};
 use super::secret_source::{self, Environment, SecretSource};
 use super::{file, names};
 
-/// An app secret or a verify token.
+/// An app secret or a verify token. Clones share its bytes, and the last one wipes them.
 #[derive(Clone)]
 pub struct Secret {
     label: String,
     source: SecretSource,
-    bytes: Box<[u8]>,
+    bytes: Arc<Zeroizing<Box<[u8]>>>,
 }
 
 impl Secret {
@@ -23,7 +26,8 @@ impl Secret {
     pub fn new(label: impl Into<String>, source: SecretSource, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes: Vec<u8> = bytes.into();
         debug_assert!(!bytes.is_empty(), "an empty secret would match anything");
-        Self { label: label.into(), source, bytes: bytes.into_boxed_slice() }
+        let bytes = Zeroizing::new(bytes.into_boxed_slice());
+        Self { label: label.into(), source, bytes: Arc::new(bytes) }
     }
 
     /// What logs and metrics call it; unique within its list.
@@ -81,7 +85,7 @@ impl Secret {
         match read {
             Ok((source, bytes)) => {
                 let (label, at) = label.unwrap_or_else(|| (Some(source.name()), &place.at));
-                Some((Self { label: label?, source, bytes }, at))
+                Some((Self { label: label?, source, bytes: Arc::new(bytes) }, at))
             }
             Err(fault) => {
                 findings.fault(&place.at, fault);

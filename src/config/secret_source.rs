@@ -8,9 +8,11 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::client_certificate::stem;
 use super::error::Fault;
-use super::paths;
+use super::{paths, wiped};
 
 /// Where a secret came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,22 +61,23 @@ impl SecretSource {
 }
 
 /// A source that was found, and what it held.
-type Found = (SecretSource, Box<[u8]>);
+type Found = (SecretSource, Zeroizing<Box<[u8]>>);
 
 pub(super) fn from_file(path: &Path) -> Result<Found, Fault> {
     let bytes = read(path)?;
-    Ok((SecretSource::File { path: path.to_owned() }, trimmed(bytes)?))
+    Ok((SecretSource::File { path: path.to_owned() }, trimmed(&bytes)?))
 }
 
 pub(super) fn from_environment(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
     let value = environment(name).ok_or(Fault::VariableMissing { name: name.to_owned() })?;
-    Ok((SecretSource::Environment { name: name.to_owned() }, trimmed(value.into_vec())?))
+    let value = Zeroizing::new(value.into_vec());
+    Ok((SecretSource::Environment { name: name.to_owned() }, trimmed(&value)?))
 }
 
 pub(super) fn from_credential(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
     let path = credential_path(name, environment)?;
     let bytes = read(&path)?;
-    Ok((SecretSource::Credential { name: name.to_owned(), path }, trimmed(bytes)?))
+    Ok((SecretSource::Credential { name: name.to_owned(), path }, trimmed(&bytes)?))
 }
 
 /// Where a credential is; whether it is there is another question.
@@ -87,34 +90,26 @@ pub(super) fn credential_path(name: &str, environment: Environment<'_>) -> Resul
 }
 
 /// At most one byte more than is accepted, so that a wrong path costs no memory.
-fn read(path: &Path) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    paths::open(path)?
-        .take(MAXIMUM_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Fault::File { path: path.to_owned(), source })?;
-    Ok(bytes)
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut start = paths::open(path)?.take(MAXIMUM_BYTES as u64 + 1);
+    wiped::read_to_end(&mut start, MAXIMUM_BYTES + 2)
+        .map_err(|source| Fault::File { path: path.to_owned(), source })
 }
 
 /// The secret without the one newline that editors and `echo` put behind it.
-fn trimmed(mut bytes: Vec<u8>) -> Result<Box<[u8]>, Fault> {
-    if bytes.len() as u64 > MAXIMUM_BYTES {
-        return Err(Fault::SecretTooLong { maximum: MAXIMUM_BYTES });
+fn trimmed(bytes: &[u8]) -> Result<Zeroizing<Box<[u8]>>, Fault> {
+    if bytes.len() > MAXIMUM_BYTES {
+        return Err(Fault::SecretTooLong { maximum: MAXIMUM_BYTES as u64 });
     }
-    if bytes.last() == Some(&b'\n') {
-        bytes.truncate(bytes.len() - 1);
-        if bytes.last() == Some(&b'\r') {
-            bytes.truncate(bytes.len() - 1);
-        }
+    let line = bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    match line.unwrap_or(bytes) {
+        [] => Err(Fault::SecretEmpty),
+        secret => Ok(Zeroizing::new(secret.into())),
     }
-    if bytes.is_empty() {
-        return Err(Fault::SecretEmpty);
-    }
-    Ok(bytes.into_boxed_slice())
 }
 
 /// An app secret has 32 bytes; this is a limit for mistakes.
-const MAXIMUM_BYTES: u64 = 4_096;
+const MAXIMUM_BYTES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -122,9 +117,9 @@ mod tests {
 
     #[test]
     fn no_more_than_one_newline_is_trimmed() {
-        assert_eq!(trimmed(b"a\n\n".to_vec()).ok().as_deref(), Some(&b"a\n"[..]));
-        assert_eq!(trimmed(b" a\r".to_vec()).ok().as_deref(), Some(&b" a\r"[..]));
-        assert!(matches!(trimmed(b"\r\n".to_vec()), Err(Fault::SecretEmpty)));
+        assert_eq!(trimmed(b"a\n\n").expect("is one").as_ref(), b"a\n");
+        assert_eq!(trimmed(b" a\r").expect("is one").as_ref(), b" a\r");
+        assert!(matches!(trimmed(b"\r\n"), Err(Fault::SecretEmpty)));
     }
 
     #[test]

@@ -12,10 +12,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::anchor::Anchor;
 use super::certificate::CertificateFacts;
+use super::key_pem;
 use super::revocation::{ListFault, RevocationList};
+use crate::config::wiped;
 use crate::error_code::ErrorCode;
 
 /// What this server shows its callers, or an upstream.
@@ -206,11 +209,21 @@ pub fn read_anchors(label: &str, path: &Path) -> Result<Vec<Anchor>, MaterialErr
 /// Reads every certificate of a PEM file; at least one.
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let bytes = read(path)?;
-    let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut bytes.as_slice()).collect();
-    let certificates =
-        certificates.map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
+    let certificates = certificates_in(&bytes)
+        .map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
     if certificates.is_empty() {
         return Err(MaterialError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(certificates)
+}
+
+/// The private key may be in the same file.
+fn certificates_in(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut certificates = Vec::new();
+    for mut text in key_pem::without_private_keys(text)? {
+        for certificate in rustls_pemfile::certs(&mut text) {
+            certificates.push(certificate?);
+        }
     }
     Ok(certificates)
 }
@@ -224,7 +237,7 @@ pub fn read_revocation_lists(
     if bytes.len() > max_bytes {
         return Err(MaterialError::ListTooLarge { path: path.to_owned(), max_bytes });
     }
-    let ders = revocation_lists_in(bytes)
+    let ders = revocation_lists_in(bytes.to_vec())
         .map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
     let source: Arc<str> = path.to_string_lossy().into();
     let parse = |(index, der)| {
@@ -247,13 +260,13 @@ pub(crate) fn revocation_lists_in(bytes: Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
 /// Reads the first private key of a PEM file.
 pub fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, MaterialError> {
     let bytes = read(path)?;
-    let key = rustls_pemfile::private_key(&mut bytes.as_slice())
+    let key = key_pem::first_private_key(&bytes)
         .map_err(|source| MaterialError::Pem { path: path.to_owned(), source })?;
     key.ok_or_else(|| MaterialError::NoPrivateKey { path: path.to_owned() })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, MaterialError> {
-    std::fs::read(path).map_err(|source| MaterialError::Read { path: path.to_owned(), source })
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, MaterialError> {
+    wiped::read_file(path).map_err(|source| MaterialError::Read { path: path.to_owned(), source })
 }
 
 fn facts_of(

@@ -12,6 +12,7 @@ pub(crate) mod crl_cache;
 mod distinguished_name;
 pub(crate) mod distribution_point;
 pub(crate) mod identity;
+mod key_pem;
 pub mod known_anchors;
 pub mod link;
 pub mod material;

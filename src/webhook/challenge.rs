@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::proof::{Proof, ProofKey};
 use crate::config::Secret;
@@ -48,8 +49,8 @@ pub(crate) struct VerifyTokens {
 
 struct Token {
     label: Arc<str>,
-    /// Comparing digests hides the token's length, too.
-    digest: [u8; 32],
+    /// Comparing digests hides the token's length, too. Wiped, for a short token could be guessed.
+    digest: Zeroizing<[u8; 32]>,
 }
 
 impl VerificationRequest {
@@ -86,7 +87,7 @@ impl VerifyTokens {
     pub(crate) fn new(secrets: &[Secret], proof: Option<Arc<ProofKey>>) -> Self {
         let token = |secret: &Secret| Token {
             label: secret.label().into(),
-            digest: Sha256::digest(secret.expose()).into(),
+            digest: Zeroizing::new(Sha256::digest(secret.expose()).into()),
         };
         Self { tokens: secrets.iter().map(token).collect(), proof }
     }

@@ -29,7 +29,8 @@ pub(crate) struct SigningKeys {
 
 struct Key {
     label: Arc<str>,
-    /// Both paddings are hashed already: a clone starts at the first byte of the body.
+    /// Both paddings are hashed already: a clone starts at the first byte of the body. Wiped when
+    /// dropped, and so is each clone.
     keyed: Hmac<Sha256>,
 }
 
@@ -210,6 +211,13 @@ mod tests {
             }
             check.finish(&keys, Held::nothing())
         }
+    }
+
+    #[test]
+    fn what_is_derived_from_a_secret_is_wiped_when_dropped() {
+        fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        // An HMAC is two of these, and the buffer of one.
+        is_wiped::<Sha256>();
     }
 
     #[test]

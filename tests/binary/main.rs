@@ -17,6 +17,7 @@ mod descriptors;
 mod doctor;
 mod explain;
 mod harness;
+mod memory;
 mod quiet;
 mod records;
 mod secrecy;

@@ -104,11 +104,11 @@ async fn try_all(language: Language<'_>, start: impl Fn(&Path, &str) -> Child) {
 
     // Through a site, with everything that the genuine one has.
     let stolen = event(body)
-        .target_path("/index.php/webhooks?app=7")
+        .target_path("/another-name-of-it?app=7")
         .header("X-Hubgate-Proof", &genuine.proof)
         .header("X-Hubgate-Verified", &genuine.verified);
     assert_eq!(send(world.stranger(), stolen).await.unwrap().status, 403, "through a site");
-    assert!(relay.take().starts_with(b"POST /index.php/webhooks?app=7 "));
+    assert!(relay.take().starts_with(b"POST /another-name-of-it?app=7 "));
 }
 
 /// What somebody can make who has the genuine request, and not the secret.

@@ -94,9 +94,9 @@ impl Caller {
         let Some(proven) = &mut *proven else { return Ok(()) };
         let generation = local.generation.number;
         let trust = local.generation.tls.trust().ok_or(Refusal::CertificateNoLongerTrusted)?;
-        if proven.generation != generation || !trust.still_believes(&proven.client, now) {
+        if proven.generation != generation || !trust.is_still_valid(&proven.client, now) {
             let again = trust.prove(proven.client.chain(), now);
-            let client = again.map_err(|_disbelief| Refusal::CertificateNoLongerTrusted)?;
+            let client = again.map_err(|_auth_error| Refusal::CertificateNoLongerTrusted)?;
             let anchor = metrics.anchor(client.anchor());
             *proven = Proven { generation, client, anchor };
         }

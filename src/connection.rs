@@ -26,11 +26,11 @@ use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::proxy_protocol::Ends;
 use crate::redirect;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 use crate::state::Worker;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Raised;
-use crate::tls::client_auth::Disbelief;
+use crate::tls::client_auth::ClientAuthError;
 use crate::tls::server_config::Broken;
 
 /// Returns when no further request should be taken: its caller is no longer trusted, or the
@@ -88,13 +88,13 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard)
     // Boxed: its room is given back when it is done.
     let (stream, client) = match Box::pin(handshake(&worker, stream, spoken, &mut ends)).await {
         Ok(done) => done,
-        Err(Refused { disbelief, stream }) => {
+        Err(Refused { auth_error, stream }) => {
             let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
-            metrics.handshake_refused(disbelief.reason, now);
-            if let Some(candidate) = &disbelief.candidate {
+            metrics.handshake_refused(auth_error.reason, now);
+            if let Some(candidate) = &auth_error.candidate {
                 metrics.candidate_matches(candidate).happened(now);
             }
-            log::connection_refused(ends.caller, &disbelief.for_log());
+            log::connection_refused(ends.caller, &auth_error.for_log());
             if let Some(stream) = stream {
                 Box::pin(hang_up(stream)).await;
             }
@@ -145,14 +145,14 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard)
 
 /// A handshake that ended without a caller to serve.
 struct Refused {
-    disbelief: Disbelief,
+    auth_error: ClientAuthError,
     /// To be closed gently; `None` if time is over anyway.
     stream: Option<TcpStream>,
 }
 
 impl Refused {
     fn too_late() -> Self {
-        Self { disbelief: Hangup::HandshakeTimeout.into(), stream: None }
+        Self { auth_error: ConnectionRefusal::HandshakeTimeout.into(), stream: None }
     }
 }
 
@@ -187,7 +187,7 @@ async fn handshake(
         match timeout_at(deadline, ends.announced(&mut stream, trusted)).await {
             Ok(Ok(announced)) => *ends = announced,
             Ok(Err(reason)) => {
-                return Err(Refused { disbelief: reason.into(), stream: Some(stream) });
+                return Err(Refused { auth_error: reason.into(), stream: Some(stream) });
             }
             Err(_elapsed) => return Err(Refused::too_late()),
         }
@@ -199,19 +199,19 @@ async fn handshake(
         if config.server.trusted_proxies.contains(ends.caller.ip()) {
             return Ok((CallerStream::Plain(stream), None));
         }
-        let disbelief = Hangup::PlainFromStranger.into();
-        return Err(Refused { disbelief, stream: Some(stream) });
+        let auth_error = ConnectionRefusal::PlainFromStranger.into();
+        return Err(Refused { auth_error, stream: Some(stream) });
     }
     let tls = match timeout_at(deadline, local.tls.accept(stream)).await {
         Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(Broken { disbelief, stream })) => return Err(Refused { disbelief, stream }),
+        Ok(Err(Broken { auth_error, stream })) => return Err(Refused { auth_error, stream }),
         Err(_elapsed) => return Err(Refused::too_late()),
     };
     // Resumed or not: what the session says of its peer is proven again, now, under this trust.
     let client = match local.tls.prove(tls.get_ref().1) {
         Ok(client) => client,
-        Err(disbelief) => {
-            return Err(Refused { disbelief, stream: Some(tls.into_inner().0) });
+        Err(auth_error) => {
+            return Err(Refused { auth_error, stream: Some(tls.into_inner().0) });
         }
     };
     let session = tls.get_ref().1;

@@ -126,11 +126,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::refusal::{Hangup, Refusal};
+    use crate::refusal::{ConnectionRefusal, Refusal};
 
     #[test]
     fn no_code_is_used_twice_and_none_is_a_refusals_label() {
-        let mut labels: HashSet<_> = Hangup::ALL.iter().map(|hangup| hangup.label()).collect();
+        let mut labels: HashSet<_> = ConnectionRefusal::ALL
+            .iter()
+            .map(|connection_refusal| connection_refusal.label())
+            .collect();
         labels.extend(Refusal::ALL.iter().map(|refusal| refusal.label()));
         for code in ErrorCode::ALL {
             assert!(labels.insert(code.label()), "{}", code.label());

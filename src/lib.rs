@@ -26,7 +26,7 @@
 //! | `main.rs`, [`cli`] | arguments in, exit code out; one file a command; the only place that prints |
 //! | [`app`] | start, `reload`, drain; `signals`, `watch`: what asks for a reload or a stop; `systemd`, `self_check`: what the service manager is told |
 //! | **vocabulary** | |
-//! | [`refusal`] | the closed lists of what strangers are refused for: label, status, loudness, hint |
+//! | [`refusal`] | the closed lists of what strangers are refused for: label, status, severity, hint |
 //! | [`error_code`] | the closed list of what keeps a configuration from being put in force |
 //! | [`lifecycle`] | starting, serving, draining, and swaps of the generation; one owner, many watchers |
 //! | [`config`] | the file as written, then as checked; secrets; every fault with its line |

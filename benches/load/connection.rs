@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     Tls(#[from] rustls::Error),
     /// Closed by the proxy before the answer was whole.
     #[error("closed before the answer was whole")]
-    Hangup,
+    ConnectionRefusal,
     /// The answer is not HTTP as it is understood here.
     #[error("the answer is not understood")]
     Garbage,
@@ -95,7 +95,7 @@ impl Connection {
             return Ok(Some(Answer { last: answer.last || closed, ..answer }));
         }
         if closed {
-            return Err(Fault::Hangup);
+            return Err(Fault::ConnectionRefusal);
         }
         self.send(request)?;
         Ok(None)

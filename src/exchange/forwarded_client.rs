@@ -19,7 +19,7 @@ use crate::state::Local;
 use crate::telemetry::log::{self, RefusedClient};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{moment, readable};
-use crate::tls::client_auth::{Doubt, Forwarded, VerifiedClient};
+use crate::tls::client_auth::{Forwarded, ForwardedClientError, VerifiedClient};
 
 /// What a header says, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) fn client(
     let trust = local.generation.tls.trust().ok_or(Refusal::CertificateRefused)?;
     let mut proven = local.forwarded_clients.borrow_mut();
     if let Some(known) = proven.find(claim.parts())
-        && trust.still_believes(&known.client, now)
+        && trust.is_still_valid(&known.client, now)
     {
         known.anchor.used(moment(now));
         return Ok(Some(Arc::clone(&known.client)));
@@ -74,19 +74,19 @@ pub(super) fn client(
             Forwarded::Subject(text.ok_or(Refusal::CertificateHeaderMalformed)?)
         }
     };
-    let client = trust.prove_forwarded(forwarded, now).map_err(|doubt| {
-        let disbelief = match doubt {
-            Doubt::Malformed => return Refusal::CertificateHeaderMalformed,
-            Doubt::Disbelieved(disbelief) => disbelief,
+    let client = trust.prove_forwarded(forwarded, now).map_err(|forwarded_error| {
+        let auth_error = match forwarded_error {
+            ForwardedClientError::Malformed => return Refusal::CertificateHeaderMalformed,
+            ForwardedClientError::Refused(auth_error) => auth_error,
         };
-        if let Some(candidate) = &disbelief.candidate {
+        if let Some(candidate) = &auth_error.candidate {
             metrics.candidate_matches(candidate).happened(SystemTime::now());
         }
         let subject = match forwarded {
             Forwarded::Subject(text) => Some(readable(text)),
             Forwarded::Leaf(_) | Forwarded::Chain(_) => None,
         };
-        let line = disbelief.for_log();
+        let line = auth_error.for_log();
         let subject = subject.as_deref().or(line.subject);
         log::certificate_refused(caller_address, &RefusedClient { subject, ..line });
         Refusal::CertificateRefused

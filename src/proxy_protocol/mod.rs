@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use self::wire::{Fault, Progress};
 use crate::config::Networks;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 mod wire;
 
@@ -37,7 +37,7 @@ impl Ends {
         self,
         stream: &mut TcpStream,
         trusted: &Networks,
-    ) -> Result<Self, Hangup> {
+    ) -> Result<Self, ConnectionRefusal> {
         if !trusted.contains(self.caller.ip()) {
             return no_header(stream).await.map(|()| self);
         }
@@ -52,7 +52,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Takes one header off the stream. Bytes are looked at before they are taken, so none of what
 /// follows is; what is looked at and goes on is taken, so that the next look waits for news.
-async fn read(stream: &mut TcpStream) -> Result<Option<wire::Ends>, Hangup> {
+async fn read(stream: &mut TcpStream) -> Result<Option<wire::Ends>, ConnectionRefusal> {
     let mut seen = Vec::new();
     loop {
         let taken = seen.len();
@@ -63,31 +63,31 @@ async fn read(stream: &mut TcpStream) -> Result<Option<wire::Ends>, Hangup> {
                 return Ok(ends);
             }
             Ok(Progress::More) => take(stream, arrived).await?,
-            Err(Fault::Missing) => return Err(Hangup::ProxyHeaderMissing),
-            Err(Fault::Malformed) => return Err(Hangup::ProxyHeaderMalformed),
+            Err(Fault::Missing) => return Err(ConnectionRefusal::ProxyHeaderMissing),
+            Err(Fault::Malformed) => return Err(ConnectionRefusal::ProxyHeaderMalformed),
         }
     }
 }
 
 /// Passes at the first byte that no header begins with, without taking anything from the stream.
-async fn no_header(stream: &mut TcpStream) -> Result<(), Hangup> {
+async fn no_header(stream: &mut TcpStream) -> Result<(), ConnectionRefusal> {
     let mut seen = Vec::new();
     loop {
         let taken = seen.len();
         let arrived = look(stream, &mut seen).await?;
         if wire::is_header(&seen) {
-            return Err(Hangup::ProxyHeaderFromStranger);
+            return Err(ConnectionRefusal::ProxyHeaderFromStranger);
         }
         if wire::parse(&seen).is_err() {
             // What was taken before begins like a header, so it is no TLS, whatever comes.
-            return if taken == 0 { Ok(()) } else { Err(Hangup::HandshakeFailed) };
+            return if taken == 0 { Ok(()) } else { Err(ConnectionRefusal::HandshakeFailed) };
         }
         take(stream, arrived).await?;
     }
 }
 
 /// Adds what has arrived to `seen`, and leaves it on the stream; returns how much it is.
-async fn look(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Result<usize, Hangup> {
+async fn look(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Result<usize, ConnectionRefusal> {
     let taken = seen.len();
     // A header that may be longer has been refused by then, so this is never nothing.
     let room = wire::V2_MAX_BYTES.saturating_sub(taken).clamp(1, LOOK_BYTES);
@@ -97,14 +97,18 @@ async fn look(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Result<usize, Hangu
         None => 0,
     };
     seen.truncate(taken + arrived);
-    if arrived == 0 { Err(Hangup::HandshakeFailed) } else { Ok(arrived) }
+    if arrived == 0 { Err(ConnectionRefusal::HandshakeFailed) } else { Ok(arrived) }
 }
 
 /// Takes so many bytes that have arrived.
-async fn take(stream: &mut TcpStream, count: usize) -> Result<(), Hangup> {
+async fn take(stream: &mut TcpStream, count: usize) -> Result<(), ConnectionRefusal> {
     let mut taken = [0; LOOK_BYTES];
-    let taken = taken.get_mut(..count).ok_or(Hangup::ProxyHeaderMalformed)?;
-    stream.read_exact(taken).await.map(|_all| ()).map_err(|_gone| Hangup::HandshakeFailed)
+    let taken = taken.get_mut(..count).ok_or(ConnectionRefusal::ProxyHeaderMalformed)?;
+    stream
+        .read_exact(taken)
+        .await
+        .map(|_all| ())
+        .map_err(|_gone| ConnectionRefusal::HandshakeFailed)
 }
 
 /// Most headers are whole within the first look.
@@ -118,7 +122,7 @@ mod tests {
     use super::*;
 
     /// What is announced of a peer that sends these bytes at once and closes, and what is left.
-    async fn after(sent: &[u8], trusted: &str) -> (Result<Ends, Hangup>, Vec<u8>) {
+    async fn after(sent: &[u8], trusted: &str) -> (Result<Ends, ConnectionRefusal>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("is bound");
         let mut peer = TcpStream::connect(address).await.expect("is listened on");

@@ -1,20 +1,20 @@
 //! The closed lists of everything a stranger can be refused for.
 //!
-//! [`Hangup`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each variant has
-//! a stable label (metric label, log field, what `hubgate explain` takes), a loudness and a hint for
+//! [`ConnectionRefusal`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each variant has
+//! a stable label (metric label, log field, what `hubgate explain` takes), a severity and a hint for
 //! the operator. No match here has a wildcard arm: a new variant does not compile until it has all.
-//! What strangers can cause at will is never louder than [`Loudness::Notice`].
+//! What strangers can cause at will is never louder than [`Severity::Notice`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod hangup;
+mod connection;
 mod request;
 
-pub use self::hangup::Hangup;
+pub use self::connection::ConnectionRefusal;
 pub use self::request::Refusal;
 
 /// How loudly a refusal is logged; the one `match` from here to a level is in `telemetry::log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loudness {
+pub enum Severity {
     /// Scanners and accidents: DEBUG.
     Noise,
     /// What an operator looks for when events stop: INFO.
@@ -33,8 +33,8 @@ mod tests {
     fn every_refusal_stands_once_in_all_and_has_a_label_of_its_own() {
         let labels: HashSet<_> = Refusal::ALL.iter().map(|r| r.label()).collect();
         assert_eq!(labels.len(), Refusal::ALL.len());
-        let labels: HashSet<_> = Hangup::ALL.iter().map(|h| h.label()).collect();
-        assert_eq!(labels.len(), Hangup::ALL.len());
+        let labels: HashSet<_> = ConnectionRefusal::ALL.iter().map(|h| h.label()).collect();
+        assert_eq!(labels.len(), ConnectionRefusal::ALL.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use super::Loudness;
+use super::Severity;
 
 /// Why a request was refused, with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,7 +191,7 @@ impl Refusal {
     }
 
     /// Strangers' doing is INFO at most; a fault of ours or of the backend is WARN.
-    pub fn loudness(self) -> Loudness {
+    pub fn severity(self) -> Severity {
         match self {
             Self::RequestMalformed
             | Self::HeaderTimeout
@@ -220,11 +220,11 @@ impl Refusal {
             | Self::SignatureMismatch
             | Self::BodyTooLarge
             | Self::TooManyRequests
-            | Self::BodyMemoryExhausted => Loudness::Notice,
+            | Self::BodyMemoryExhausted => Severity::Notice,
             Self::UpstreamUnreachable
             | Self::UpstreamBroken
             | Self::UpstreamMalformed
-            | Self::UpstreamTimeout => Loudness::Fault,
+            | Self::UpstreamTimeout => Severity::Fault,
         }
     }
 

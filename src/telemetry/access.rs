@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::metrics::RouteMetrics;
 use super::trace::TraceId;
-use crate::refusal::{Loudness, Refusal};
+use crate::refusal::{Refusal, Severity};
 
 /// The record of one request.
 #[derive(Debug)]
@@ -138,9 +138,9 @@ impl Record {
     }
 
     fn write(&self, took: Duration) {
-        let (refusal, hint, loudness) = match self.outcome {
+        let (refusal, hint, severity) = match self.outcome {
             Outcome::Refused(refusal) => {
-                (Some(refusal.label()), Some(refusal.hint()), refusal.loudness())
+                (Some(refusal.label()), Some(refusal.hint()), refusal.severity())
             }
             Outcome::CallerGone
             | Outcome::Delivered
@@ -149,7 +149,7 @@ impl Record {
             | Outcome::Passed
             | Outcome::Upgraded
             | Outcome::Redirected
-            | Outcome::AcmeAnswered => (None, None, Loudness::Notice),
+            | Outcome::AcmeAnswered => (None, None, Severity::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
         macro_rules! record {
@@ -174,9 +174,9 @@ impl Record {
                 )
             };
         }
-        match loudness {
-            Loudness::Fault => record!(warn),
-            Loudness::Notice | Loudness::Noise => record!(info),
+        match severity {
+            Severity::Fault => record!(warn),
+            Severity::Notice | Severity::Noise => record!(info),
         }
     }
 }

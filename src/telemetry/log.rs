@@ -10,7 +10,7 @@ use super::json::{self, JsonLine};
 use super::lines::{Flush, Lines};
 use super::metrics::TunnelEnd;
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::refusal::{Hangup, Loudness, Refusal};
+use crate::refusal::{ConnectionRefusal, Refusal, Severity};
 
 /// Sends this process's log to standard error, in the configured form. What is logged while the
 /// answer lives is written out by the time it is dropped.
@@ -44,7 +44,7 @@ pub fn init(log: &Log) -> io::Result<Flush> {
 
 /// A caller whose connection or certificate is refused, in the words of its log line.
 pub(crate) struct RefusedClient<'a> {
-    pub(crate) reason: Hangup,
+    pub(crate) reason: ConnectionRefusal,
     /// Of the certificate that it presented, if it could be read.
     pub(crate) subject: Option<&'a str>,
     pub(crate) issuer: Option<&'a str>,
@@ -85,9 +85,9 @@ impl RefusedClient<'_> {
                 )
             };
         }
-        match self.reason.loudness() {
-            Loudness::Noise => line!(debug),
-            Loudness::Notice | Loudness::Fault => line!(info),
+        match self.reason.severity() {
+            Severity::Noise => line!(debug),
+            Severity::Notice | Severity::Fault => line!(info),
         }
     }
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// The readable side of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,10 +159,12 @@ pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
 }
 
 /// The certificate, or the refusal of whoever presented what is none.
-pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Hangup> {
+pub(super) fn parse<'a>(
+    der: &'a CertificateDer<'_>,
+) -> Result<X509Certificate<'a>, ConnectionRefusal> {
     match X509Certificate::from_der(der) {
         Ok((_, certificate)) => Ok(certificate),
-        Err(_unreadable) => Err(Hangup::CertificateMalformed),
+        Err(_unreadable) => Err(ConnectionRefusal::CertificateMalformed),
     }
 }
 

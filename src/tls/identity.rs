@@ -15,7 +15,7 @@ use x509_parser::prelude::X509Certificate;
 use super::certificate::{parse, system_time, utc};
 use super::distinguished_name::rfc2253;
 use crate::config::IdentityPart;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// What an application can be told of a proven client.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Identity {
     pub(crate) fn of(
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-    ) -> Result<Self, Hangup> {
+    ) -> Result<Self, ConnectionRefusal> {
         let certificate = parse(leaf)?;
         let subject = rfc2253(certificate.subject());
         let pem = pem(leaf);

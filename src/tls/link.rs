@@ -17,7 +17,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::certificate::{CertificateFacts, readable};
 use super::public_key::{must_be_usable, rsa_bits};
 use super::subject::only_common_name;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// The readable side of one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn is_understood(certificate: &CertificateDer<'_>) -> bool {
 pub fn key_fault(
     certificate: &CertificateDer<'_>,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> Option<Hangup> {
+) -> Option<ConnectionRefusal> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     must_be_usable(certificate.public_key(), algorithms).err()
 }

@@ -1,7 +1,7 @@
 //! TLS towards callers: what this server shows, and whom it believes.
 //!
 //! In: PEM files and the checked settings. Out: a `rustls::ServerConfig` for each worker, and for
-//! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::Hangup`] that ended it.
+//! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::ConnectionRefusal`] that ended it.
 //! Knows nothing of HTTP.
 
 pub mod anchor;

@@ -17,7 +17,7 @@ use x509_parser::prelude::X509Certificate;
 use super::anchor::Anchor;
 use super::certificate::{moment, parse, system_time};
 use super::public_key;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// Anchors that may stand at the end of a path.
 #[derive(Debug, Default)]
@@ -64,11 +64,11 @@ impl Anchors {
         above: &[CertificateDer<'_>],
         now: UnixTime,
         algorithms: &WebPkiSupportedAlgorithms,
-        accept: impl Fn(&mut Path<'_>) -> Result<T, Hangup>,
-    ) -> Result<(Path<'_>, T), Hangup> {
+        accept: impl Fn(&mut Path<'_>) -> Result<T, ConnectionRefusal>,
+    ) -> Result<(Path<'_>, T), ConnectionRefusal> {
         // What failed on paths that webpki itself found in order: it tells more than what webpki
         // says of all others.
-        let our_reason: Cell<Option<Hangup>> = Cell::new(None);
+        let our_reason: Cell<Option<ConnectionRefusal>> = Cell::new(None);
         let found = Cell::new(None);
         let usage = KeyUsage::client_auth();
         let try_path = |path: &VerifiedPath<'_>| {
@@ -100,11 +100,13 @@ impl Anchors {
             Some(&try_path),
         );
         match verdict {
-            Ok(_path) => found.take().ok_or(Hangup::UnknownAnchor),
+            Ok(_path) => found.take().ok_or(ConnectionRefusal::UnknownAnchor),
             Err(error) => Err(our_reason.take().unwrap_or_else(|| {
-                let reason = hangup(&error);
-                let is_of_signatures =
-                    matches!(reason, Hangup::BadSignature | Hangup::SignatureUnsupported);
+                let reason = connection_refusal(&error);
+                let is_of_signatures = matches!(
+                    reason,
+                    ConnectionRefusal::BadSignature | ConnectionRefusal::SignatureUnsupported
+                );
                 let fault = || {
                     let anchors = self.list.iter().map(|anchor| &anchor.der);
                     public_key::fault_above(&leaf.der(), above, anchors, algorithms)
@@ -121,10 +123,10 @@ impl Anchors {
         path: &VerifiedPath<'_>,
         index: usize,
         now: UnixTime,
-    ) -> Result<Path<'_>, Hangup> {
-        let anchor = self.list.get(index).ok_or(Hangup::UnknownAnchor)?;
+    ) -> Result<Path<'_>, ConnectionRefusal> {
+        let anchor = self.list.get(index).ok_or(ConnectionRefusal::UnknownAnchor)?;
         if !anchor.may_vouch_for_clients {
-            return Err(Hangup::WrongPurpose);
+            return Err(ConnectionRefusal::WrongPurpose);
         }
         let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
         let anchor_valid = valid;
@@ -138,7 +140,7 @@ impl Anchors {
         }
         let limit = anchor.path_len.map(usize::try_from);
         if limit.is_some_and(|limit| limit.is_ok_and(|limit| intermediates.len() > limit)) {
-            return Err(Hangup::ChainTooDeep);
+            return Err(ConnectionRefusal::ChainTooDeep);
         }
         anchor_valid.must_contain(moment(now))?;
         valid.narrow(&parse(&path.end_entity().der())?);
@@ -147,20 +149,20 @@ impl Anchors {
 }
 
 /// Of two reasons for which paths of one leaf failed, the one that the operator can do more with.
-fn more_telling(one: Hangup, other: Hangup) -> Hangup {
+fn more_telling(one: ConnectionRefusal, other: ConnectionRefusal) -> ConnectionRefusal {
     let rank = |reason| MOST_TELLING.iter().position(|told| *told == reason);
-    let rank = |reason: &Hangup| rank(*reason).unwrap_or(MOST_TELLING.len());
+    let rank = |reason: &ConnectionRefusal| rank(*reason).unwrap_or(MOST_TELLING.len());
     if rank(&other) < rank(&one) { other } else { one }
 }
 
 /// From what failed last in the order of the checks, so that all before it was in order.
-const MOST_TELLING: [Hangup; 6] = [
-    Hangup::CertificateRevoked,
-    Hangup::RevocationUnknown,
-    Hangup::CertificateExpired,
-    Hangup::CertificateNotYetValid,
-    Hangup::ChainTooDeep,
-    Hangup::WrongPurpose,
+const MOST_TELLING: [ConnectionRefusal; 6] = [
+    ConnectionRefusal::CertificateRevoked,
+    ConnectionRefusal::RevocationUnknown,
+    ConnectionRefusal::CertificateExpired,
+    ConnectionRefusal::CertificateNotYetValid,
+    ConnectionRefusal::ChainTooDeep,
+    ConnectionRefusal::WrongPurpose,
 ];
 
 impl Span {
@@ -185,11 +187,11 @@ impl Span {
     }
 
     /// Says on which side `moment` lies outside.
-    pub(super) fn must_contain(&self, moment: SystemTime) -> Result<(), Hangup> {
+    pub(super) fn must_contain(&self, moment: SystemTime) -> Result<(), ConnectionRefusal> {
         if moment > self.until {
-            Err(Hangup::CertificateExpired)
+            Err(ConnectionRefusal::CertificateExpired)
         } else if moment < self.from {
-            Err(Hangup::CertificateNotYetValid)
+            Err(ConnectionRefusal::CertificateNotYetValid)
         } else {
             Ok(())
         }
@@ -207,39 +209,41 @@ impl Span {
 }
 
 /// RFC 5280 section 4.2.1.3: where key usage is stated, only `keyCertSign` may sign certificates.
-fn may_sign_certificates(certificate: &X509Certificate<'_>) -> Result<(), Hangup> {
+fn may_sign_certificates(certificate: &X509Certificate<'_>) -> Result<(), ConnectionRefusal> {
     match certificate.key_usage() {
         Ok(None) => Ok(()),
         Ok(Some(usage)) if usage.value.key_cert_sign() => Ok(()),
-        Ok(Some(_)) => Err(Hangup::WrongPurpose),
-        Err(_unreadable) => Err(Hangup::CertificateMalformed),
+        Ok(Some(_)) => Err(ConnectionRefusal::WrongPurpose),
+        Err(_unreadable) => Err(ConnectionRefusal::CertificateMalformed),
     }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "webpki's list is open")]
-pub(super) fn hangup(error: &webpki::Error) -> Hangup {
+pub(super) fn connection_refusal(error: &webpki::Error) -> ConnectionRefusal {
     use webpki::Error;
     match error {
-        Error::CertExpired { .. } => Hangup::CertificateExpired,
-        Error::CertNotValidYet { .. } => Hangup::CertificateNotYetValid,
-        Error::UnknownIssuer | Error::CertDistrusted => Hangup::UnknownAnchor,
-        Error::CertRevoked => Hangup::CertificateRevoked,
+        Error::CertExpired { .. } => ConnectionRefusal::CertificateExpired,
+        Error::CertNotValidYet { .. } => ConnectionRefusal::CertificateNotYetValid,
+        Error::UnknownIssuer | Error::CertDistrusted => ConnectionRefusal::UnknownAnchor,
+        Error::CertRevoked => ConnectionRefusal::CertificateRevoked,
         // The last: it is another key's, of another kind.
         Error::InvalidSignatureForPublicKey
         | Error::SignatureAlgorithmMismatch
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Hangup::BadSignature,
-        Error::UnsupportedSignatureAlgorithmContext(_) => Hangup::SignatureUnsupported,
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            ConnectionRefusal::BadSignature
+        }
+        Error::UnsupportedSignatureAlgorithmContext(_) => ConnectionRefusal::SignatureUnsupported,
         Error::CaUsedAsEndEntity
         | Error::EndEntityUsedAsCa
         | Error::EmptyEkuExtension
         | Error::NameConstraintViolation
-        | Error::RequiredEkuNotFoundContext(_) => Hangup::WrongPurpose,
+        | Error::RequiredEkuNotFoundContext(_) => ConnectionRefusal::WrongPurpose,
         Error::PathLenConstraintViolated
         | Error::MaximumPathDepthExceeded
         | Error::MaximumPathBuildCallsExceeded
         | Error::MaximumSignatureChecksExceeded
-        | Error::MaximumNameConstraintComparisonsExceeded => Hangup::ChainTooDeep,
+        | Error::MaximumNameConstraintComparisonsExceeded => ConnectionRefusal::ChainTooDeep,
         // Whatever else there is or will be: a certificate that webpki could not accept.
-        _ => Hangup::CertificateMalformed,
+        _ => ConnectionRefusal::CertificateMalformed,
     }
 }

@@ -13,25 +13,25 @@ use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::certificate::parse;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// Takes a key with which signatures can be verified.
 pub(super) fn must_be_usable(
     key: &SubjectPublicKeyInfo<'_>,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<(), Hangup> {
-    let id = algorithm(key).ok_or(Hangup::CertificateMalformed)?;
+) -> Result<(), ConnectionRefusal> {
+    let id = algorithm(key).ok_or(ConnectionRefusal::CertificateMalformed)?;
     if !algorithms.all.iter().any(|algorithm| algorithm.public_key_alg_id().as_ref() == id) {
-        return Err(Hangup::KeyUnsupported);
+        return Err(ConnectionRefusal::KeyUnsupported);
     }
     if id == alg_id::RSA_ENCRYPTION.as_ref() {
         let Ok(PublicKey::RSA(key)) = key.parsed() else {
-            return Err(Hangup::CertificateMalformed);
+            return Err(ConnectionRefusal::CertificateMalformed);
         };
         match rsa_bits(&key) {
-            ..RSA_BITS_MIN => return Err(Hangup::KeyTooWeak),
+            ..RSA_BITS_MIN => return Err(ConnectionRefusal::KeyTooWeak),
             RSA_BITS_MIN..=RSA_BITS_MAX => {}
-            _ => return Err(Hangup::KeyUnsupported),
+            _ => return Err(ConnectionRefusal::KeyUnsupported),
         }
     }
     // What is not in the list is younger than this, and whatever the library makes of it.
@@ -41,7 +41,7 @@ pub(super) fn must_be_usable(
     let is_point_elsewhere = bytes.first().is_some_and(|form| matches!(form, 2..=4));
     let is_read =
         (!is_on_curve(id) || is_point_elsewhere) && ParsedPublicKey::new(*kind, bytes).is_ok();
-    if is_read { Ok(()) } else { Err(Hangup::CertificateMalformed) }
+    if is_read { Ok(()) } else { Err(ConnectionRefusal::CertificateMalformed) }
 }
 
 /// As far as keys go, the reason why a signature in a chain could not be verified, which is no word
@@ -53,7 +53,7 @@ pub(super) fn fault_above<'a>(
     above: &[CertificateDer<'_>],
     anchors: impl Iterator<Item = &'a CertificateDer<'static>> + Clone,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> Option<Hangup> {
+) -> Option<ConnectionRefusal> {
     let issuers = above.iter().map(|der| &**der).chain(anchors.map(|der| &**der));
     let issuers: Vec<_> =
         issuers.filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1)).collect();

@@ -21,9 +21,9 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::anchor::Anchor;
 use super::certificate::system_time;
-use super::path::{Path, hangup};
+use super::path::{Path, connection_refusal};
 use crate::config::StaleCrl;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// One list, parsed.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ pub(super) fn check(
     stale: StaleCrl,
     now: UnixTime,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<RevocationStatus, Hangup> {
+) -> Result<RevocationStatus, ConnectionRefusal> {
     let lists: Vec<_> = lists.iter().filter(|list| list.may_be_asked_about(path)).collect();
     let parsed: Vec<_> = lists.iter().map(|list| &list.parsed).collect();
     let ask = |status, expiration| {
@@ -249,12 +249,12 @@ pub(super) fn check(
         return Ok(RevocationStatus::NotRevoked);
     };
     if !is_about_lists(&error) {
-        return Err(hangup(&error));
+        return Err(connection_refusal(&error));
     }
     // An old list does not clear anybody, but whom it names stays revoked.
     match (ask(UnknownStatusPolicy::Allow, ExpirationPolicy::Ignore), stale) {
-        (Err(error), _) if !is_about_lists(&error) => Err(hangup(&error)),
-        (_, StaleCrl::Refuse) => Err(Hangup::RevocationUnknown),
+        (Err(error), _) if !is_about_lists(&error) => Err(connection_refusal(&error)),
+        (_, StaleCrl::Refuse) => Err(ConnectionRefusal::RevocationUnknown),
         (_, StaleCrl::Warn) => Ok(RevocationStatus::Unknown),
     }
 }

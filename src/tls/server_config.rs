@@ -17,11 +17,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, LazyConfigAcceptor, TlsAcceptor};
 
 use super::by_name::Certificates;
-use super::client_auth::{ClientTrust, Disbelief, VerifiedClient};
+use super::client_auth::{ClientAuthError, ClientTrust, VerifiedClient};
 use super::material::ServerIdentity;
 use super::verifier::WorkerVerifier;
 use crate::config::UnknownSni;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// What all workers of one generation share.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct WorkerTls {
 
 /// A handshake that failed.
 pub(crate) struct Broken {
-    pub(crate) disbelief: Disbelief,
+    pub(crate) auth_error: ClientAuthError,
     /// To be closed gently; `None` if it is gone already.
     pub(crate) stream: Option<TcpStream>,
 }
@@ -141,26 +141,27 @@ impl WorkerTls {
             return Ok(begun.into_stream(Arc::clone(&self.config)));
         }
         let _gone_either_way = begun.io.write_all(&UNRECOGNIZED_NAME).await;
-        let disbelief = Disbelief { server_name, ..Hangup::ServerNameUnknown.into() };
-        Err(Broken { disbelief, stream: Some(begun.io) })
+        let auth_error =
+            ClientAuthError { server_name, ..ConnectionRefusal::ServerNameUnknown.into() };
+        Err(Broken { auth_error, stream: Some(begun.io) })
     }
 
     fn broken(&self, error: &io::Error, stream: Option<TcpStream>) -> Broken {
-        Broken { disbelief: self.explain(error), stream }
+        Broken { auth_error: self.explain(error), stream }
     }
 
     /// Why the handshake that just ended with `error` failed. Call it before anything else runs.
-    fn explain(&self, error: &io::Error) -> Disbelief {
-        if let Some(disbelief) =
+    fn explain(&self, error: &io::Error) -> ClientAuthError {
+        if let Some(auth_error) =
             self.verifier.as_ref().and_then(|verifier| verifier.take_disbelief())
         {
-            return disbelief;
+            return auth_error;
         }
         let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            Some(Error::NoCertificatesPresented) => Hangup::CertificateMissing,
-            Some(Error::InvalidCertificate(_)) => Hangup::CertificateMalformed,
-            Some(Error::AlertReceived(_)) => Hangup::AlertReceived,
-            _ => Hangup::HandshakeFailed,
+            Some(Error::NoCertificatesPresented) => ConnectionRefusal::CertificateMissing,
+            Some(Error::InvalidCertificate(_)) => ConnectionRefusal::CertificateMalformed,
+            Some(Error::AlertReceived(_)) => ConnectionRefusal::AlertReceived,
+            _ => ConnectionRefusal::HandshakeFailed,
         };
         reason.into()
     }
@@ -169,7 +170,7 @@ impl WorkerTls {
     pub(crate) fn prove(
         &self,
         connection: &ServerConnection,
-    ) -> Result<Option<Arc<VerifiedClient>>, Disbelief> {
+    ) -> Result<Option<Arc<VerifiedClient>>, ClientAuthError> {
         let (Some(trust), Some(chain)) = (&self.trust, connection.peer_certificates()) else {
             return Ok(None);
         };

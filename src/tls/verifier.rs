@@ -1,7 +1,7 @@
 //! Puts [`ClientTrust`] into rustls' handshake.
 //!
 //! rustls takes an error from a closed list and answers with the TLS alert of that entry; it has no
-//! room for what was presented, which is what the operator needs. So the disbelief is also left in
+//! room for what was presented, which is what the operator needs. So the auth_error is also left in
 //! a slot. One verifier belongs to one worker, whose thread runs the handshake step and reads the
 //! slot with nothing in between, so the slot never holds another connection's reason.
 
@@ -14,15 +14,15 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::certificate::CertificateFacts;
-use super::client_auth::{ClientTrust, Disbelief};
-use crate::refusal::Hangup;
+use super::client_auth::{ClientAuthError, ClientTrust};
+use crate::refusal::ConnectionRefusal;
 
 /// One worker's verifier.
 #[derive(Debug)]
 pub(super) struct WorkerVerifier {
     trust: Arc<ClientTrust>,
     mandatory: bool,
-    last: Mutex<Option<Disbelief>>,
+    last: Mutex<Option<ClientAuthError>>,
 }
 
 impl WorkerVerifier {
@@ -31,7 +31,7 @@ impl WorkerVerifier {
     }
 
     /// Takes the reason for which the handshake just failed, if this verifier was it.
-    pub(super) fn take_disbelief(&self) -> Option<Disbelief> {
+    pub(super) fn take_disbelief(&self) -> Option<ClientAuthError> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -40,12 +40,12 @@ impl WorkerVerifier {
     fn without_key(&self, error: Error, leaf: &CertificateDer<'_>) -> Error {
         let Error::InvalidCertificate(_) = error else { return error };
         let presented = CertificateFacts::read(leaf).map(Box::new);
-        self.leave(Disbelief { presented, ..Hangup::BadSignature.into() });
+        self.leave(ClientAuthError { presented, ..ConnectionRefusal::BadSignature.into() });
         Error::InvalidCertificate(CertificateError::BadSignature)
     }
 
-    fn leave(&self, disbelief: Disbelief) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(disbelief);
+    fn leave(&self, auth_error: ClientAuthError) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(auth_error);
     }
 }
 
@@ -69,9 +69,9 @@ impl ClientCertVerifier for WorkerVerifier {
         let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
         match self.trust.prove(&chain, now) {
             Ok(_client) => Ok(ClientCertVerified::assertion()),
-            Err(disbelief) => {
-                let error = certificate_error(disbelief.reason);
-                self.leave(disbelief);
+            Err(auth_error) => {
+                let error = certificate_error(auth_error.reason);
+                self.leave(auth_error);
                 Err(Error::InvalidCertificate(error))
             }
         }
@@ -103,32 +103,32 @@ impl ClientCertVerifier for WorkerVerifier {
 }
 
 /// The rustls error whose alert (RFC 8446 section 6.2) fits the reason.
-fn certificate_error(reason: Hangup) -> CertificateError {
+fn certificate_error(reason: ConnectionRefusal) -> CertificateError {
     match reason {
-        Hangup::CertificateExpired => CertificateError::Expired,
-        Hangup::CertificateNotYetValid => CertificateError::NotValidYet,
-        Hangup::UnknownAnchor => CertificateError::UnknownIssuer,
-        Hangup::BadSignature => CertificateError::BadSignature,
+        ConnectionRefusal::CertificateExpired => CertificateError::Expired,
+        ConnectionRefusal::CertificateNotYetValid => CertificateError::NotValidYet,
+        ConnectionRefusal::UnknownAnchor => CertificateError::UnknownIssuer,
+        ConnectionRefusal::BadSignature => CertificateError::BadSignature,
         // "unsupported_certificate".
-        Hangup::WrongPurpose
-        | Hangup::KeyTooWeak
-        | Hangup::KeyUnsupported
-        | Hangup::SignatureUnsupported => CertificateError::InvalidPurpose,
-        Hangup::CertificateRevoked => CertificateError::Revoked,
-        Hangup::RevocationUnknown => CertificateError::UnknownRevocationStatus,
-        Hangup::CertificateMalformed => CertificateError::BadEncoding,
+        ConnectionRefusal::WrongPurpose
+        | ConnectionRefusal::KeyTooWeak
+        | ConnectionRefusal::KeyUnsupported
+        | ConnectionRefusal::SignatureUnsupported => CertificateError::InvalidPurpose,
+        ConnectionRefusal::CertificateRevoked => CertificateError::Revoked,
+        ConnectionRefusal::RevocationUnknown => CertificateError::UnknownRevocationStatus,
+        ConnectionRefusal::CertificateMalformed => CertificateError::BadEncoding,
         // "access_denied": the certificate may be valid, its bearer is not let in.
-        Hangup::NameMismatch
-        | Hangup::NameNotSingle
-        | Hangup::ChainTooDeep
-        | Hangup::CertificateMissing
-        | Hangup::HandshakeTimeout
-        | Hangup::HandshakeFailed
-        | Hangup::ServerNameUnknown
-        | Hangup::ProxyHeaderMissing
-        | Hangup::ProxyHeaderMalformed
-        | Hangup::ProxyHeaderFromStranger
-        | Hangup::PlainFromStranger
-        | Hangup::AlertReceived => CertificateError::ApplicationVerificationFailure,
+        ConnectionRefusal::NameMismatch
+        | ConnectionRefusal::NameNotSingle
+        | ConnectionRefusal::ChainTooDeep
+        | ConnectionRefusal::CertificateMissing
+        | ConnectionRefusal::HandshakeTimeout
+        | ConnectionRefusal::HandshakeFailed
+        | ConnectionRefusal::ServerNameUnknown
+        | ConnectionRefusal::ProxyHeaderMissing
+        | ConnectionRefusal::ProxyHeaderMalformed
+        | ConnectionRefusal::ProxyHeaderFromStranger
+        | ConnectionRefusal::PlainFromStranger
+        | ConnectionRefusal::AlertReceived => CertificateError::ApplicationVerificationFailure,
     }
 }

@@ -26,7 +26,7 @@ use super::request_body::RequestBody;
 use super::target::{Opened, Server};
 use super::{answer, balance};
 use crate::config::{HostHeader, Repeat};
-use crate::refusal::{Loudness, Refusal};
+use crate::refusal::{Refusal, Severity};
 
 /// Whether a request that failed was taken by the connection at all.
 enum Failed {
@@ -188,7 +188,7 @@ impl Pool {
         };
         match &outcome {
             Ok(_) => server.health.succeeded(),
-            Err(Failed::Sent(refusal)) if refusal.loudness() == Loudness::Fault => {
+            Err(Failed::Sent(refusal)) if refusal.severity() == Severity::Fault => {
                 server.health.failed();
             }
             Err(Failed::Sent(_) | Failed::Untouched(..)) => {}

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use hubgate::error_code::ErrorCode;
-use hubgate::refusal::{Hangup, Refusal};
+use hubgate::refusal::{ConnectionRefusal, Refusal};
 use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, Purpose, Usage};
 use tempfile::TempDir;
 
@@ -13,7 +13,10 @@ use crate::harness::{Place, Settings};
 #[test]
 fn every_code_is_listed_and_each_of_them_explained() {
     let list = text(&hubgate(&["explain"]).stdout);
-    let mut labels: Vec<_> = Hangup::ALL.iter().map(|hangup| hangup.label()).collect();
+    let mut labels: Vec<_> = ConnectionRefusal::ALL
+        .iter()
+        .map(|connection_refusal| connection_refusal.label())
+        .collect();
     labels.extend(Refusal::ALL.iter().map(|refusal| refusal.label()));
     labels.extend(ErrorCode::ALL.iter().map(|code| code.label()));
     assert!(labels.len() > 80, "{labels:?}");

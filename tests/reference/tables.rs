@@ -5,7 +5,7 @@ use std::fs;
 
 use hubgate::app;
 use hubgate::config::Config;
-use hubgate::refusal::{Hangup, Refusal};
+use hubgate::refusal::{ConnectionRefusal, Refusal};
 use hubgate::{Believed, PATH_PARAMETERS, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
 use hubgate_testkit::props::Props;
@@ -18,7 +18,9 @@ const SECURITY: &str = include_str!("../../docs/security.md");
 fn the_page_of_refusals_says_of_each_what_to_do() {
     let of_connections = table(
         ["label", "what to do"],
-        Hangup::ALL.map(|hangup| [code(hangup.label()), hangup.hint().to_owned()]),
+        ConnectionRefusal::ALL.map(|connection_refusal| {
+            [code(connection_refusal.label()), connection_refusal.hint().to_owned()]
+        }),
     );
     assert_shown(REFUSALS, "refusals.md", &of_connections);
     let of_requests = table(

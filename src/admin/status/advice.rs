@@ -273,7 +273,7 @@ mod tests {
             reason: refusal.label().to_owned(),
             times: 1,
             last: Some(ago(seconds_ago)),
-            is_our_fault: refusal.loudness() == crate::refusal::Loudness::Fault,
+            is_our_fault: refusal.severity() == crate::refusal::Severity::Fault,
             hint: refusal.hint().to_owned(),
         }
     }

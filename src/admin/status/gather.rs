@@ -9,7 +9,7 @@ use super::{
 };
 use crate::admin::readiness::Readiness;
 use crate::config::{Demand, Enforcement, StaleCrl};
-use crate::refusal::{Loudness, Refusal};
+use crate::refusal::{Refusal, Severity};
 use crate::route::{SiteRoute, WebhookRoute};
 use crate::state::Shared;
 use crate::telemetry::metrics::CertificateKind;
@@ -154,7 +154,7 @@ fn site(route: &SiteRoute) -> Site {
 /// Those that happened.
 fn refusals<'a>(all: impl Iterator<Item = (Refusal, &'a Occurrences)>) -> Vec<Refused> {
     let refused = |(refusal, occurrences): (Refusal, &Occurrences)| {
-        let is_our_fault = refusal.loudness() == Loudness::Fault;
+        let is_our_fault = refusal.severity() == Severity::Fault;
         refused(refusal.label(), refusal.hint(), is_our_fault, occurrences)
     };
     all.filter_map(refused).collect()
@@ -162,9 +162,9 @@ fn refusals<'a>(all: impl Iterator<Item = (Refusal, &'a Occurrences)>) -> Vec<Re
 
 fn handshake_refusals(metrics: &Metrics) -> Vec<Refused> {
     let all = metrics.handshake_refusals();
-    all.filter_map(|(hangup, occurrences)| {
-        let is_our_fault = hangup.loudness() == Loudness::Fault;
-        refused(hangup.label(), hangup.hint(), is_our_fault, occurrences)
+    all.filter_map(|(connection_refusal, occurrences)| {
+        let is_our_fault = connection_refusal.severity() == Severity::Fault;
+        refused(connection_refusal.label(), connection_refusal.hint(), is_our_fault, occurrences)
     })
     .collect()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::counters::{Counters, Judgement};
 use super::stage::Stage;
 use super::upstream::Received;
-use crate::refusal::{Hangup, Refusal};
+use crate::refusal::{ConnectionRefusal, Refusal};
 use hubgate_testkit::events::{Event, sign, sign_sha1};
 use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf, META_NAME};
 use hubgate_testkit::sender::{Answer, Http, Message, Options, SendError, Sender, Tls};
@@ -32,7 +32,7 @@ pub(super) enum Expected {
     /// 200 with these bytes; the upstream heard nothing.
     Echoed(Bytes),
     /// No HTTP at all.
-    HungUp(Hangup),
+    ConnectionRefused(ConnectionRefusal),
     /// An answer that says no; the upstream heard nothing.
     Refused(Refusal),
 }
@@ -85,11 +85,11 @@ pub(super) fn of_attackers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
 fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     let (props, meta) = (&stage.props, &stage.props.meta);
     let event = Event::named("whatsapp_message").context("no such event")?;
-    let stranger = |sent: &str, identity: Option<Identity>, hangup| {
+    let stranger = |sent: &str, identity: Option<Identity>, connection_refusal| {
         let options = stage.caller()?;
         Ok::<_, SendError>(Case {
             sent: sent.into(),
-            expected: Expected::HungUp(hangup),
+            expected: Expected::ConnectionRefused(connection_refusal),
             options: match identity {
                 Some(identity) => options.identity(identity),
                 None => options,
@@ -101,18 +101,22 @@ fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     let longer = Leaf::named(&format!("{META_NAME}.evil.example"));
     let alternative = Leaf::with_alternative_name_only();
     Ok(vec![
-        stranger("no certificate", None, Hangup::CertificateMissing)?,
-        stranger("right name, other CA", Some(other_ca), Hangup::UnknownAnchor)?,
+        stranger("no certificate", None, ConnectionRefusal::CertificateMissing)?,
+        stranger("right name, other CA", Some(other_ca), ConnectionRefusal::UnknownAnchor)?,
         stranger(
             "right name as prefix of a longer one",
             Some(meta.issue(longer)),
-            Hangup::NameMismatch,
+            ConnectionRefusal::NameMismatch,
         )?,
-        stranger("right name only as SAN", Some(meta.issue(alternative)), Hangup::NameNotSingle)?,
+        stranger(
+            "right name only as SAN",
+            Some(meta.issue(alternative)),
+            ConnectionRefusal::NameNotSingle,
+        )?,
         stranger(
             "expired certificate",
             Some(meta.issue(Leaf::meta().expired())),
-            Hangup::CertificateExpired,
+            ConnectionRefusal::CertificateExpired,
         )?,
     ])
 }
@@ -231,9 +235,9 @@ impl Outcome {
                     && self.received.is_empty()
                     && judged(Judgement::TokenVerified)
             }
-            Expected::HungUp(hangup) => {
+            Expected::ConnectionRefused(connection_refusal) => {
                 let alert = self.answer.as_ref().err().and_then(SendError::tls_alert);
-                alert.is_some() && self.received.is_empty() && refused(hangup.label())
+                alert.is_some() && self.received.is_empty() && refused(connection_refusal.label())
             }
             Expected::Refused(refusal) => {
                 answer.is_ok_and(|answer| answer.status == refusal.status())

@@ -75,7 +75,7 @@ fn expected(expected: &Expected) -> String {
         Expected::Delivered(_) => "200, delivered".into(),
         Expected::DeliveredWithout(..) => "200, header dropped".into(),
         Expected::Echoed(_) => "200, challenge".into(),
-        Expected::HungUp(_) => "no handshake".into(),
+        Expected::ConnectionRefused(_) => "no handshake".into(),
         Expected::Refused(refusal) => refusal.status().as_str().into(),
     }
 }
@@ -103,7 +103,7 @@ fn happened(expected: &Expected, outcome: &Outcome) -> String {
         Expected::Delivered(_)
         | Expected::DeliveredWithout(..)
         | Expected::Echoed(_)
-        | Expected::HungUp(_)
+        | Expected::ConnectionRefused(_)
         | Expected::Refused(_) => format!("{}{deliveries}", answer.status.as_str()),
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::explanation::Explanation;
-use super::{faults, hangups, refusals};
+use super::{connection_refusals, faults, refusals};
 use crate::error_code::ErrorCode;
-use crate::refusal::{Hangup, Refusal};
+use crate::refusal::{ConnectionRefusal, Refusal};
 
 /// One code.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Entry {
 /// What a code does to whom.
 #[derive(Clone, Copy, Debug)]
 enum Effect {
-    Hangup,
+    ConnectionRefusal,
     /// With this status.
     Refusal(u16),
     Fault,
@@ -26,7 +26,8 @@ enum Effect {
 
 /// All of them: as callers come by, and then what keeps the proxy from serving.
 pub(super) fn entries() -> Vec<Entry> {
-    let hangups = Hangup::ALL.map(|one| (one.label(), Effect::Hangup, hangups::explanation(one)));
+    let connection_refusals = ConnectionRefusal::ALL
+        .map(|one| (one.label(), Effect::ConnectionRefusal, connection_refusals::explanation(one)));
     let refusals = Refusal::ALL.map(|refusal| {
         let status = refusal.status().as_u16();
         (refusal.label(), Effect::Refusal(status), refusals::explanation(refusal))
@@ -34,7 +35,9 @@ pub(super) fn entries() -> Vec<Entry> {
     let faults = ErrorCode::ALL.iter();
     let faults = faults.map(|code| (code.label(), Effect::Fault, faults::explanation(*code)));
     let mut entries: Vec<Entry> = Vec::new();
-    for (label, effect, explanation) in hangups.into_iter().chain(refusals).chain(faults) {
+    for (label, effect, explanation) in
+        connection_refusals.into_iter().chain(refusals).chain(faults)
+    {
         match entries.iter_mut().find(|entry| entry.label == label) {
             Some(entry) => entry.effects.push(effect),
             None => entries.push(Entry { label, effects: vec![effect], explanation }),
@@ -76,7 +79,9 @@ pub(super) fn list() -> String {
 type IsIn = fn(&Effect) -> bool;
 
 const SECTIONS: [(&str, IsIn); 3] = [
-    ("Ends a connection before HTTP (log field `reason`)", |e| matches!(e, Effect::Hangup)),
+    ("Ends a connection before HTTP (log field `reason`)", |e| {
+        matches!(e, Effect::ConnectionRefusal)
+    }),
     ("Refuses a request (log field `refusal`)", |e| matches!(e, Effect::Refusal(_))),
     ("Keeps a configuration from being put in force (`error[..]`, log field `code`)", |effect| {
         matches!(effect, Effect::Fault)
@@ -99,7 +104,7 @@ pub(super) fn page(entry: &Entry) -> String {
 impl Effect {
     fn sentence(&self) -> String {
         match self {
-            Self::Hangup => "the connection ends in the TLS handshake".to_owned(),
+            Self::ConnectionRefusal => "the connection ends in the TLS handshake".to_owned(),
             Self::Refusal(status) => format!("the request is answered with {status}"),
             Self::Fault => "the configuration is not put in force".to_owned(),
         }
@@ -114,10 +119,14 @@ mod tests {
 
     #[test]
     fn a_label_that_means_two_things_is_explained_once() {
-        for hangup in Hangup::ALL {
-            let of_refusal = Refusal::ALL.iter().find(|refusal| refusal.label() == hangup.label());
+        for connection_refusal in ConnectionRefusal::ALL {
+            let of_refusal =
+                Refusal::ALL.iter().find(|refusal| refusal.label() == connection_refusal.label());
             let Some(refusal) = of_refusal else { continue };
-            assert_eq!(hangups::explanation(hangup), refusals::explanation(*refusal));
+            assert_eq!(
+                connection_refusals::explanation(connection_refusal),
+                refusals::explanation(*refusal)
+            );
         }
         let entry = find("certificate_missing").expect("is there");
         let page = page(&entry);

@@ -14,11 +14,11 @@ use super::catalogue;
 use crate::cli::page::Page;
 use crate::config::{CertificateSource, CrlFetch, StaleCrl};
 use crate::generation;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::anchor::Anchor;
 use crate::tls::certificate::{CertificateFacts, utc};
-use crate::tls::client_auth::{ClientTrust, Disbelief, VerifiedClient};
+use crate::tls::client_auth::{ClientAuthError, ClientTrust, VerifiedClient};
 use crate::tls::link::{
     Link, is_issuer_named, is_signature_supported, is_signed_by, is_understood, key_fault,
 };
@@ -53,7 +53,7 @@ pub(super) fn explain(file: &Path, config_file: &Path) -> anyhow::Result<(String
     };
     let code = match proven {
         Ok(client) => accepted(&mut page, &client),
-        Err(disbelief) => refused(&mut page, &disbelief, &trust),
+        Err(auth_error) => refused(&mut page, &auth_error, &trust),
     };
     Ok((page.text, code))
 }
@@ -68,14 +68,14 @@ fn accepted(page: &mut Page, client: &VerifiedClient) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn refused(page: &mut Page, disbelief: &Disbelief, trust: &ClientTrust) -> ExitCode {
-    let label = disbelief.reason.label();
+fn refused(page: &mut Page, auth_error: &ClientAuthError, trust: &ClientTrust) -> ExitCode {
+    let label = auth_error.reason.label();
     let word = page.paint.error("refused:");
     page.line(&format!("\n{word} {label}"));
     if let Ok(entry) = catalogue::find(label) {
         page.line(entry.explanation.meaning);
     }
-    if let Some(candidate) = &disbelief.candidate {
+    if let Some(candidate) = &auth_error.candidate {
         page.line(&format!(
             "It would be accepted by candidate `{candidate}`: move its file to trust_anchors if \
              you trust it."
@@ -312,10 +312,10 @@ impl Inquiry<'_> {
 }
 
 /// What is wrong with a key.
-fn in_words(fault: Hangup) -> &'static str {
-    if fault == Hangup::KeyTooWeak {
+fn in_words(fault: ConnectionRefusal) -> &'static str {
+    if fault == ConnectionRefusal::KeyTooWeak {
         "too weak to prove anything"
-    } else if fault == Hangup::KeyUnsupported {
+    } else if fault == ConnectionRefusal::KeyUnsupported {
         "of a kind, curve or size that is not verified here"
     } else {
         "broken"

@@ -1,6 +1,6 @@
 //! `hubgate explain`: what a code means, what may have caused it, and what to type next.
 //!
-//! The texts stand beside each other in [`hangups`], [`refusals`], [`config_faults`] and
+//! The texts stand beside each other in [`connection_refusals`], [`refusals`], [`config_faults`] and
 //! [`start_faults`]; a new code does not compile without one.
 
 use std::io::Write as _;
@@ -12,9 +12,9 @@ use anyhow::{Context as _, bail};
 mod catalogue;
 mod certificate;
 mod config_faults;
+mod connection_refusals;
 mod explanation;
 mod faults;
-mod hangups;
 mod refusals;
 mod start_faults;
 

@@ -1,8 +1,8 @@
 //! What each refusal with an answer means.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+use super::connection_refusals::CERTIFICATE_MISSING;
 use super::explanation::Explanation;
-use super::hangups::CERTIFICATE_MISSING;
 use crate::refusal::Refusal;
 
 pub(super) fn explanation(refusal: Refusal) -> Explanation {

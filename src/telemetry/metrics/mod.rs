@@ -31,7 +31,7 @@ pub(crate) use self::tunnel::TunnelEnd;
 use self::tunnel::TunnelMetrics;
 use self::upstream::UpstreamFamilies;
 pub(crate) use self::upstream::UpstreamMetrics;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
 /// The metrics of one proxy; handed down, never global.
 #[derive(Debug)]
@@ -104,9 +104,12 @@ impl Metrics {
             ),
             handshakes_full: handshakes.get_or_create_owned(&KindLabels { kind: "full" }),
             handshakes_resumed: handshakes.get_or_create_owned(&KindLabels { kind: "resumed" }),
-            handshake_refusals: Hangup::ALL
+            handshake_refusals: ConnectionRefusal::ALL
                 .iter()
-                .map(|hangup| refused.get_or_create_owned(&ReasonLabels { reason: hangup.label() }))
+                .map(|connection_refusal| {
+                    refused
+                        .get_or_create_owned(&ReasonLabels { reason: connection_refusal.label() })
+                })
                 .map(|times| Occurrences { times, last: Level::default() })
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
@@ -127,15 +130,17 @@ impl Metrics {
     }
 
     /// A connection ended before HTTP.
-    pub(crate) fn handshake_refused(&self, hangup: Hangup, now: SystemTime) {
-        if let Some(refusals) = self.handshake_refusals.get(hangup as usize) {
+    pub(crate) fn handshake_refused(&self, connection_refusal: ConnectionRefusal, now: SystemTime) {
+        if let Some(refusals) = self.handshake_refusals.get(connection_refusal as usize) {
             refusals.happened(now);
         }
     }
 
     /// Every reason for which connections ended before HTTP.
-    pub(crate) fn handshake_refusals(&self) -> impl Iterator<Item = (Hangup, &Occurrences)> {
-        Hangup::ALL.into_iter().zip(&self.handshake_refusals)
+    pub(crate) fn handshake_refusals(
+        &self,
+    ) -> impl Iterator<Item = (ConnectionRefusal, &Occurrences)> {
+        ConnectionRefusal::ALL.into_iter().zip(&self.handshake_refusals)
     }
 
     pub(crate) fn reloads(&self, succeeded: bool) -> Counter {

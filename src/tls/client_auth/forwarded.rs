@@ -12,8 +12,8 @@ use rustls_pemfile::Item;
 use webpki::EndEntityCert;
 use x509_parser::prelude::X509Certificate;
 
-use super::{ClientTrust, Disbelief, VerifiedClient};
-use crate::refusal::Hangup;
+use super::{ClientAuthError, ClientTrust, VerifiedClient};
+use crate::refusal::ConnectionRefusal;
 use crate::tls::certificate::{CertificateFacts, moment, parse};
 use crate::tls::identity::Identity;
 use crate::tls::path::Span;
@@ -34,22 +34,22 @@ pub(crate) enum Forwarded<'a> {
 
 /// Why a claim is not believed.
 #[derive(Clone, Debug)]
-pub(crate) enum Doubt {
+pub(crate) enum ForwardedClientError {
     /// It is no certificate, or no name, or several where there can be one.
     Malformed,
     /// It is not somebody who is let in.
-    Disbelieved(Disbelief),
+    Refused(ClientAuthError),
 }
 
-impl From<Malformed> for Doubt {
+impl From<Malformed> for ForwardedClientError {
     fn from(_: Malformed) -> Self {
         Self::Malformed
     }
 }
 
-impl From<Hangup> for Doubt {
-    fn from(reason: Hangup) -> Self {
-        Self::Disbelieved(reason.into())
+impl From<ConnectionRefusal> for ForwardedClientError {
+    fn from(reason: ConnectionRefusal) -> Self {
+        Self::Refused(reason.into())
     }
 }
 
@@ -59,16 +59,16 @@ impl ClientTrust {
         &self,
         forwarded: Forwarded<'_>,
         now: UnixTime,
-    ) -> Result<Arc<VerifiedClient>, Doubt> {
+    ) -> Result<Arc<VerifiedClient>, ForwardedClientError> {
         match forwarded {
             // Nobody has proven it, so without anchors it is refused, as any chain is.
             Forwarded::Chain(pem) => {
-                let chain = certificates(pem).ok_or(Doubt::Malformed)?;
-                self.prove(&chain, now).map_err(Doubt::Disbelieved)
+                let chain = certificates(pem).ok_or(ForwardedClientError::Malformed)?;
+                self.prove(&chain, now).map_err(ForwardedClientError::Refused)
             }
             Forwarded::Leaf(pem) => match certificates(pem).as_deref() {
-                Some([leaf]) => self.prove_leaf(leaf, now).map_err(Doubt::Disbelieved),
-                Some(_) | None => Err(Doubt::Malformed),
+                Some([leaf]) => self.prove_leaf(leaf, now).map_err(ForwardedClientError::Refused),
+                Some(_) | None => Err(ForwardedClientError::Malformed),
             },
             Forwarded::Subject(text) => self.prove_subject(text),
         }
@@ -79,12 +79,12 @@ impl ClientTrust {
         &self,
         leaf: &CertificateDer<'_>,
         now: UnixTime,
-    ) -> Result<Arc<VerifiedClient>, Disbelief> {
+    ) -> Result<Arc<VerifiedClient>, ClientAuthError> {
         if !self.anchors().is_empty() {
             return self.prove(std::slice::from_ref(leaf), now);
         }
         let vouched = self.vouched_leaf(leaf, now).map(Arc::new);
-        vouched.map_err(|reason| Disbelief {
+        vouched.map_err(|reason| ClientAuthError {
             presented: CertificateFacts::read(leaf).map(Box::new),
             ..reason.into()
         })
@@ -94,29 +94,29 @@ impl ClientTrust {
         &self,
         leaf: &CertificateDer<'_>,
         now: UnixTime,
-    ) -> Result<VerifiedClient, Hangup> {
+    ) -> Result<VerifiedClient, ConnectionRefusal> {
         // It is stricter about what may follow the certificate.
-        let _readable =
-            EndEntityCert::try_from(leaf).map_err(|_unreadable| Hangup::CertificateMalformed)?;
+        let _readable = EndEntityCert::try_from(leaf)
+            .map_err(|_unreadable| ConnectionRefusal::CertificateMalformed)?;
         let certificate = parse(leaf)?;
         let valid = Span::of(&certificate);
         valid.must_contain(moment(now))?;
         must_be_for_clients(&certificate)?;
         let common_name = self.expected_name(leaf)?;
         must_be_usable(certificate.public_key(), &self.algorithms)?;
-        let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
+        let facts = CertificateFacts::read(leaf).ok_or(ConnectionRefusal::CertificateMalformed)?;
         let identity = Identity::of(leaf, &[])?;
         let chain = vec![leaf.clone().into_owned()];
         Ok(self.vouched(common_name, Some(facts), identity, chain, valid))
     }
 
-    fn prove_subject(&self, text: &str) -> Result<Arc<VerifiedClient>, Doubt> {
+    fn prove_subject(&self, text: &str) -> Result<Arc<VerifiedClient>, ForwardedClientError> {
         let name = subject_text::only_common_name(text)?;
         if !self.anchors().is_empty() {
             // There is nothing here that could end in an anchor.
-            return Err(Hangup::UnknownAnchor.into());
+            return Err(ConnectionRefusal::UnknownAnchor.into());
         }
-        let common_name = self.configured_name(&name.ok_or(Hangup::NameNotSingle)?)?;
+        let common_name = self.configured_name(&name.ok_or(ConnectionRefusal::NameNotSingle)?)?;
         let identity = Identity::of_subject(text);
         Ok(Arc::new(self.vouched(common_name, None, identity, Vec::new(), Span::unbounded())))
     }
@@ -147,13 +147,17 @@ impl ClientTrust {
 const LOAD_BALANCER: &str = "load-balancer";
 
 /// What webpki would look at, had it a path to look at.
-fn must_be_for_clients(certificate: &X509Certificate<'_>) -> Result<(), Hangup> {
+fn must_be_for_clients(certificate: &X509Certificate<'_>) -> Result<(), ConnectionRefusal> {
     let is_for_clients = match certificate.extended_key_usage() {
         Ok(Some(usage)) => usage.value.client_auth || usage.value.any,
         Ok(None) => true,
-        Err(_unreadable) => return Err(Hangup::CertificateMalformed),
+        Err(_unreadable) => return Err(ConnectionRefusal::CertificateMalformed),
     };
-    if is_for_clients && !certificate.is_ca() { Ok(()) } else { Err(Hangup::WrongPurpose) }
+    if is_for_clients && !certificate.is_ca() {
+        Ok(())
+    } else {
+        Err(ConnectionRefusal::WrongPurpose)
+    }
 }
 
 /// Every certificate of a PEM text that holds nothing else; at least one.

@@ -28,10 +28,10 @@ use super::public_key::must_be_usable;
 use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
 use crate::config::{Crl, StaleCrl};
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 use crate::telemetry::log::RefusedClient;
 
-pub(crate) use self::forwarded::{Doubt, Forwarded};
+pub(crate) use self::forwarded::{Forwarded, ForwardedClientError};
 
 mod forwarded;
 mod movement;
@@ -99,9 +99,9 @@ pub struct VerifiedClient {
 
 /// Why a caller was not believed, with what it presented.
 #[derive(Clone, Debug)]
-pub struct Disbelief {
+pub struct ClientAuthError {
     /// The reason, from the closed list.
-    pub reason: Hangup,
+    pub reason: ConnectionRefusal,
     /// The leaf, if it could be read.
     pub presented: Option<Box<CertificateFacts>>,
     /// The candidate anchor under which it would have been believed.
@@ -111,13 +111,13 @@ pub struct Disbelief {
 }
 
 /// Nothing was presented that could be told.
-impl From<Hangup> for Disbelief {
-    fn from(reason: Hangup) -> Self {
+impl From<ConnectionRefusal> for ClientAuthError {
+    fn from(reason: ConnectionRefusal) -> Self {
         Self { reason, presented: None, candidate: None, server_name: None }
     }
 }
 
-impl Disbelief {
+impl ClientAuthError {
     /// In the words of a log line.
     pub(crate) fn for_log(&self) -> RefusedClient<'_> {
         let facts = self.presented.as_deref();
@@ -200,14 +200,14 @@ impl ClientTrust {
         &self,
         chain: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<Arc<VerifiedClient>, Disbelief> {
+    ) -> Result<Arc<VerifiedClient>, ClientAuthError> {
         // Loaded once: a proof is remembered with the lists that it was made under, or not at all.
         let basis = self.basis.load();
         let remembered = basis.proven.load();
         if let Some(client) = remembered.iter().find(|client| client.is_proof(chain, moment(now))) {
             return Ok(Arc::clone(client));
         }
-        let client = self.verify(chain, now, &basis).map_err(|reason| Disbelief {
+        let client = self.verify(chain, now, &basis).map_err(|reason| ClientAuthError {
             reason,
             presented: chain.first().and_then(CertificateFacts::read).map(Box::new),
             candidate: self.candidate_for(chain, now, reason, &basis),
@@ -219,7 +219,7 @@ impl ClientTrust {
     }
 
     /// Whether the proof holds at `now`, under the lists that are in force.
-    pub(crate) fn still_believes(&self, client: &VerifiedClient, now: UnixTime) -> bool {
+    pub(crate) fn is_still_valid(&self, client: &VerifiedClient, now: UnixTime) -> bool {
         client.basis == self.basis.load().number && client.valid.contains(moment(now))
     }
 
@@ -228,19 +228,19 @@ impl ClientTrust {
         chain: &[CertificateDer<'_>],
         now: UnixTime,
         basis: &Basis,
-    ) -> Result<VerifiedClient, Hangup> {
+    ) -> Result<VerifiedClient, ConnectionRefusal> {
         let stale = self.crl.as_ref().map(|crl| crl.stale);
         let unjudged = RefCell::new(None);
         let identified = self.identify(&self.trusted, chain, now, |leaf, entity, path| {
             let revocation = self.look_up(entity, path, stale, now, basis);
-            if revocation == Err(Hangup::RevocationUnknown) {
+            if revocation == Err(ConnectionRefusal::RevocationUnknown) {
                 *unjudged.borrow_mut() = Some(ProvenPath::of(leaf, path));
             }
             revocation
         });
         let Identified { leaf, path, revocation, common_name } =
             identified.inspect_err(|reason| self.note_unjudged(*reason, unjudged.take()))?;
-        let facts = CertificateFacts::read(leaf).ok_or(Hangup::CertificateMalformed)?;
+        let facts = CertificateFacts::read(leaf).ok_or(ConnectionRefusal::CertificateMalformed)?;
         let identity = Identity::of(leaf, &path.intermediates)?;
         Ok(VerifiedClient {
             common_name,
@@ -266,16 +266,16 @@ impl ClientTrust {
             &CertificateDer<'_>,
             &EndEntityCert<'_>,
             &mut Path<'_>,
-        ) -> Result<RevocationStatus, Hangup>,
-    ) -> Result<Identified<'a>, Hangup> {
+        ) -> Result<RevocationStatus, ConnectionRefusal>,
+    ) -> Result<Identified<'a>, ConnectionRefusal> {
         let Some((leaf, above)) = chain.split_first() else {
-            return Err(Hangup::CertificateMissing);
+            return Err(ConnectionRefusal::CertificateMissing);
         };
         if above.len() > self.verify_depth {
-            return Err(Hangup::ChainTooDeep);
+            return Err(ConnectionRefusal::ChainTooDeep);
         }
-        let entity =
-            EndEntityCert::try_from(leaf).map_err(|_unreadable| Hangup::CertificateMalformed)?;
+        let entity = EndEntityCert::try_from(leaf)
+            .map_err(|_unreadable| ConnectionRefusal::CertificateMalformed)?;
         let common_name = self.expected_name(leaf);
         let (path, revocation) =
             anchors.find_path(&entity, above, now, &self.algorithms, |path| match common_name {
@@ -297,13 +297,13 @@ impl ClientTrust {
         stale: Option<StaleCrl>,
         now: UnixTime,
         basis: &Basis,
-    ) -> Result<RevocationStatus, Hangup> {
+    ) -> Result<RevocationStatus, ConnectionRefusal> {
         let Some(stale) = stale else { return Ok(RevocationStatus::NotChecked) };
         revocation::check(entity, path, &basis.lists, stale, now, &self.algorithms)
     }
 
-    fn note_unjudged(&self, reason: Hangup, path: Option<ProvenPath>) {
-        if reason == Hangup::RevocationUnknown && path.is_some() {
+    fn note_unjudged(&self, reason: ConnectionRefusal, path: Option<ProvenPath>) {
+        if reason == ConnectionRefusal::RevocationUnknown && path.is_some() {
             self.unjudged.store(path.map(Arc::new));
             self.news.send_replace(());
         }
@@ -315,11 +315,13 @@ impl ClientTrust {
         &self,
         chain: &[CertificateDer<'_>],
         now: UnixTime,
-        reason: Hangup,
+        reason: ConnectionRefusal,
         basis: &Basis,
     ) -> Option<Arc<str>> {
-        let is_of_a_trusted_anchor =
-            matches!(reason, Hangup::CertificateRevoked | Hangup::RevocationUnknown);
+        let is_of_a_trusted_anchor = matches!(
+            reason,
+            ConnectionRefusal::CertificateRevoked | ConnectionRefusal::RevocationUnknown
+        );
         if self.candidates.list().is_empty() || is_of_a_trusted_anchor {
             return None;
         }
@@ -329,15 +331,16 @@ impl ClientTrust {
         Some(Arc::clone(&identified.ok()?.path.anchor.label))
     }
 
-    fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, Hangup> {
+    fn expected_name(&self, leaf: &CertificateDer<'_>) -> Result<String, ConnectionRefusal> {
         let certificate = parse(leaf)?;
-        let name = only_common_name(certificate.subject()).ok_or(Hangup::NameNotSingle)?;
+        let name =
+            only_common_name(certificate.subject()).ok_or(ConnectionRefusal::NameNotSingle)?;
         self.configured_name(name)
     }
 
-    fn configured_name(&self, name: &[u8]) -> Result<String, Hangup> {
+    fn configured_name(&self, name: &[u8]) -> Result<String, ConnectionRefusal> {
         let expected = self.common_names.iter().find(|expected| expected.as_bytes() == name);
-        expected.cloned().ok_or(Hangup::NameMismatch)
+        expected.cloned().ok_or(ConnectionRefusal::NameMismatch)
     }
 }
 

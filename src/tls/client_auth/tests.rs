@@ -35,8 +35,8 @@ fn when_the_anchor_that_vouched_ends_another_one_with_its_key_takes_over() {
 
     let first = trust.prove(&chain, at(now + hour / 2)).expect("is believed");
     assert_eq!(first.anchor(), "ending");
-    assert!(trust.still_believes(&first, at(now + hour / 2)));
-    assert!(!trust.still_believes(&first, at(now + 2 * hour)));
+    assert!(trust.is_still_valid(&first, at(now + hour / 2)));
+    assert!(!trust.is_still_valid(&first, at(now + 2 * hour)));
 
     let second = trust.prove(&chain, at(now + 2 * hour)).expect("is believed");
     assert_eq!(second.anchor(), "next");
@@ -48,5 +48,5 @@ fn when_the_anchor_that_vouched_ends_another_one_with_its_key_takes_over() {
     assert_eq!(seen(first), [true, true]);
 
     let late = trust.prove(&chain, at(now + 6 * hour)).expect_err("both have ended");
-    assert_eq!(late.reason, Hangup::CertificateExpired);
+    assert_eq!(late.reason, ConnectionRefusal::CertificateExpired);
 }

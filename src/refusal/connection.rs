@@ -1,11 +1,11 @@
 //! Why a connection ended before HTTP: the closed list.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::Loudness;
+use super::Severity;
 
 /// Why a connection ended before HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Hangup {
+pub enum ConnectionRefusal {
     /// The TLS handshake did not end in time.
     HandshakeTimeout,
     /// The bytes are not TLS, or not a TLS that we speak, or the caller went away.
@@ -54,7 +54,7 @@ pub enum Hangup {
     CertificateMalformed,
 }
 
-impl Hangup {
+impl ConnectionRefusal {
     /// Every variant, for metrics that start at zero.
     pub const ALL: [Self; 23] = [
         Self::HandshakeTimeout,
@@ -112,9 +112,9 @@ impl Hangup {
     }
 
     /// Whoever presented a certificate may be Meta under a new CA: that is for the operator's eyes.
-    pub fn loudness(self) -> Loudness {
+    pub fn severity(self) -> Severity {
         match self {
-            Self::HandshakeTimeout | Self::HandshakeFailed | Self::AlertReceived => Loudness::Noise,
+            Self::HandshakeTimeout | Self::HandshakeFailed | Self::AlertReceived => Severity::Noise,
             Self::ProxyHeaderMissing
             | Self::ProxyHeaderMalformed
             | Self::ProxyHeaderFromStranger
@@ -134,7 +134,7 @@ impl Hangup {
             | Self::CertificateRevoked
             | Self::RevocationUnknown
             | Self::ServerNameUnknown
-            | Self::CertificateMalformed => Loudness::Notice,
+            | Self::CertificateMalformed => Severity::Notice,
         }
     }
 

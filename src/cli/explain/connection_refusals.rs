@@ -2,33 +2,33 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::explanation::Explanation;
-use crate::refusal::Hangup;
+use crate::refusal::ConnectionRefusal;
 
-pub(super) fn explanation(hangup: Hangup) -> Explanation {
-    match hangup {
-        Hangup::HandshakeTimeout => HANDSHAKE_TIMEOUT,
-        Hangup::HandshakeFailed => HANDSHAKE_FAILED,
-        Hangup::ProxyHeaderMissing => PROXY_HEADER_MISSING,
-        Hangup::ProxyHeaderMalformed => PROXY_HEADER_MALFORMED,
-        Hangup::ProxyHeaderFromStranger => PROXY_HEADER_FROM_STRANGER,
-        Hangup::PlainFromStranger => PLAIN_FROM_STRANGER,
-        Hangup::AlertReceived => ALERT_RECEIVED,
-        Hangup::ServerNameUnknown => SERVER_NAME_UNKNOWN,
-        Hangup::CertificateMissing => CERTIFICATE_MISSING,
-        Hangup::UnknownAnchor => UNKNOWN_ANCHOR,
-        Hangup::CertificateExpired => CERTIFICATE_EXPIRED,
-        Hangup::CertificateNotYetValid => CERTIFICATE_NOT_YET_VALID,
-        Hangup::BadSignature => BAD_SIGNATURE,
-        Hangup::KeyTooWeak => KEY_TOO_WEAK,
-        Hangup::KeyUnsupported => KEY_UNSUPPORTED,
-        Hangup::SignatureUnsupported => SIGNATURE_UNSUPPORTED,
-        Hangup::WrongPurpose => WRONG_PURPOSE,
-        Hangup::ChainTooDeep => CHAIN_TOO_DEEP,
-        Hangup::NameNotSingle => NAME_NOT_SINGLE,
-        Hangup::NameMismatch => NAME_MISMATCH,
-        Hangup::CertificateRevoked => CERTIFICATE_REVOKED,
-        Hangup::RevocationUnknown => REVOCATION_UNKNOWN,
-        Hangup::CertificateMalformed => CERTIFICATE_MALFORMED,
+pub(super) fn explanation(connection_refusal: ConnectionRefusal) -> Explanation {
+    match connection_refusal {
+        ConnectionRefusal::HandshakeTimeout => HANDSHAKE_TIMEOUT,
+        ConnectionRefusal::HandshakeFailed => HANDSHAKE_FAILED,
+        ConnectionRefusal::ProxyHeaderMissing => PROXY_HEADER_MISSING,
+        ConnectionRefusal::ProxyHeaderMalformed => PROXY_HEADER_MALFORMED,
+        ConnectionRefusal::ProxyHeaderFromStranger => PROXY_HEADER_FROM_STRANGER,
+        ConnectionRefusal::PlainFromStranger => PLAIN_FROM_STRANGER,
+        ConnectionRefusal::AlertReceived => ALERT_RECEIVED,
+        ConnectionRefusal::ServerNameUnknown => SERVER_NAME_UNKNOWN,
+        ConnectionRefusal::CertificateMissing => CERTIFICATE_MISSING,
+        ConnectionRefusal::UnknownAnchor => UNKNOWN_ANCHOR,
+        ConnectionRefusal::CertificateExpired => CERTIFICATE_EXPIRED,
+        ConnectionRefusal::CertificateNotYetValid => CERTIFICATE_NOT_YET_VALID,
+        ConnectionRefusal::BadSignature => BAD_SIGNATURE,
+        ConnectionRefusal::KeyTooWeak => KEY_TOO_WEAK,
+        ConnectionRefusal::KeyUnsupported => KEY_UNSUPPORTED,
+        ConnectionRefusal::SignatureUnsupported => SIGNATURE_UNSUPPORTED,
+        ConnectionRefusal::WrongPurpose => WRONG_PURPOSE,
+        ConnectionRefusal::ChainTooDeep => CHAIN_TOO_DEEP,
+        ConnectionRefusal::NameNotSingle => NAME_NOT_SINGLE,
+        ConnectionRefusal::NameMismatch => NAME_MISMATCH,
+        ConnectionRefusal::CertificateRevoked => CERTIFICATE_REVOKED,
+        ConnectionRefusal::RevocationUnknown => REVOCATION_UNKNOWN,
+        ConnectionRefusal::CertificateMalformed => CERTIFICATE_MALFORMED,
     }
 }
 

@@ -12,9 +12,9 @@ use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
 use crate::config::Spoken;
-use crate::http::pace::Pace;
 use crate::listener::Permit;
 use crate::refusal::Refusal;
+use crate::server::timeouts::Pace;
 use crate::state::{Busy, Local, Worker};
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::certificate::moment;

@@ -18,15 +18,15 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::caller::{Caller, Connected, ConnectionGuard, Proven};
 use crate::config::Spoken;
-use crate::exchange;
-use crate::http::caller_io::{CallerIo, CallerStream};
-use crate::http::pace::Pace;
-use crate::http::serve::serve;
+use crate::handler;
+use crate::handler::redirect;
 use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::proxy_protocol::Ends;
-use crate::redirect;
 use crate::refusal::ConnectionRefusal;
+use crate::server::caller_io::{CallerIo, CallerStream};
+use crate::server::drive::serve;
+use crate::server::timeouts::Pace;
 use crate::state::Worker;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Raised;
@@ -131,10 +131,10 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard)
     let metrics = &worker.shared.metrics;
     let resting = || Raised::new(metrics, |metrics| &metrics.connections_resting);
     let ended = if spoken == Spoken::PlainToRedirect {
-        let answer = move |request| redirect::answer(Rc::clone(&connected), request);
+        let answer = move |request| redirect::handle(Rc::clone(&connected), request);
         Box::pin(serve(io, is_h2, pace, &limits, answer, draining, resting)).await
     } else {
-        let answer = move |request| exchange::answer(Rc::clone(&connected), request);
+        let answer = move |request| handler::handle(Rc::clone(&connected), request);
         serve(io, is_h2, pace, &limits, answer, draining, resting).await
     };
     if let Some(refusal) = ended {

@@ -34,7 +34,7 @@
 //! | [`listener`] | sockets, and accepting from them under permits |
 //! | [`proxy_protocol`] | who really called, as a trusted load balancer says before the TLS bytes |
 //! | [`tls`] | PEM files, what callers are shown, and the proof of who calls |
-//! | [`mod@http`] | one connection served under its limits in bytes and time; our own answers |
+//! | [`server`] | one connection served under its limits in bytes and time; our own answers |
 //! | [`path`], [`route`] | one way to write a path; host and path to a webhook or a site |
 //! | [`webhook`] | the proofs of the two things that Meta sends: token and signature |
 //! | [`upstream`] | headers to the application, pooled connections to it, deadlines |
@@ -61,10 +61,10 @@
 //!
 //! ```layers
 //! main, cli, stations
-//! app, admin, upkeep
-//! worker, connection, exchange, redirect
+//! app, admin, maintenance
+//! worker, connection, handler
 //! state, caller, generation
-//! listener, proxy_protocol, http, tls, path, route, webhook, upstream
+//! listener, proxy_protocol, server, tls, path, route, webhook, upstream
 //! telemetry
 //! config, refusal, error_code, lifecycle
 //! ```
@@ -116,7 +116,7 @@
 //! | the rule for names | `tls/subject.rs`, and for a name that is text `tls/subject_text.rs` |
 //! | what a load balancer says of a client certificate | `exchange/forwarded_client.rs` reads it, `tls/client_auth/forwarded.rs` proves it |
 //! | when an idle connection gives back its buffers | `http/pace.rs` says when, `http/serve.rs` does it |
-//! | which certificate a caller is shown | `tls/by_name.rs` |
+//! | which certificate a caller is shown | `tls/sni.rs` |
 //! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which names a path has: `path/reserved/`; what that must hold against: `route/confusion/` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |
 //! | when a revocation list is fetched, and whether it is taken | `upkeep/refresh.rs` |
@@ -158,11 +158,11 @@ pub mod lifecycle;
 pub mod refusal;
 
 // The road.
-mod http;
 pub mod listener;
 mod path;
 mod proxy_protocol;
 mod route;
+mod server;
 pub mod tls;
 mod upstream;
 mod webhook;
@@ -174,14 +174,13 @@ pub use upstream::headers::{Believed, RESERVED_HEADERS, ReservedHeader};
 // Conductors.
 mod caller;
 mod connection;
-mod exchange;
-mod redirect;
+mod handler;
 
 // Beside the road.
 pub mod admin;
 pub mod generation;
+mod maintenance;
 mod state;
 pub mod stations;
 pub mod telemetry;
-mod upkeep;
 mod worker;

@@ -13,10 +13,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::error;
 
 use crate::generation::Generation;
-use crate::http::body::BodyMemory;
 use crate::lifecycle::Watcher;
 use crate::listener::Permits;
 use crate::refusal::Refusal;
+use crate::server::body::BodyMemory;
 use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;

@@ -14,9 +14,9 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::{Config, IdentityHeaders, Secret};
-use crate::http::body::Held;
 use crate::path;
 use crate::route::RouteTable;
+use crate::server::body::Held;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::telemetry::json::JsonLine;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};

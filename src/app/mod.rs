@@ -16,9 +16,9 @@ use crate::error_code::{ErrorCode, Told};
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
+use crate::maintenance;
 use crate::state::Shared;
 use crate::telemetry::metrics::Metrics;
-use crate::upkeep;
 use crate::worker::{self, Command};
 
 pub mod reload;
@@ -82,7 +82,7 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
     let metrics = Arc::new(Metrics::new());
     let generation = Generation::build(1, config, &metrics)?;
     metrics.generation.set(1);
-    upkeep::show(&generation, &metrics);
+    maintenance::show(&generation, &metrics);
     let (config, worker_count) = (&generation.config, generation.config.server.workers.get());
     let addresses = sockets.addresses(&config.addresses(), config.server.inherit)?;
     let bound = open_all(&sockets, &addresses, worker_count)?;
@@ -118,7 +118,9 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
     drop(at_work);
     let runtime = worker::runtime().map_err(StartError::Worker)?;
     let (looked_after, swaps) = (Arc::clone(&shared), running.lifecycle.swaps());
-    running.spawn("upkeep".to_owned(), move || upkeep::run(&runtime, &looked_after, &swaps))?;
+    running.spawn("maintenance".to_owned(), move || {
+        maintenance::run(&runtime, &looked_after, &swaps)
+    })?;
     if let Some((_, socket)) = admin_socket {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
         running.spawn("admin".to_owned(), move || {
@@ -189,7 +191,7 @@ impl Running {
     pub(crate) fn swap(&self, generation: Generation, opened: Vec<Bound>, order: &[SocketAddr]) {
         self.shared.permits.resize(generation.config.limits.connections.get());
         self.shared.metrics.generation.set(generation.number);
-        upkeep::show(&generation, &self.shared.metrics);
+        maintenance::show(&generation, &self.shared.metrics);
         self.shared.generation.store(Arc::new(generation));
         self.lifecycle.swapped();
         self.listen(opened);

@@ -5,7 +5,6 @@
 //! Knows nothing of HTTP.
 
 pub mod anchor;
-mod by_name;
 pub mod certificate;
 pub mod client_auth;
 pub(crate) mod crl_cache;
@@ -20,6 +19,7 @@ mod path;
 mod public_key;
 pub mod revocation;
 pub(crate) mod server_config;
+mod sni;
 pub(crate) mod subject;
 mod subject_text;
 pub mod trust;

@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, LazyConfigAcceptor, TlsAcceptor};
 
-use super::by_name::Certificates;
 use super::client_auth::{ClientAuthError, ClientTrust, VerifiedClient};
 use super::material::ServerIdentity;
+use super::sni::Certificates;
 use super::verifier::WorkerVerifier;
 use crate::config::UnknownSni;
 use crate::refusal::ConnectionRefusal;

@@ -8,8 +8,8 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 
-use crate::http::stream::StreamError;
 use crate::refusal::Refusal;
+use crate::server::stream::StreamError;
 
 /// The whole body, if it is no longer than `max_bytes`.
 pub(super) async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Refusal> {

@@ -6,7 +6,7 @@ mod answer;
 mod balance;
 pub(crate) mod client;
 pub(crate) mod delivery;
-mod forwarded;
+mod forwarded_header;
 pub(crate) mod headers;
 mod health;
 pub(crate) mod pool;

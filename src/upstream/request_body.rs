@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::http::stream::{StreamError, Streamed};
+use crate::server::stream::{StreamError, Streamed};
 use crate::webhook::challenge::ProvenChallenge;
 use crate::webhook::proof::Proof;
 use crate::webhook::signature::{Frames, ReportedBody, VerifiedBody};

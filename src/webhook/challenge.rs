@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::proof::{Proof, ProofKey};
 use crate::config::Secret;
-use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
+use crate::server::respond::{self, Answer};
 
 /// A verification request, read but not yet believed.
 #[derive(Debug)]

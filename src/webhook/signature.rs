@@ -13,8 +13,8 @@ use sha2::Sha256;
 
 use super::proof::{BodyHash, Proof, ProofKey};
 use crate::config::Secret;
-use crate::http::body::Held;
 use crate::refusal::Refusal;
+use crate::server::body::Held;
 use crate::tls::client_auth::VerifiedClient;
 
 /// The header that carries the signature. `X-Hub-Signature`, its SHA-1 elder, proves nothing here.

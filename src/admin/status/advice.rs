@@ -8,9 +8,9 @@ use super::{
     Upstream, Webhook,
 };
 use crate::lifecycle::Phase;
+use crate::maintenance::expiry::{RENEWAL_DAYS, SUCCESSION_DAYS};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::CertificateKind;
-use crate::upkeep::expiry::{RENEWAL_DAYS, SUCCESSION_DAYS};
 
 /// Everything, the worst first.
 pub(super) fn on(status: &Status) -> Vec<Advice> {

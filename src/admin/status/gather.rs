@@ -9,6 +9,7 @@ use super::{
 };
 use crate::admin::readiness::Readiness;
 use crate::config::{Demand, Enforcement, StaleCrl};
+use crate::maintenance::expiry::{self, InUse};
 use crate::refusal::{Refusal, Severity};
 use crate::route::{SiteRoute, WebhookRoute};
 use crate::state::Shared;
@@ -17,7 +18,6 @@ use crate::telemetry::metrics::occurrences::Occurrences;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::tls::certificate::{CertificateFacts, days_until};
 use crate::tls::client_auth::ClientTrust;
-use crate::upkeep::expiry::{self, InUse};
 use crate::upstream::{State, Target};
 
 /// The document as of `now`.

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::{Problems, days_until};
 use crate::config::{self, CertificateSource, Config};
 use crate::generation::is_certificate_mandatory;
+use crate::maintenance::expiry::SUCCESSION_DAYS;
 use crate::tls::anchor;
 use crate::tls::certificate::utc;
 use crate::tls::known_anchors::{KnownAnchor, Recognition};
 use crate::tls::link::key_fault;
 use crate::tls::material::read_anchors;
-use crate::upkeep::expiry::SUCCESSION_DAYS;
 
 /// `[client_certificate]` and what its files hold.
 #[derive(Debug, Serialize)]

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::{Problems, days_until};
 use crate::config::{Config, ServerCertificate};
+use crate::maintenance::expiry::RENEWAL_DAYS;
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::material::{MaterialError, read_certificates, read_server_identity};
-use crate::upkeep::expiry::RENEWAL_DAYS;
 
 /// The server's certificate and key.
 #[derive(Debug, Serialize)]

@@ -3,8 +3,8 @@
 //!
 //! Here stands what belongs to the whole process; each file beside has the metrics of its kind.
 
+mod gauge;
 pub mod histogram;
-mod level;
 pub(crate) mod occurrences;
 mod route;
 mod shown;
@@ -20,8 +20,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-pub(crate) use self::level::{Level, Raised};
-pub(super) use self::level::{moment, unix_seconds};
+pub(crate) use self::gauge::{Level, Raised};
+pub(super) use self::gauge::{moment, unix_seconds};
 use self::occurrences::Occurrences;
 use self::route::RouteFamilies;
 pub(crate) use self::route::{NO_ROUTE, REDIRECT, RouteMetrics};

@@ -31,10 +31,10 @@ use crate::config::{Crl, StaleCrl};
 use crate::refusal::ConnectionRefusal;
 use crate::telemetry::log::RefusedClient;
 
-pub(crate) use self::forwarded::{Forwarded, ForwardedClientError};
+pub(crate) use self::alb::{Forwarded, ForwardedClientError};
 
-mod forwarded;
-mod movement;
+mod alb;
+mod last_seen;
 pub(crate) mod remembered;
 #[cfg(test)]
 mod tests;

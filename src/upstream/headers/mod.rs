@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::forwarded;
+use super::forwarded_header::forwarded;
 use crate::config::{IdentityHeaders, IdentityPart, Upstream};
 use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 use crate::tls::identity::Identity;

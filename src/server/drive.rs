@@ -20,8 +20,8 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
 use super::caller_io::CallerIo;
-use super::pace::{Pace, Phase};
 use super::respond::Answer;
+use super::timeouts::{Pace, Phase};
 use crate::config::Limits;
 use crate::refusal::Refusal;
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 pub(super) use self::conditions::Conditions;
-use crate::http::respond::{Answer, AnswerBody};
+use crate::server::respond::{Answer, AnswerBody};
 use crate::state::Admitted;
 use crate::telemetry::metrics::{Raised, TunnelEnd};
 use crate::upstream::Lease;

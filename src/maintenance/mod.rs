@@ -21,7 +21,7 @@ use crate::tls::client_auth::ClientTrust;
 
 pub(crate) mod expiry;
 mod fetch;
-mod health;
+mod health_checks;
 mod quiet;
 pub(crate) mod refresh;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(runtime: &Runtime, shared: &Shared, swaps: &Swaps) {
             () = watch_the_calendar(shared) => {}
             () = refresh_lists(shared, swaps) => {}
             () = quiet::watch(shared) => {}
-            () = health::watch(shared) => {}
+            () = health_checks::watch(shared) => {}
         }
     });
 }
@@ -43,7 +43,7 @@ pub(crate) fn show(generation: &Generation, metrics: &Metrics) {
     let in_use = expiry::in_use(generation);
     let ends = in_use.iter().map(|used| (used.kind, &*used.label, used.facts.not_after));
     metrics.show_certificates(ends);
-    health::show(generation, metrics);
+    health_checks::show(generation, metrics);
     let Some(trust) = generation.tls.trust() else { return };
     let (lists, places) = (trust.lists(), trust.places());
     let dates = lists.iter().map(|list| (list.source(), list.this_update(), list.next_update()));

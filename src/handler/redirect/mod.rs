@@ -13,16 +13,16 @@ use http::{Method, Request, Uri};
 use hyper::body::{Body as _, Incoming};
 
 use crate::caller::Connected;
-use crate::http::respond::{self, Answer};
 use crate::refusal::Refusal;
 use crate::route;
+use crate::server::respond::{self, Answer};
 use crate::state::Local;
 use crate::telemetry::access::{Outcome, Record};
 
 mod acme;
 
 /// Answers one request, whatever it is.
-pub(crate) async fn answer(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn handle(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
     let _in_flight = connected.pace.request_began();
     let local = connected.worker.local();
     let mut record = Record::begun(

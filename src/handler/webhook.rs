@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::{Exchange, Verified};
 use crate::config::{Demand, Enforcement, Verification};
-use crate::http::body::{BodyLimits, receive};
-use crate::http::respond::{Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
+use crate::server::body::{BodyLimits, receive};
+use crate::server::respond::{Answer, AnswerBody};
 use crate::state::{Admitted, Busy};
 use crate::telemetry::access::{Outcome, Record};
 use crate::tls::certificate::moment;

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::tunnel::{self, Conditions, Tunnel};
 use super::{Exchange, Verified};
-use crate::http::respond::{Answer, AnswerBody};
-use crate::http::stream::Streamed;
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
+use crate::server::respond::{Answer, AnswerBody};
+use crate::server::stream::Streamed;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
 use crate::upstream::headers::streamed_towards_caller;

@@ -3,7 +3,7 @@
 //!
 //! Gently: a socket that is closed while bytes lie unread in it is reset by the kernel, and the
 //! reset can overtake the answer. So after our side is shut, what still comes is thrown away, up
-//! to a bound in bytes (here) and in time ([`super::pace`]).
+//! to a bound in bytes (here) and in time ([`super::timeouts`]).
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::pace::Pace;
+use super::timeouts::Pace;
 
 /// What a caller's bytes come through.
 pub(crate) enum CallerStream {

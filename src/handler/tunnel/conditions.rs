@@ -13,7 +13,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method};
 use rustls::pki_types::UnixTime;
 
-use super::super::{Exchange, forwarded_client};
+use super::super::{Exchange, alb};
 use crate::caller::Connected;
 use crate::config::Spoken;
 use crate::lifecycle::Change;
@@ -25,7 +25,7 @@ use crate::telemetry::metrics::{Metrics, TunnelEnd};
 use crate::upstream::Lease;
 
 /// What a tunnel was opened under.
-pub(in crate::exchange) struct Conditions {
+pub(in crate::handler) struct Conditions {
     connected: Rc<Connected>,
     /// As in the access record.
     client: Rc<str>,
@@ -43,7 +43,7 @@ pub(in crate::exchange) struct Conditions {
 
 impl Conditions {
     /// Those of a request; `parts` are still as they came.
-    pub(in crate::exchange) fn of(
+    pub(in crate::handler) fn of(
         exchange: &Exchange<'_>,
         route: &SiteRoute,
         record: &Record,
@@ -58,7 +58,7 @@ impl Conditions {
             target: exchange.target.clone(),
             rests_on_proxy: exchange.forwarded.is_some() || caller.spoken == Spoken::PlainByProxies,
             claims: match exchange.client {
-                Some(_) => forwarded_client::claims(&parts.headers),
+                Some(_) => alb::claims(&parts.headers),
                 None => HeaderMap::new(),
             },
             proven_until: exchange.client.as_ref().map(|client| client.valid_until()),
@@ -114,8 +114,7 @@ impl Conditions {
     fn prove_again(&self, local: &Local) -> Result<SystemTime, TunnelEnd> {
         let Connected { worker, caller, .. } = &*self.connected;
         let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
-        let client =
-            forwarded_client::client(caller, &self.client, local, metrics, &self.claims, now);
+        let client = alb::client(caller, &self.client, local, metrics, &self.claims, now);
         let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;
         Ok(client.valid_until())
     }

@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller_io;
-pub(crate) mod pace;
+pub(crate) mod drive;
 pub(crate) mod respond;
-pub(crate) mod serve;
 pub(crate) mod stream;
+pub(crate) mod timeouts;

@@ -1,6 +1,6 @@
 //! How long a connection may take for what it is doing.
 //!
-//! Marked by the socket's wrapper and by each request, read by [`super::serve`]. Marking costs one
+//! Marked by the socket's wrapper and by each request, read by [`super::drive`]. Marking costs one
 //! look at the clock and arms no timer: the timer is armed again only when the next deadline came
 //! closer than the one it waits for.
 

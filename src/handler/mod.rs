@@ -14,27 +14,28 @@ use rustls::pki_types::UnixTime;
 
 use crate::caller::{Caller, Connected};
 use crate::config::{IdentityHeaders, Spoken};
-use crate::http::respond::{self, Answer, AnswerBody};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
+use crate::server::respond::{self, Answer, AnswerBody};
 use crate::state::Local;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{Truth, towards_upstream};
 
-mod forwarded;
-pub(crate) mod forwarded_client;
+pub(crate) mod alb;
+pub(crate) mod redirect;
 mod site;
 mod tunnel;
 mod webhook;
+mod x_forwarded;
 
 /// Answers one request, whatever it is.
 ///
 /// The request's head stays in one place, here, and is lent from then on: a future that takes it by
 /// value has room for it twice, and copies it.
-pub(crate) fn answer(
+pub(crate) fn handle(
     connected: Rc<Connected>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Answer> {
@@ -133,8 +134,7 @@ async fn conduct(
     record.metrics = Some(Arc::clone(metrics));
     let (caller, metrics) = (&connected.caller, &connected.worker.shared.metrics);
     let now = UnixTime::now();
-    let client =
-        forwarded_client::client(caller, &record.client, local, metrics, &parts.headers, now)?;
+    let client = alb::client(caller, &record.client, local, metrics, &parts.headers, now)?;
     record.anchor = client.as_ref().map(|client| client.anchor_label());
     let exchange = Exchange { connected, local, forwarded, host, target, client, now };
     match route {
@@ -183,7 +183,7 @@ fn forwarded(caller: &Caller, local: &Local, headers: &HeaderMap) -> Option<Forw
     if trusted.is_empty() {
         return None;
     }
-    let ip = forwarded::caller(caller.ip, headers, trusted);
+    let ip = x_forwarded::caller(caller.ip, headers, trusted);
     if ip == caller.ip {
         return None;
     }
@@ -229,8 +229,8 @@ impl Exchange<'_> {
             None => verified.alone,
         };
         let (forwarded_proto, forwarded_port) = match caller.spoken == Spoken::PlainByProxies {
-            true => (forwarded::proto(&parts.headers), forwarded::port(&parts.headers)),
-            false => (forwarded::HTTPS, None),
+            true => (x_forwarded::proto(&parts.headers), x_forwarded::port(&parts.headers)),
+            false => (x_forwarded::HTTPS, None),
         };
         let truth = Truth {
             forwarded_for: match &self.forwarded {

@@ -15,7 +15,7 @@ use crate::config::Spoken;
 use crate::listener::Permit;
 use crate::refusal::Refusal;
 use crate::server::timeouts::Pace;
-use crate::state::{Busy, Local, Worker};
+use crate::state::{TaskGuard, WorkerGeneration, WorkerState};
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::certificate::moment;
 use crate::tls::client_auth::VerifiedClient;
@@ -46,8 +46,8 @@ pub(crate) struct Proven {
 }
 
 /// One connection, as its requests see it.
-pub(crate) struct Connected {
-    pub(crate) worker: Rc<Worker>,
+pub(crate) struct CallerConnection {
+    pub(crate) worker: Rc<WorkerState>,
     pub(crate) caller: Rc<Caller>,
     pub(crate) pace: Arc<Pace>,
     /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
@@ -55,15 +55,15 @@ pub(crate) struct Connected {
 }
 
 pub(crate) struct ConnectionGuard {
-    _busy: Busy,
+    _busy: TaskGuard,
     _open: Raised,
     _permit: Permit,
 }
 
 impl ConnectionGuard {
-    pub(crate) fn new(worker: &Rc<Worker>, permit: Permit) -> Self {
+    pub(crate) fn new(worker: &Rc<WorkerState>, permit: Permit) -> Self {
         let open = Raised::new(&worker.shared.metrics, |metrics| &metrics.connections_open);
-        Self { _busy: Busy::new(worker), _open: open, _permit: permit }
+        Self { _busy: TaskGuard::new(worker), _open: open, _permit: permit }
     }
 }
 
@@ -72,7 +72,7 @@ impl Caller {
     /// its anchor counts as used.
     pub(crate) fn client(
         &self,
-        local: &Local,
+        local: &WorkerGeneration,
         metrics: &Metrics,
         now: UnixTime,
     ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
@@ -86,7 +86,7 @@ impl Caller {
     /// Whether what this caller presented, if anything, is still a proof.
     pub(crate) fn prove_again(
         &self,
-        local: &Local,
+        local: &WorkerGeneration,
         metrics: &Metrics,
         now: UnixTime,
     ) -> Result<(), Refusal> {

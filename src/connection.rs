@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::caller::{Caller, Connected, ConnectionGuard, Proven};
+use crate::caller::{Caller, CallerConnection, ConnectionGuard, Proven};
 use crate::config::Spoken;
 use crate::handler;
 use crate::handler::redirect;
@@ -27,7 +27,7 @@ use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
 use crate::server::drive::serve;
 use crate::server::timeouts::Pace;
-use crate::state::Worker;
+use crate::state::WorkerState;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Raised;
 use crate::tls::client_auth::ClientAuthError;
@@ -36,7 +36,7 @@ use crate::tls::server_config::Broken;
 /// Returns when no further request should be taken: its caller is no longer trusted, or the
 /// process drains and this connection has had its first request, or time enough for it. Whoever
 /// was accepted at the last moment is answered like everybody before.
-async fn must_go(caller: Rc<Caller>, worker: Rc<Worker>, pace: Arc<Pace>) {
+async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, pace: Arc<Pace>) {
     let mut watcher = worker.shared.watcher.clone();
     while watcher.changed().await == Change::Swapped {
         let (local, metrics) = (worker.local(), &worker.shared.metrics);
@@ -71,14 +71,14 @@ pub(crate) struct Accepted {
 }
 
 /// Serves an accepted connection in a task of its own.
-pub(crate) fn begin(worker: &Rc<Worker>, accepted: Accepted, permit: Permit) {
+pub(crate) fn begin(worker: &Rc<WorkerState>, accepted: Accepted, permit: Permit) {
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
     let guard = ConnectionGuard::new(worker, permit);
     tokio::task::spawn_local(conduct(Rc::clone(worker), accepted, guard));
 }
 
-async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard) {
+async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGuard) {
     let Accepted { stream, peer, listening } = accepted;
     let spoken = worker.local().generation.config.spoken_at(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
@@ -120,7 +120,7 @@ async fn conduct(worker: Rc<Worker>, accepted: Accepted, guard: ConnectionGuard)
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
         forwarded_port: HeaderValue::from(ends.port),
     });
-    let connected = Rc::new(Connected {
+    let connected = Rc::new(CallerConnection {
         caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
         pace: Arc::clone(&pace),
@@ -174,7 +174,7 @@ const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
 const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
 
 async fn handshake(
-    worker: &Worker,
+    worker: &WorkerState,
     mut stream: TcpStream,
     spoken: Spoken,
     ends: &mut Ends,

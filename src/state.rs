@@ -1,7 +1,7 @@
 //! What handlers share: the state of the process, and that of the worker that serves them.
 //!
-//! [`Shared`] is one for all workers; [`Worker`] is one core's own, with the generation as that core
-//! uses it ([`Local`]). Spawns nothing and accepts nothing: that is [`crate::worker`].
+//! [`ProcessState`] is one for all workers; [`Worker`] is one core's own, with the generation as that core
+//! uses it ([`WorkerGeneration`]). Spawns nothing and accepts nothing: that is [`crate::worker`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,7 +25,7 @@ use crate::tls::server_config::WorkerTls;
 use crate::upstream::pool::Pool;
 
 /// What all workers of one proxy share: the current generation, counters, permits.
-pub(crate) struct Shared {
+pub(crate) struct ProcessState {
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) permits: Permits,
@@ -47,12 +47,12 @@ pub(crate) struct LastReload {
 }
 
 /// A place among the requests being answered.
-pub(crate) struct Admitted(Arc<Shared>);
+pub(crate) struct RequestPermit(Arc<ProcessState>);
 
 /// One worker's own things.
-pub(crate) struct Worker {
-    pub(crate) shared: Arc<Shared>,
-    current: RefCell<Rc<Local>>,
+pub(crate) struct WorkerState {
+    pub(crate) shared: Arc<ProcessState>,
+    current: RefCell<Rc<WorkerGeneration>>,
     /// Half of every request id of this worker; random, so that ids of two processes differ.
     id_prefix: u64,
     id_next: Cell<u64>,
@@ -62,7 +62,7 @@ pub(crate) struct Worker {
 }
 
 /// A generation as this worker uses it.
-pub(crate) struct Local {
+pub(crate) struct WorkerGeneration {
     pub(crate) generation: Arc<Generation>,
     pub(crate) tls: WorkerTls,
     /// What load balancers said of client certificates, and was right.
@@ -71,9 +71,9 @@ pub(crate) struct Local {
 }
 
 /// Counts a task of this worker until it is dropped.
-pub(crate) struct Busy(Rc<Worker>);
+pub(crate) struct TaskGuard(Rc<WorkerState>);
 
-impl Shared {
+impl ProcessState {
     pub(crate) fn new(generation: Generation, metrics: Arc<Metrics>, watcher: Watcher) -> Self {
         Self {
             permits: Permits::new(generation.config.limits.connections.get()),
@@ -95,13 +95,13 @@ impl Shared {
     }
 }
 
-impl Drop for Admitted {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Local {
+impl WorkerGeneration {
     /// Pools to upstreams that did not change are kept, with their open connections.
     fn new(generation: Arc<Generation>, before: Option<&Self>) -> Result<Self, rustls::Error> {
         let tls = generation.tls.for_worker()?;
@@ -121,9 +121,9 @@ impl Local {
     }
 }
 
-impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, id_prefix: u64) -> Result<Self, rustls::Error> {
-        let local = Local::new(shared.generation.load_full(), None)?;
+impl WorkerState {
+    pub(crate) fn new(shared: Arc<ProcessState>, id_prefix: u64) -> Result<Self, rustls::Error> {
+        let local = WorkerGeneration::new(shared.generation.load_full(), None)?;
         Ok(Self {
             shared,
             current: RefCell::new(Rc::new(local)),
@@ -135,13 +135,13 @@ impl Worker {
     }
 
     /// The current generation. One atomic load, unless it was swapped since the last call.
-    pub(crate) fn local(&self) -> Rc<Local> {
+    pub(crate) fn local(&self) -> Rc<WorkerGeneration> {
         let newest = self.shared.generation.load();
         let current = Rc::clone(&self.current.borrow());
         if Arc::ptr_eq(&newest, &current.generation) {
             return current;
         }
-        match Local::new(Arc::clone(&newest), Some(&current)) {
+        match WorkerGeneration::new(Arc::clone(&newest), Some(&current)) {
             Ok(local) => {
                 let local = Rc::new(local);
                 *self.current.borrow_mut() = Rc::clone(&local);
@@ -167,21 +167,21 @@ impl Worker {
     }
 
     /// A place among the `limit` requests that may be answered at once.
-    pub(crate) fn admit(&self, limit: usize) -> Result<Admitted, Refusal> {
+    pub(crate) fn admit(&self, limit: usize) -> Result<RequestPermit, Refusal> {
         let before = self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted(Arc::clone(&self.shared));
+        let admitted = RequestPermit(Arc::clone(&self.shared));
         if before < limit { Ok(admitted) } else { Err(Refusal::TooManyRequests) }
     }
 }
 
-impl Busy {
-    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
+impl TaskGuard {
+    pub(crate) fn new(worker: &Rc<WorkerState>) -> Self {
         worker.busy.set(worker.busy.get() + 1);
         Self(Rc::clone(worker))
     }
 }
 
-impl Drop for Busy {
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get().saturating_sub(1));
     }

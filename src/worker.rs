@@ -15,7 +15,7 @@ use tracing::error;
 
 use crate::connection::{self, Accepted};
 use crate::listener::{self, ListeningSocket};
-use crate::state::{Busy, Shared, Worker};
+use crate::state::{ProcessState, TaskGuard, WorkerState};
 
 /// What a worker can be told while it runs.
 pub(crate) enum Command {
@@ -35,11 +35,11 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 /// Obeys `commands` until draining is over. Runs on the worker's thread.
 pub(crate) fn run(
     runtime: &Runtime,
-    shared: Arc<Shared>,
+    shared: Arc<ProcessState>,
     commands: mpsc::UnboundedReceiver<Command>,
     id_prefix: u64,
 ) {
-    let worker = match Worker::new(shared, id_prefix) {
+    let worker = match WorkerState::new(shared, id_prefix) {
         Ok(worker) => Rc::new(worker),
         Err(error) => return error!(%error, "worker cannot start"),
     };
@@ -55,7 +55,7 @@ pub(crate) fn run(
     });
 }
 
-async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn obey(worker: &Rc<WorkerState>, mut commands: mpsc::UnboundedReceiver<Command>) {
     // An accept loop ends when its sender is dropped.
     let mut listening: HashMap<SocketAddr, mpsc::UnboundedSender<Question>> = HashMap::new();
     while let Some(command) = commands.recv().await {
@@ -103,11 +103,11 @@ async fn answer_until_closed(mut questions: mpsc::UnboundedReceiver<Question>) {
 async fn accept_loop(
     configured: SocketAddr,
     socket: ListeningSocket,
-    worker: Rc<Worker>,
+    worker: Rc<WorkerState>,
     questions: mpsc::UnboundedReceiver<Question>,
 ) {
     // Before the first await: draining waits for this loop to take what is queued.
-    let _busy = Busy::new(&worker);
+    let _busy = TaskGuard::new(&worker);
     let ListeningSocket { listener, is_inherited } = socket;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -129,7 +129,7 @@ async fn accept_loop(
         tokio::time::timeout(QUEUE_TIMEOUT, accept_all(configured, &listener, &worker)).await;
 }
 
-async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<Worker>) {
+async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<WorkerState>) {
     let shared = &worker.shared;
     while let Some((stream, peer, permit)) =
         listener::accept(listener, &shared.permits, &shared.metrics).await
@@ -142,7 +142,7 @@ async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<
 /// What is queued can be accepted at once; this is for a handshake of TCP that is just ending.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(20);
 
-async fn sweep_loop(worker: Rc<Worker>) {
+async fn sweep_loop(worker: Rc<WorkerState>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
@@ -155,7 +155,7 @@ async fn sweep_loop(worker: Rc<Worker>) {
 /// An unused upstream connection outlives its idle time by this much at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-async fn all_done(worker: &Worker) {
+async fn all_done(worker: &WorkerState) {
     while worker.is_busy() {
         tokio::time::sleep(DRAIN_CHECK_INTERVAL).await;
     }

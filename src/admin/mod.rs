@@ -26,7 +26,7 @@ use tracing::error;
 use self::host::NamedHost;
 use self::readiness::Readiness;
 use crate::listener::{self, ListeningSocket};
-use crate::state::Shared;
+use crate::state::ProcessState;
 
 mod host;
 mod readiness;
@@ -36,7 +36,7 @@ pub(crate) mod status;
 pub(crate) fn run(
     runtime: &Runtime,
     socket: ListeningSocket,
-    shared: &Arc<Shared>,
+    shared: &Arc<ProcessState>,
     workers: mpsc::Receiver<Infallible>,
 ) {
     LocalSet::new().block_on(runtime, async {
@@ -47,7 +47,7 @@ pub(crate) fn run(
     });
 }
 
-async fn serve_all(socket: ListeningSocket, shared: &Arc<Shared>) {
+async fn serve_all(socket: ListeningSocket, shared: &Arc<ProcessState>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let ListeningSocket { listener, is_inherited } = socket;
     let address = listener.local_addr();
@@ -73,7 +73,7 @@ async fn all_gone(mut workers: mpsc::Receiver<Infallible>) {
     while workers.recv().await.is_some() {}
 }
 
-async fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>, places: &Arc<Semaphore>) {
+async fn accept_loop(listener: &TcpListener, shared: &Arc<ProcessState>, places: &Arc<Semaphore>) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return;
@@ -99,7 +99,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A request must be complete, and a kept connection used again, within this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<ProcessState>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(&request, &shared);
         async move { Ok::<_, Infallible>(answer) }
@@ -109,7 +109,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _caller_told = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, shared: &ProcessState) -> Response<Full<Bytes>> {
     match NamedHost::of(request) {
         NamedHost::Local => {}
         NamedHost::Foreign => return text(StatusCode::MISDIRECTED_REQUEST, TEXT, FOREIGN_HOST),
@@ -138,7 +138,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
     }
 }
 
-fn status_document(shared: &Shared) -> Response<Full<Bytes>> {
+fn status_document(shared: &ProcessState) -> Response<Full<Bytes>> {
     let status = status::gather::status(shared, SystemTime::now());
     match serde_json::to_string_pretty(&status) {
         Ok(mut document) => {

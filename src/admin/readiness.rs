@@ -1,7 +1,7 @@
 //! Whether requests should be sent here now; what `/ready` answers.
 
 use crate::lifecycle::Phase;
-use crate::state::Shared;
+use crate::state::ProcessState;
 
 /// The answer, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Readiness {
 }
 
 impl Readiness {
-    pub(super) fn of(shared: &Shared) -> Self {
+    pub(super) fn of(shared: &ProcessState) -> Self {
         match shared.watcher.phase() {
             Phase::Starting => Self::Starting,
             Phase::Draining => Self::Draining,

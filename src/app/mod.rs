@@ -17,7 +17,7 @@ use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
 use crate::maintenance;
-use crate::state::Shared;
+use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{self, Command};
 
@@ -55,7 +55,7 @@ impl StartError {
 /// A proxy that serves until it is told to drain.
 pub struct Running {
     admin_address: Option<SocketAddr>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ProcessState>,
     lifecycle: Lifecycle,
     threads: Vec<JoinHandle<()>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
@@ -91,7 +91,7 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
         None => None,
     };
     let (lifecycle, watcher) = Lifecycle::new();
-    let shared = Arc::new(Shared::new(generation, metrics, watcher));
+    let shared = Arc::new(ProcessState::new(generation, metrics, watcher));
     let mut running = Running {
         admin_address: admin_socket.as_ref().map(|(address, _)| *address),
         shared: Arc::clone(&shared),

@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::config::CertificateSource;
 use crate::path::percent_decoded;
 use crate::refusal::Refusal;
-use crate::state::Local;
+use crate::state::WorkerGeneration;
 use crate::telemetry::log::{self, RefusedClient};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{moment, readable};
@@ -33,7 +33,7 @@ enum Claim<'a> {
 pub(super) fn client(
     caller: &Caller,
     caller_address: &str,
-    local: &Local,
+    local: &WorkerGeneration,
     metrics: &Metrics,
     headers: &HeaderMap,
     now: UnixTime,

@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use rustls::pki_types::UnixTime;
 
-use crate::caller::{Caller, Connected};
+use crate::caller::{Caller, CallerConnection};
 use crate::config::{IdentityHeaders, Spoken};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
 use crate::server::respond::{self, Answer, AnswerBody};
-use crate::state::Local;
+use crate::state::WorkerGeneration;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
@@ -36,14 +36,14 @@ mod x_forwarded;
 /// The request's head stays in one place, here, and is lent from then on: a future that takes it by
 /// value has room for it twice, and copies it.
 pub(crate) fn handle(
-    connected: Rc<Connected>,
+    connected: Rc<CallerConnection>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Answer> {
     let (mut parts, body) = request.into_parts();
     async move { answer_to(&connected, &mut parts, body).await }
 }
 
-async fn answer_to(connected: &Rc<Connected>, parts: &mut Parts, body: Incoming) -> Answer {
+async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: Incoming) -> Answer {
     let in_flight = connected.pace.request_began();
     let local = connected.worker.local();
     let version = parts.version;
@@ -92,8 +92,8 @@ async fn answer_to(connected: &Rc<Connected>, parts: &mut Parts, body: Incoming)
 }
 
 async fn conduct(
-    connected: &Rc<Connected>,
-    local: &Rc<Local>,
+    connected: &Rc<CallerConnection>,
+    local: &Rc<WorkerGeneration>,
     forwarded: Option<Forwarded>,
     parts: &mut Parts,
     body: Incoming,
@@ -178,7 +178,7 @@ struct Forwarded {
 }
 
 /// `None`: the connection itself says who called.
-fn forwarded(caller: &Caller, local: &Local, headers: &HeaderMap) -> Option<Forwarded> {
+fn forwarded(caller: &Caller, local: &WorkerGeneration, headers: &HeaderMap) -> Option<Forwarded> {
     let trusted = &local.generation.config.server.trusted_proxies;
     if trusted.is_empty() {
         return None;
@@ -193,8 +193,8 @@ fn forwarded(caller: &Caller, local: &Local, headers: &HeaderMap) -> Option<Forw
 
 /// A request whose route is found.
 struct Exchange<'a> {
-    connected: &'a Rc<Connected>,
-    local: &'a Rc<Local>,
+    connected: &'a Rc<CallerConnection>,
+    local: &'a Rc<WorkerGeneration>,
     forwarded: Option<Forwarded>,
     host: Authority,
     /// As it was matched, and as it is forwarded.

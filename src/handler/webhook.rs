@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
 use crate::server::respond::{Answer, AnswerBody};
-use crate::state::{Admitted, Busy};
+use crate::state::{RequestPermit, TaskGuard};
 use crate::telemetry::access::{Outcome, Record};
 use crate::tls::certificate::moment;
 use crate::upstream::RequestBody;
@@ -146,7 +146,7 @@ fn demand_certificate(exchange: &Exchange<'_>, demand: Demand) -> Result<(), Ref
 struct Forward<'a> {
     exchange: &'a Exchange<'a>,
     route: &'a WebhookRoute,
-    admitted: Admitted,
+    admitted: RequestPermit,
     verified: &'a Verified,
     /// When the last of what goes there had come.
     began: Instant,
@@ -164,7 +164,7 @@ impl Forward<'_> {
         let identity = pool.identity_headers();
         let request =
             exchange.upstream_request(parts, body, verified, &record.request_id, identity)?;
-        let busy = Busy::new(&exchange.connected.worker);
+        let busy = TaskGuard::new(&exchange.connected.worker);
         // A caller that hangs up does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
             let answer = pool.exchange(request, began).await;

@@ -11,13 +11,13 @@ use tracing::{info, warn};
 use crate::config::HealthCheck;
 use crate::generation::Generation;
 use crate::lifecycle::Change;
-use crate::state::Shared;
+use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Target;
 use crate::upstream::probe::{Streak, ask};
 
 /// Asks for as long as something is served; begins anew with each generation.
-pub(super) async fn watch(shared: &Shared) {
+pub(super) async fn watch(shared: &ProcessState) {
     let mut watcher = shared.watcher.clone();
     loop {
         let generation = shared.generation.load_full();

@@ -15,7 +15,7 @@ use self::expiry::{Calendar, InUse};
 use self::refresh::Refresher;
 use crate::generation::Generation;
 use crate::lifecycle::{Change, Swaps, Watcher};
-use crate::state::Shared;
+use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::client_auth::ClientTrust;
 
@@ -26,7 +26,7 @@ mod quiet;
 pub(crate) mod refresh;
 
 /// Looks after the generation in force until draining begins.
-pub(crate) fn run(runtime: &Runtime, shared: &Shared, swaps: &Swaps) {
+pub(crate) fn run(runtime: &Runtime, shared: &ProcessState, swaps: &Swaps) {
     LocalSet::new().block_on(runtime, async {
         tokio::select! {
             () = shared.watcher.clone().draining() => {}
@@ -51,7 +51,7 @@ pub(crate) fn show(generation: &Generation, metrics: &Metrics) {
     places.iter().for_each(|place| metrics.crl_fetches_at_zero(place));
 }
 
-async fn watch_the_calendar(shared: &Shared) {
+async fn watch_the_calendar(shared: &ProcessState) {
     let mut watcher = shared.watcher.clone();
     let mut calendar = Calendar::default();
     loop {
@@ -103,7 +103,7 @@ fn warn_of_end(InUse { kind, label, facts }: &InUse, now: SystemTime) {
     );
 }
 
-async fn refresh_lists(shared: &Shared, swaps: &Swaps) {
+async fn refresh_lists(shared: &ProcessState, swaps: &Swaps) {
     let mut watcher = shared.watcher.clone();
     let mut refresher = Refresher::default();
     loop {

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{LOOK_INTERVAL, something_new};
 use crate::lifecycle::Change;
-use crate::state::Shared;
+use crate::state::ProcessState;
 use crate::telemetry::metrics::Level;
 use crate::tls::certificate::utc;
 
@@ -46,7 +46,7 @@ enum Turn {
 }
 
 /// Watches the routes of the generation in force until draining begins.
-pub(super) async fn watch(shared: &Shared) {
+pub(super) async fn watch(shared: &ProcessState) {
     let mut watcher = shared.watcher.clone();
     let mut silences = Silences::default();
     loop {

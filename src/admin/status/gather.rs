@@ -12,7 +12,7 @@ use crate::config::{Demand, Enforcement, StaleCrl};
 use crate::maintenance::expiry::{self, InUse};
 use crate::refusal::{Refusal, Severity};
 use crate::route::{SiteRoute, WebhookRoute};
-use crate::state::Shared;
+use crate::state::ProcessState;
 use crate::telemetry::metrics::CertificateKind;
 use crate::telemetry::metrics::occurrences::Occurrences;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
@@ -21,7 +21,7 @@ use crate::tls::client_auth::ClientTrust;
 use crate::upstream::{State, Target};
 
 /// The document as of `now`.
-pub(in crate::admin) fn status(shared: &Shared, now: SystemTime) -> Status {
+pub(in crate::admin) fn status(shared: &ProcessState, now: SystemTime) -> Status {
     let generation = shared.generation.load();
     let metrics = &shared.metrics;
     let routes = &generation.routes;

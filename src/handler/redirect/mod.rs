@@ -12,17 +12,17 @@ use http::uri::Authority;
 use http::{Method, Request, Uri};
 use hyper::body::{Body as _, Incoming};
 
-use crate::caller::Connected;
+use crate::caller::CallerConnection;
 use crate::refusal::Refusal;
 use crate::route;
 use crate::server::respond::{self, Answer};
-use crate::state::Local;
+use crate::state::WorkerGeneration;
 use crate::telemetry::access::{Outcome, Record};
 
 mod acme;
 
 /// Answers one request, whatever it is.
-pub(crate) async fn handle(connected: Rc<Connected>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Incoming>) -> Answer {
     let _in_flight = connected.pace.request_began();
     let local = connected.worker.local();
     let mut record = Record::begun(
@@ -46,8 +46,8 @@ pub(crate) async fn handle(connected: Rc<Connected>, request: Request<Incoming>)
 }
 
 async fn conduct(
-    connected: &Connected,
-    local: &Local,
+    connected: &CallerConnection,
+    local: &WorkerGeneration,
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {

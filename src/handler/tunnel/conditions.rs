@@ -14,11 +14,11 @@ use http::{HeaderMap, Method};
 use rustls::pki_types::UnixTime;
 
 use super::super::{Exchange, alb};
-use crate::caller::Connected;
+use crate::caller::CallerConnection;
 use crate::config::Spoken;
 use crate::lifecycle::Change;
 use crate::route::{Route, SiteRoute};
-use crate::state::Local;
+use crate::state::WorkerGeneration;
 use crate::telemetry::access::Record;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, TunnelEnd};
@@ -26,7 +26,7 @@ use crate::upstream::Lease;
 
 /// What a tunnel was opened under.
 pub(in crate::handler) struct Conditions {
-    connected: Rc<Connected>,
+    connected: Rc<CallerConnection>,
     /// As in the access record.
     client: Rc<str>,
     route: Arc<str>,
@@ -111,8 +111,8 @@ impl Conditions {
     }
 
     /// Until when the caller's certificate is a proof under the current trust, if it is one.
-    fn prove_again(&self, local: &Local) -> Result<SystemTime, TunnelEnd> {
-        let Connected { worker, caller, .. } = &*self.connected;
+    fn prove_again(&self, local: &WorkerGeneration) -> Result<SystemTime, TunnelEnd> {
+        let CallerConnection { worker, caller, .. } = &*self.connected;
         let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
         let client = alb::client(caller, &self.client, local, metrics, &self.claims, now);
         let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 pub(super) use self::conditions::Conditions;
 use crate::server::respond::{Answer, AnswerBody};
-use crate::state::Admitted;
+use crate::state::RequestPermit;
 use crate::telemetry::metrics::{Raised, TunnelEnd};
 use crate::upstream::Lease;
 use crate::upstream::headers::towards_caller;
@@ -40,7 +40,7 @@ pub(super) struct Tunnel {
     pub(super) idle_timeout: Duration,
     pub(super) conditions: Conditions,
     pub(super) lease: Lease,
-    pub(super) admitted: Admitted,
+    pub(super) admitted: RequestPermit,
 }
 
 impl Tunnel {

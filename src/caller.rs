@@ -14,7 +14,7 @@ use rustls::pki_types::UnixTime;
 use crate::config::Spoken;
 use crate::listener::Permit;
 use crate::refusal::Refusal;
-use crate::server::timeouts::Pace;
+use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::{TaskGuard, WorkerGeneration, WorkerState};
 use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
 use crate::tls::certificate::moment;
@@ -49,7 +49,7 @@ pub(crate) struct Proven {
 pub(crate) struct CallerConnection {
     pub(crate) worker: Rc<WorkerState>,
     pub(crate) caller: Rc<Caller>,
-    pub(crate) pace: Arc<Pace>,
+    pub(crate) timeouts: Arc<ConnectionTimeouts>,
     /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
     pub(crate) _guard: ConnectionGuard,
 }

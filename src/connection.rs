@@ -26,7 +26,7 @@ use crate::proxy_protocol::Ends;
 use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
 use crate::server::drive::serve;
-use crate::server::timeouts::Pace;
+use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::WorkerState;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Raised;
@@ -36,7 +36,7 @@ use crate::tls::server_config::Broken;
 /// Returns when no further request should be taken: its caller is no longer trusted, or the
 /// process drains and this connection has had its first request, or time enough for it. Whoever
 /// was accepted at the last moment is answered like everybody before.
-async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, pace: Arc<Pace>) {
+async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<ConnectionTimeouts>) {
     let mut watcher = worker.shared.watcher.clone();
     while watcher.changed().await == Change::Swapped {
         let (local, metrics) = (worker.local(), &worker.shared.metrics);
@@ -52,7 +52,7 @@ async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, pace: Arc<Pace>) {
     }
     let mut enough = pin!(sleep(FIRST_REQUEST_TIMEOUT));
     // The connection is polled by the same task, so a request that begins comes by here.
-    poll_fn(|context| match pace.has_begun() {
+    poll_fn(|context| match timeouts.has_begun() {
         true => Poll::Ready(()),
         false => enough.as_mut().poll(context),
     })
@@ -96,7 +96,7 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
             }
             log::connection_refused(ends.caller, &auth_error.for_log());
             if let Some(stream) = stream {
-                Box::pin(hang_up(stream)).await;
+                Box::pin(linger(stream)).await;
             }
             return;
         }
@@ -109,7 +109,7 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     let speaks_for_many = proxies.contains(ends.caller.ip());
     drop(local);
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
-    let pace = Arc::new(Pace::new(&limits, is_h2));
+    let timeouts = Arc::new(ConnectionTimeouts::new(&limits, is_h2));
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: ends.caller.ip(),
@@ -123,19 +123,19 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     let connected = Rc::new(CallerConnection {
         caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
-        pace: Arc::clone(&pace),
+        timeouts: Arc::clone(&timeouts),
         _guard: guard,
     });
-    let io = CallerIo::new(stream, Arc::clone(&pace));
-    let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&pace));
+    let io = CallerIo::new(stream, Arc::clone(&timeouts));
+    let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
     let metrics = &worker.shared.metrics;
-    let resting = || Raised::new(metrics, |metrics| &metrics.connections_resting);
+    let parked = || Raised::new(metrics, |metrics| &metrics.connections_parked);
     let ended = if spoken == Spoken::PlainToRedirect {
         let answer = move |request| redirect::handle(Rc::clone(&connected), request);
-        Box::pin(serve(io, is_h2, pace, &limits, answer, draining, resting)).await
+        Box::pin(serve(io, is_h2, timeouts, &limits, answer, draining, parked)).await
     } else {
         let answer = move |request| handler::handle(Rc::clone(&connected), request);
-        serve(io, is_h2, pace, &limits, answer, draining, resting).await
+        serve(io, is_h2, timeouts, &limits, answer, draining, parked).await
     };
     if let Some(refusal) = ended {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
@@ -158,20 +158,20 @@ impl Refused {
 
 /// Closes so that the caller can still read the alert: one that has sent more by now than we read
 /// would be answered with a reset, which overtakes it.
-async fn hang_up(mut stream: TcpStream) {
+async fn linger(mut stream: TcpStream) {
     let rest = async {
         stream.shutdown().await?;
-        let mut unread = stream.take(HANG_UP_MAX_BYTES);
+        let mut unread = stream.take(LINGER_MAX_BYTES);
         tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
     };
-    let _gone_either_way = timeout(HANG_UP_TIMEOUT, rest).await;
+    let _gone_either_way = timeout(LINGER_TIMEOUT, rest).await;
 }
 
 /// A caller that has read the alert closes within a round trip or two.
-const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// More than a request with its headers; whoever sends more has not listened.
-const HANG_UP_MAX_BYTES: u64 = 64 * 1024;
+const LINGER_MAX_BYTES: u64 = 64 * 1024;
 
 async fn handshake(
     worker: &WorkerState,

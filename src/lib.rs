@@ -115,7 +115,7 @@
 //! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
 //! | the rule for names | `tls/subject.rs`, and for a name that is text `tls/subject_text.rs` |
 //! | what a load balancer says of a client certificate | `exchange/forwarded_client.rs` reads it, `tls/client_auth/forwarded.rs` proves it |
-//! | when an idle connection gives back its buffers | `http/pace.rs` says when, `http/serve.rs` does it |
+//! | when an idle connection gives back its buffers | `http/timeouts.rs` says when, `http/serve.rs` does it |
 //! | which certificate a caller is shown | `tls/sni.rs` |
 //! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which names a path has: `path/reserved/`; what that must hold against: `route/confusion/` |
 //! | what is checked of a chain beyond webpki | `tls/path.rs`, and `tls/revocation.rs` for revocation lists |

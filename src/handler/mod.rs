@@ -17,7 +17,7 @@ use crate::config::{IdentityHeaders, Spoken};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
-use crate::server::respond::{self, Answer, AnswerBody};
+use crate::server::respond::{self, Answer, ResponseBody};
 use crate::state::WorkerGeneration;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
@@ -44,7 +44,7 @@ pub(crate) fn handle(
 }
 
 async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: Incoming) -> Answer {
-    let in_flight = connected.pace.request_began();
+    let in_flight = connected.timeouts.request_began();
     let local = connected.worker.local();
     let version = parts.version;
     let is_head = parts.method == Method::HEAD;
@@ -69,19 +69,19 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
         }
     };
     // RFC 9110 section 9.3.2: no content. hyper leaves it out over HTTP/1 alone.
-    if is_head && version == Version::HTTP_2 && matches!(answer.body(), AnswerBody::Whole(_)) {
-        *answer.body_mut() = AnswerBody::from(Bytes::new());
+    if is_head && version == Version::HTTP_2 && matches!(answer.body(), ResponseBody::Whole(_)) {
+        *answer.body_mut() = ResponseBody::from(Bytes::new());
     }
     // RFC 9113 section 8.2.2: HTTP/2 has no such header.
     if version != Version::HTTP_2
         // The body of a wrong signature was read, that of a missing one was not: both close, or a
         // forger could tell them apart.
-        && (is_forged || connected.pace.is_body_unread() || connected.pace.is_exhausted())
+        && (is_forged || connected.timeouts.is_body_unread() || connected.timeouts.is_exhausted())
     {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.status = Some(answer.status());
-    if let AnswerBody::Streamed(body) = answer.body_mut() {
+    if let ResponseBody::Streamed(body) = answer.body_mut() {
         // What is on its way is neither answered nor recorded yet.
         body.at_end(move |_passed| {
             record.outcome = Outcome::Passed;
@@ -100,7 +100,7 @@ async fn conduct(
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     // Until it is read: a refusal on the way there leaves it on the line.
-    connected.pace.set_body_unread(!body.is_end_stream());
+    connected.timeouts.set_body_unread(!body.is_end_stream());
     let routes = &local.generation.routes;
     record.metrics = Some(Arc::clone(&routes.unmatched));
     // hyper counts them over HTTP/1 alone.

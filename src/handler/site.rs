@@ -16,7 +16,7 @@ use super::tunnel::{self, Conditions, Tunnel};
 use super::{Exchange, Verified};
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
-use crate::server::respond::{Answer, AnswerBody};
+use crate::server::respond::{Answer, ResponseBody};
 use crate::server::stream::Streamed;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
@@ -88,7 +88,7 @@ pub(super) async fn conduct(
         lease.check_in(tokio::time::Instant::now());
         drop(admitted);
     });
-    Ok(Response::from_parts(head, AnswerBody::Streamed(body)))
+    Ok(Response::from_parts(head, ResponseBody::Streamed(body)))
 }
 
 /// The request's body on its way to the upstream.
@@ -103,11 +103,12 @@ fn passing(
     }
     let limit = u64::try_from(route.settings.body_max_bytes.get()).unwrap_or(u64::MAX);
     let mut body = Streamed::new(body, limit, route.settings.idle_timeout);
-    let (metrics, pace) = (Arc::clone(&route.metrics), Arc::clone(&exchange.connected.pace));
+    let (metrics, timeouts) =
+        (Arc::clone(&route.metrics), Arc::clone(&exchange.connected.timeouts));
     let ended = Rc::clone(ended);
     body.at_end(move |passed| {
         metrics.received_bytes.inc_by(passed);
-        pace.set_body_unread(false);
+        timeouts.set_body_unread(false);
         ended.set(true);
     });
     RequestBody::Streamed(body)

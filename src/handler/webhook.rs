@@ -14,7 +14,7 @@ use crate::config::{Demand, Enforcement, Verification};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
-use crate::server::respond::{Answer, AnswerBody};
+use crate::server::respond::{Answer, ResponseBody};
 use crate::state::{RequestPermit, TaskGuard};
 use crate::telemetry::access::{Outcome, Record};
 use crate::tls::certificate::moment;
@@ -77,7 +77,7 @@ async fn event(
     let mut check = Check::begin(&route.signing_keys, claim);
     let memory = &exchange.connected.worker.shared.body_memory;
     let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
-    exchange.connected.pace.set_body_unread(false);
+    exchange.connected.timeouts.set_body_unread(false);
     record.bytes = check.length();
     let metrics = &route.metrics;
     metrics.received_bytes.inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
@@ -181,6 +181,6 @@ impl Forward<'_> {
         towards_caller(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        Ok(Response::from_parts(head, AnswerBody::from(body)))
+        Ok(Response::from_parts(head, ResponseBody::from(body)))
     }
 }

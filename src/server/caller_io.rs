@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::timeouts::Pace;
+use super::timeouts::ConnectionTimeouts;
 
 /// What a caller's bytes come through.
 pub(crate) enum CallerStream {
@@ -56,7 +56,7 @@ macro_rules! either {
 /// One caller's stream.
 pub(crate) struct CallerIo {
     stream: CallerStream,
-    pace: Arc<Pace>,
+    timeouts: Arc<ConnectionTimeouts>,
     /// Bytes that may still be thrown away; `None` while our side is open.
     lingering: Option<usize>,
     /// Read already, and not taken by HTTP.
@@ -64,8 +64,8 @@ pub(crate) struct CallerIo {
 }
 
 impl CallerIo {
-    pub(crate) fn new(stream: CallerStream, pace: Arc<Pace>) -> Self {
-        Self { stream, pace, lingering: None, ahead: Bytes::new() }
+    pub(crate) fn new(stream: CallerStream, timeouts: Arc<ConnectionTimeouts>) -> Self {
+        Self { stream, timeouts, lingering: None, ahead: Bytes::new() }
     }
 
     /// Has `bytes` read once more before what comes next; answers whether there are any.
@@ -95,12 +95,12 @@ impl AsyncRead for CallerIo {
         if !self.ahead.is_empty() {
             let count = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead.split_to(count));
-            self.pace.bytes_arrived();
+            self.timeouts.bytes_arrived();
             return Poll::Ready(Ok(()));
         }
         ready!(either!(&mut self.stream, io => Pin::new(io).poll_read(cx, buffer)))?;
         if buffer.filled().len() > before {
-            self.pace.bytes_arrived();
+            self.timeouts.bytes_arrived();
         }
         Poll::Ready(Ok(()))
     }
@@ -112,28 +112,28 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.pace.set_unsent(true);
+        self.timeouts.set_unsent(true);
         either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = either!(&mut self.stream, io => Pin::new(io).poll_flush(cx));
-        self.pace.set_unsent(flushed.is_pending());
+        self.timeouts.set_unsent(flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         // Whoever is closing has something to send until it has closed, and does not rest.
-        this.pace.set_unsent(true);
+        this.timeouts.set_unsent(true);
         let mut left = match this.lingering {
             Some(left) => left,
             None => {
                 ready!(either!(&mut this.stream, io => Pin::new(io).poll_shutdown(cx)))?;
-                if !this.pace.must_linger() {
+                if !this.timeouts.must_linger() {
                     return Poll::Ready(Ok(()));
                 }
-                this.pace.linger();
+                this.timeouts.linger();
                 LINGER_MAX_BYTES
             }
         };
@@ -156,7 +156,7 @@ impl AsyncWrite for CallerIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.pace.set_unsent(true);
+        self.timeouts.set_unsent(true);
         either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices))
     }
 

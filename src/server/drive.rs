@@ -21,23 +21,23 @@ use tokio::time::{Instant, sleep_until};
 
 use super::caller_io::CallerIo;
 use super::respond::Answer;
-use super::timeouts::{Pace, Phase};
+use super::timeouts::{ConnectionPhase, ConnectionTimeouts};
 use crate::config::Limits;
 use crate::refusal::Refusal;
 
 /// Serves one connection; `answer` is called for each request, `draining` ends when no further
-/// request should be taken, and what `resting` answers is held while the connection has no buffers.
+/// request should be taken, and what `parked` answers is held while the connection has no buffers.
 ///
 /// Returns why the connection ended, if that was before the head of a request was whole and right:
 /// then hyper has answered as far as it can be answered, and `answer` was not called.
 pub(crate) async fn serve<F, A, D, R>(
     io: CallerIo,
     is_h2: bool,
-    pace: Arc<Pace>,
+    timeouts: Arc<ConnectionTimeouts>,
     limits: &Limits,
     answer: F,
     draining: D,
-    resting: impl Fn() -> R,
+    parked: impl Fn() -> R,
 ) -> Option<Refusal>
 where
     F: Fn(Request<Incoming>) -> A,
@@ -55,9 +55,9 @@ where
         let connection = h2_builder(limits).serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;
         let mut connection = Box::pin(connection);
-        return match drive(connection.as_mut(), end, &pace, &mut draining, false).await {
+        return match drive(connection.as_mut(), end, &timeouts, &mut draining, false).await {
             Stop::Ended(refusal) => refusal,
-            Stop::Rest => None,
+            Stop::Park => None,
         };
     }
     let (mut io, mut service) = (TokioIo::new(io), service);
@@ -65,7 +65,7 @@ where
         let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
         let mut connection = Box::new(connection);
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        let driven = drive(Pin::new(&mut *connection), end, &pace, &mut draining, true);
+        let driven = drive(Pin::new(&mut *connection), end, &timeouts, &mut draining, true);
         if let Stop::Ended(refusal) = driven.await {
             return refusal;
         }
@@ -73,15 +73,19 @@ where
         (io, service) = (parts.io, parts.service);
         let has_begun = io.inner_mut().put_back(parts.read_buf);
         if !has_begun {
-            let _counted = resting();
-            rest(io.inner(), &pace, &mut draining).await;
+            let _counted = parked();
+            park(io.inner(), &timeouts, &mut draining).await;
         }
     }
 }
 
 /// Waits until there is something for HTTP to do: bytes, an end, or a farewell.
-async fn rest<D: Future<Output = ()>>(io: &CallerIo, pace: &Pace, draining: &mut Draining<'_, D>) {
-    let mut timer = pin!(sleep_until(pace.deadline().unwrap_or_else(Instant::now)));
+async fn park<D: Future<Output = ()>>(
+    io: &CallerIo,
+    timeouts: &ConnectionTimeouts,
+    draining: &mut Draining<'_, D>,
+) {
+    let mut timer = pin!(sleep_until(timeouts.deadline().unwrap_or_else(Instant::now)));
     poll_fn(|cx| match draining.is_over(cx) || timer.as_mut().poll(cx).is_ready() {
         true => Poll::Ready(()),
         false => io.poll_readable(cx),
@@ -107,7 +111,7 @@ enum Stop {
     /// It is over; perhaps for something that was wrong with the head of a request.
     Ended(Option<Refusal>),
     /// Nothing has happened for a while, and nothing is in its buffers.
-    Rest,
+    Park,
 }
 
 fn h1_builder(limits: &Limits) -> http1::Builder {
@@ -119,7 +123,7 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
     }
     builder
         .max_header_size(limits.header_max_bytes.get())
-        // No timer: `Pace` keeps the time of headers and of idleness.
+        // No timer: `ConnectionTimeouts` keeps the time of headers and of idleness.
         .header_read_timeout(None);
     builder
 }
@@ -144,34 +148,34 @@ fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
 const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
-/// too long; stops when a phase outlasts its limit otherwise, or to rest, if it `may_rest`.
+/// too long; stops when a phase outlasts its limit otherwise, or to rest, if it `may_park`.
 async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
     mut connection: Pin<&mut C>,
     end_gracefully: impl Fn(Pin<&mut C>),
-    pace: &Pace,
+    timeouts: &ConnectionTimeouts,
     draining: &mut Draining<'_, D>,
-    may_rest: bool,
+    may_park: bool,
 ) -> Stop {
     let mut is_ending = false;
     let mut armed = Instant::now() + FAR;
     let mut timer = pin!(sleep_until(armed));
     poll_fn(|cx| {
-        if !is_ending && (draining.is_over(cx) || pace.is_exhausted()) {
+        if !is_ending && (draining.is_over(cx) || timeouts.is_exhausted()) {
             is_ending = true;
             end_gracefully(connection.as_mut());
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Stop::Ended(ended.err().and_then(|error| refusal(&error))));
         }
-        if !is_ending && pace.is_exhausted() {
+        if !is_ending && timeouts.is_exhausted() {
             is_ending = true;
             end_gracefully(connection.as_mut());
             cx.waker().wake_by_ref();
         }
         loop {
-            let rests_at = if may_rest && !is_ending { pace.rests_at() } else { None };
-            let ends_at = pace.deadline();
-            let deadline = [rests_at, ends_at].into_iter().flatten().min();
+            let parks_at = if may_park && !is_ending { timeouts.parks_at() } else { None };
+            let ends_at = timeouts.deadline();
+            let deadline = [parks_at, ends_at].into_iter().flatten().min();
             if let Some(deadline) = deadline
                 && deadline < armed
             {
@@ -189,21 +193,21 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                 continue;
             }
             if ends_at.is_none_or(|deadline| deadline > now) {
-                return Poll::Ready(Stop::Rest);
+                return Poll::Ready(Stop::Park);
             }
-            match pace.phase() {
-                Phase::Heading => {
+            match timeouts.phase() {
+                ConnectionPhase::ReadingHeaders => {
                     return Poll::Ready(Stop::Ended(Some(Refusal::HeaderTimeout)));
                 }
-                Phase::Waiting if !is_ending => {}
-                Phase::Waiting | Phase::Busy | Phase::Lingering => {
+                ConnectionPhase::Idle if !is_ending => {}
+                ConnectionPhase::Idle | ConnectionPhase::Busy | ConnectionPhase::Lingering => {
                     return Poll::Ready(Stop::Ended(None));
                 }
             }
             // Idle for too long: say goodbye properly, and give that a moment.
             is_ending = true;
             end_gracefully(connection.as_mut());
-            pace.linger();
+            timeouts.linger();
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Stop::Ended(None));
             }

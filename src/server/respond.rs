@@ -13,21 +13,21 @@ use super::stream::{StreamError, Streamed};
 use crate::refusal::Refusal;
 
 /// What a caller gets.
-pub(crate) type Answer = Response<AnswerBody>;
+pub(crate) type Answer = Response<ResponseBody>;
 
 /// Its body: whole in memory, or on its way through.
-pub(crate) enum AnswerBody {
+pub(crate) enum ResponseBody {
     Whole(Full<Bytes>),
     Streamed(Streamed),
 }
 
-impl From<Bytes> for AnswerBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self::Whole(Full::new(bytes))
     }
 }
 
-impl Body for AnswerBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = StreamError;
 
@@ -92,7 +92,7 @@ pub(crate) fn echo(text: Bytes) -> Answer {
 }
 
 fn plain(status: StatusCode, text: Bytes) -> Answer {
-    let mut answer = Response::new(AnswerBody::from(text));
+    let mut answer = Response::new(ResponseBody::from(text));
     *answer.status_mut() = status;
     let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, text_plain);

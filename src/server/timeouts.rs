@@ -15,9 +15,9 @@ use crate::config::Limits;
 /// One connection's clock. Only its worker touches it; it is made of atomics because hyper wants
 /// a stream that can be upgraded to be able to move.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct ConnectionTimeouts {
     born: Instant,
-    /// A [`Phase`]'s kind, and when it began in microseconds after `born`.
+    /// A [`ConnectionPhase`]'s kind, and when it began in microseconds after `born`.
     kind: AtomicU64,
     since_micros: AtomicU64,
     in_flight: AtomicUsize,
@@ -35,11 +35,11 @@ pub(crate) struct Pace {
 
 /// What the connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum ConnectionPhase {
     /// Nothing: the next request has not begun.
-    Waiting,
+    Idle,
     /// A request's headers are arriving.
-    Heading,
+    ReadingHeaders,
     /// Requests are being answered; they have deadlines of their own.
     Busy,
     /// Closed on our side; what still arrives is thrown away so that the answer is not.
@@ -48,13 +48,13 @@ pub(crate) enum Phase {
 
 /// Marks the end of a request when dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Pace>);
+pub(crate) struct InFlight(Arc<ConnectionTimeouts>);
 
-impl Pace {
+impl ConnectionTimeouts {
     pub(crate) fn new(limits: &Limits, is_h2: bool) -> Self {
         Self {
             born: Instant::now(),
-            kind: AtomicU64::new(Phase::Waiting as u64),
+            kind: AtomicU64::new(ConnectionPhase::Idle as u64),
             since_micros: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
@@ -68,15 +68,15 @@ impl Pace {
     }
 
     pub(crate) fn bytes_arrived(&self) {
-        if self.phase() == Phase::Waiting && !self.is_h2 {
-            self.enter(Phase::Heading);
+        if self.phase() == ConnectionPhase::Idle && !self.is_h2 {
+            self.enter(ConnectionPhase::ReadingHeaders);
         }
     }
 
     pub(crate) fn request_began(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
-        self.kind.store(Phase::Busy as u64, Relaxed);
+        self.kind.store(ConnectionPhase::Busy as u64, Relaxed);
         InFlight(Arc::clone(self))
     }
 
@@ -104,37 +104,38 @@ impl Pace {
 
     /// Whether closing now could reset the connection under an answer that is still on its way.
     pub(crate) fn must_linger(&self) -> bool {
-        self.is_body_unread() || self.phase() != Phase::Waiting
+        self.is_body_unread() || self.phase() != ConnectionPhase::Idle
     }
 
     pub(crate) fn linger(&self) {
-        if self.phase() != Phase::Lingering {
-            self.enter(Phase::Lingering);
+        if self.phase() != ConnectionPhase::Lingering {
+            self.enter(ConnectionPhase::Lingering);
         }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> ConnectionPhase {
         let kind = self.kind.load(Relaxed);
-        let all = [Phase::Waiting, Phase::Heading, Phase::Busy];
-        all.into_iter().find(|phase| *phase as u64 == kind).unwrap_or(Phase::Lingering)
+        let all = [ConnectionPhase::Idle, ConnectionPhase::ReadingHeaders, ConnectionPhase::Busy];
+        all.into_iter().find(|phase| *phase as u64 == kind).unwrap_or(ConnectionPhase::Lingering)
     }
 
     /// When this phase has lasted too long; `None` while requests are being answered.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase() {
-            Phase::Waiting => self.keep_alive_timeout,
-            Phase::Heading => self.header_timeout,
-            Phase::Lingering => LINGER_TIMEOUT,
-            Phase::Busy => return None,
+            ConnectionPhase::Idle => self.keep_alive_timeout,
+            ConnectionPhase::ReadingHeaders => self.header_timeout,
+            ConnectionPhase::Lingering => LINGER_TIMEOUT,
+            ConnectionPhase::Busy => return None,
         };
         Some(self.since() + allowed)
     }
 
     /// When the connection has done nothing for long enough to give back its buffers; `None` while
     /// there is something in them, or may be.
-    pub(crate) fn rests_at(&self) -> Option<Instant> {
-        let is_at_rest =
-            self.phase() == Phase::Waiting && !self.unsent.load(Relaxed) && !self.is_body_unread();
+    pub(crate) fn parks_at(&self) -> Option<Instant> {
+        let is_at_rest = self.phase() == ConnectionPhase::Idle
+            && !self.unsent.load(Relaxed)
+            && !self.is_body_unread();
         is_at_rest.then(|| self.since() + REST_AFTER)
     }
 
@@ -142,7 +143,7 @@ impl Pace {
         self.born + Duration::from_micros(self.since_micros.load(Relaxed))
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: ConnectionPhase) {
         let since = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.since_micros.store(since, Relaxed);
         self.kind.store(phase as u64, Relaxed);
@@ -152,8 +153,8 @@ impl Pace {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let before = self.0.in_flight.fetch_sub(1, Relaxed);
-        if before == 1 && self.0.phase() == Phase::Busy {
-            self.0.enter(Phase::Waiting);
+        if before == 1 && self.0.phase() == ConnectionPhase::Busy {
+            self.0.enter(ConnectionPhase::Idle);
         }
     }
 }

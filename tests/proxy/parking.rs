@@ -19,7 +19,7 @@ async fn connect(world: &World, http: Http) -> Connection {
 async fn until_rested(world: &World, others: f64) -> Connection {
     let witness = connect(world, Http::One).await;
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
-    world.until_metric("hubgate_connections_resting", others + 1.0).await;
+    world.until_metric("hubgate_connections_parked", others + 1.0).await;
     witness
 }
 
@@ -43,7 +43,7 @@ async fn a_connection_that_rested_is_as_good_as_new() {
     }
 
     // And may rest again.
-    world.until_metric("hubgate_connections_resting", 3.0).await;
+    world.until_metric("hubgate_connections_parked", 3.0).await;
     assert_eq!(used.request(event("3")).await.unwrap().status, 200);
     assert_eq!(world.app.received().len(), 5);
     assert_eq!(world.metric("hubgate_connections_open"), 3.0);
@@ -59,7 +59,7 @@ async fn a_connection_at_rest_ends_with_a_goodbye_when_draining_begins() {
 
     until_goodbye(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
-    assert_eq!(world.metric("hubgate_connections_resting"), 0.0);
+    assert_eq!(world.metric("hubgate_connections_parked"), 0.0);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_connection_at_rest_ends_with_a_goodbye_when_it_was_idle_for_too_long(
     let world = Plan::new().limit("keep_alive_timeout_ms = 1200").start().await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
 
-    world.until_metric("hubgate_connections_resting", 1.0).await;
+    world.until_metric("hubgate_connections_parked", 1.0).await;
 
     until_goodbye(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
@@ -84,7 +84,7 @@ async fn a_caller_that_leaves_while_its_connection_rests_is_noticed() {
     drop(rude);
 
     world.until_metric("hubgate_connections_open", 1.0).await;
-    world.until_metric("hubgate_connections_resting", 1.0).await;
+    world.until_metric("hubgate_connections_parked", 1.0).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ mod acme;
 
 /// Answers one request, whatever it is.
 pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Incoming>) -> Answer {
-    let _in_flight = connected.pace.request_began();
+    let _in_flight = connected.timeouts.request_began();
     let local = connected.worker.local();
     let mut record = Record::begun(
         Rc::clone(&connected.caller.address),
@@ -38,7 +38,7 @@ pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Inc
             respond::refusal(refusal)
         }
     };
-    if connected.pace.is_body_unread() || connected.pace.is_exhausted() {
+    if connected.timeouts.is_body_unread() || connected.timeouts.is_exhausted() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.status = Some(answer.status());
@@ -52,7 +52,7 @@ async fn conduct(
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     // No body is of any use here, so none is read.
-    connected.pace.set_body_unread(!request.body().is_end_stream());
+    connected.timeouts.set_body_unread(!request.body().is_end_stream());
     // Gone since this connection was accepted.
     let redirect = local.generation.redirect.as_ref().ok_or(Refusal::NoRoute)?;
     record.route = Some(Arc::clone(&redirect.name));

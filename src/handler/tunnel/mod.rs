@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 pub(super) use self::conditions::Conditions;
-use crate::server::respond::{Answer, AnswerBody};
+use crate::server::respond::{Answer, ResponseBody};
 use crate::state::RequestPermit;
 use crate::telemetry::metrics::{Raised, TunnelEnd};
 use crate::upstream::Lease;
@@ -29,7 +29,7 @@ pub(super) fn switched(response: Response<Incoming>) -> Answer {
     head.extensions.clear();
     head.status = StatusCode::SWITCHING_PROTOCOLS;
     Handshake::agree(&mut head.headers);
-    Response::from_parts(head, AnswerBody::from(Bytes::new()))
+    Response::from_parts(head, ResponseBody::from(Bytes::new()))
 }
 
 /// A connection that belongs to its two ends from now on.

@@ -39,7 +39,7 @@ pub struct Metrics {
     registry: Registry,
     pub(crate) connections: Counter,
     pub(crate) connections_open: Level,
-    pub(crate) connections_resting: Level,
+    pub(crate) connections_parked: Level,
     pub(crate) connections_at_limit: Counter,
     pub(crate) accept_errors: Counter,
     pub(crate) handshakes_full: Counter,
@@ -87,9 +87,9 @@ impl Metrics {
         Self {
             connections: register(r, "connections", "Connections accepted"),
             connections_open: register(r, "connections_open", "Connections open now"),
-            connections_resting: register(
+            connections_parked: register(
                 r,
-                "connections_resting",
+                "connections_parked",
                 "Of these, idle for over a second: they hold no buffers",
             ),
             connections_at_limit: register(

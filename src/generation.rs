@@ -16,7 +16,7 @@ use crate::tls::client_auth::ClientTrust;
 use crate::tls::material::{MaterialError, ServerIdentity, read_server_identity};
 use crate::tls::server_config::TlsSettings;
 use crate::tls::trust::{self, TrustError};
-use crate::upstream::headers::Claims;
+use crate::upstream::headers::ReservedHeaders;
 use crate::upstream::{Target, TargetError};
 
 /// One configuration, ready to serve.
@@ -33,7 +33,7 @@ pub struct Generation {
     pub(crate) redirect: Option<RedirectRoute>,
     pub(crate) upstreams: Vec<Arc<Target>>,
     /// What no caller may say, beside what nobody may ever.
-    pub(crate) claims: Claims,
+    pub(crate) reserved: ReservedHeaders,
 }
 
 /// One reason why a generation could not be built.
@@ -122,8 +122,17 @@ impl Generation {
                 .map_err(|error| BuildErrors(vec![BuildError::Tls(error)]))?;
         let routes = RouteTable::new(&config, metrics);
         let redirect = config.redirect.as_ref().map(|section| RedirectRoute::new(section, metrics));
-        let claims = Claims::of(&config.upstreams);
-        Ok(Self { number, built: Instant::now(), config, tls, routes, redirect, upstreams, claims })
+        let reserved = ReservedHeaders::of(&config.upstreams);
+        Ok(Self {
+            number,
+            built: Instant::now(),
+            config,
+            tls,
+            routes,
+            redirect,
+            upstreams,
+            reserved,
+        })
     }
 
     /// Takes over what the generation before learned of its callers and their CAs, so that a

@@ -22,8 +22,8 @@ use crate::telemetry::json::JsonLine;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::tls::identity::Identity;
 use crate::tls::subject::only_common_name;
-use crate::upstream::headers::{Claims, Truth, towards_upstream};
-use crate::webhook::signature::{Check, Claim, SigningKeys};
+use crate::upstream::headers::{ReservedHeaders, TrustedHeaders, rewrite_request_headers};
+use crate::webhook::signature::{Check, PresentedSignature, SigningKeys};
 
 /// The app secrets of one route, ready to verify with.
 pub struct Signatures(SigningKeys);
@@ -34,9 +34,9 @@ impl Signatures {
         Self(SigningKeys::new(secrets, None))
     }
 
-    /// Whether a body that came in one piece is signed as its headers claim.
+    /// Whether a body that came in one piece is signed as its headers presented.
     pub fn verify(&self, headers: &HeaderMap, body: Bytes) -> bool {
-        let mut check = Check::begin(&self.0, Claim::read(headers));
+        let mut check = Check::begin(&self.0, PresentedSignature::read(headers));
         check.update(body);
         check.finish(&self.0, Held::nothing()).is_ok()
     }
@@ -70,7 +70,7 @@ pub fn normalize(path: &str) -> Option<Cow<'_, str>> {
 
 /// What is true of every request of one caller to one upstream.
 pub struct Towards {
-    claims: Claims,
+    reserved: ReservedHeaders,
     client: Identity,
     identity: IdentityHeaders,
     value: HeaderValue,
@@ -80,7 +80,7 @@ impl Towards {
     /// The first upstream of a configuration; `None` if the certificate cannot be read.
     pub fn upstream(config: &Config, client: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
-            claims: Claims::of(&config.upstreams),
+            reserved: ReservedHeaders::of(&config.upstreams),
             client: Identity::of(client, &[]).ok()?,
             identity: config.upstreams.first()?.identity.clone(),
             value: HeaderValue::from_static("localhost"),
@@ -89,7 +89,7 @@ impl Towards {
 
     /// Removes what only we may say, and says it.
     pub fn rewrite(&self, headers: &mut HeaderMap) {
-        let truth = Truth {
+        let trusted = TrustedHeaders {
             forwarded_for: &self.value,
             forwarded_proto: self.value.clone(),
             forwarded_port: &self.value,
@@ -99,7 +99,7 @@ impl Towards {
             request_id: self.value.clone(),
             verified: Some(self.value.clone()),
         };
-        towards_upstream(headers, &self.claims, truth);
+        rewrite_request_headers(headers, &self.reserved, trusted);
     }
 }
 

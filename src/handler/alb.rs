@@ -23,7 +23,7 @@ use crate::tls::client_auth::{Forwarded, ForwardedClientError, VerifiedClient};
 
 /// What a header says, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim<'a> {
+enum AlbHeader<'a> {
     Leaf(&'a [u8]),
     Chain(&'a [u8]),
     Subject(&'a [u8]),
@@ -50,26 +50,26 @@ pub(super) fn client(
     if !config.server.trusted_proxies.contains(caller.ip) {
         return Err(Refusal::CertificateFromStranger);
     }
-    let claim = claim(headers, source)?;
+    let header = header(headers, source)?;
     let trust = local.generation.tls.trust().ok_or(Refusal::CertificateRefused)?;
     let mut proven = local.forwarded_clients.borrow_mut();
-    if let Some(known) = proven.find(claim.parts())
+    if let Some(known) = proven.find(header.parts())
         && trust.is_still_valid(&known.client, now)
     {
         known.anchor.used(moment(now));
         return Ok(Some(Arc::clone(&known.client)));
     }
     let decoded;
-    let forwarded = match claim {
-        Claim::Leaf(bytes) => {
+    let forwarded = match header {
+        AlbHeader::Leaf(bytes) => {
             decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
             Forwarded::Leaf(&decoded)
         }
-        Claim::Chain(bytes) => {
+        AlbHeader::Chain(bytes) => {
             decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
             Forwarded::Chain(&decoded)
         }
-        Claim::Subject(bytes) => {
+        AlbHeader::Subject(bytes) => {
             let text = str::from_utf8(bytes).ok();
             Forwarded::Subject(text.ok_or(Refusal::CertificateHeaderMalformed)?)
         }
@@ -94,37 +94,37 @@ pub(super) fn client(
     trust.saw(&client);
     let anchor = metrics.anchor(client.anchor());
     anchor.used(moment(now));
-    proven.remember(claim.parts(), &client, anchor);
+    proven.remember(header.parts(), &client, anchor);
     Ok(Some(client))
 }
 
-/// The headers that such a claim may be in, out of all of a request.
-pub(super) fn claims(headers: &HeaderMap) -> HeaderMap {
-    let mut claims = HeaderMap::new();
+/// The headers that such a header may be in, out of all of a request.
+pub(super) fn reserved(headers: &HeaderMap) -> HeaderMap {
+    let mut reserved = HeaderMap::new();
     for name in [&LEAF, &CHAIN, &SUBJECT] {
         for value in headers.get_all(name) {
-            claims.append(name, value.clone());
+            reserved.append(name, value.clone());
         }
     }
-    claims
+    reserved
 }
 
-/// The one claim of the mode; another mode's beside it, or anything twice, is nobody's.
-fn claim(headers: &HeaderMap, source: CertificateSource) -> Result<Claim<'_>, Refusal> {
+/// The one header of the mode; another mode's beside it, or anything twice, is nobody's.
+fn header(headers: &HeaderMap, source: CertificateSource) -> Result<AlbHeader<'_>, Refusal> {
     let [leaf, chain, subject] = [&LEAF, &CHAIN, &SUBJECT].map(|name| {
         let mut values = headers.get_all(name).iter();
         let first = values.next().map(|value| value.as_bytes());
         if values.next().is_some() { Err(Refusal::CertificateHeaderMalformed) } else { Ok(first) }
     });
     match (source, leaf?, chain?, subject?) {
-        (CertificateSource::Alb, Some(leaf), None, _) => Ok(Claim::Leaf(leaf)),
-        (CertificateSource::Alb, None, None, Some(subject)) => Ok(Claim::Subject(subject)),
-        (CertificateSource::AlbPassthrough, None, Some(chain), None) => Ok(Claim::Chain(chain)),
+        (CertificateSource::Alb, Some(leaf), None, _) => Ok(AlbHeader::Leaf(leaf)),
+        (CertificateSource::Alb, None, None, Some(subject)) => Ok(AlbHeader::Subject(subject)),
+        (CertificateSource::AlbPassthrough, None, Some(chain), None) => Ok(AlbHeader::Chain(chain)),
         _ => Err(Refusal::CertificateHeaderMalformed),
     }
 }
 
-impl<'a> Claim<'a> {
+impl<'a> AlbHeader<'a> {
     /// The header that it stands in, and what stands there.
     fn parts(self) -> (&'static HeaderName, &'a [u8]) {
         match self {

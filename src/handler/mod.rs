@@ -22,7 +22,7 @@ use crate::state::WorkerGeneration;
 use crate::telemetry::access::{Outcome, Record, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
-use crate::upstream::headers::{Truth, towards_upstream};
+use crate::upstream::headers::{TrustedHeaders, rewrite_request_headers};
 
 pub(crate) mod alb;
 pub(crate) mod redirect;
@@ -232,7 +232,7 @@ impl Exchange<'_> {
             true => (x_forwarded::proto(&parts.headers), x_forwarded::port(&parts.headers)),
             false => (x_forwarded::HTTPS, None),
         };
-        let truth = Truth {
+        let trusted = TrustedHeaders {
             forwarded_for: match &self.forwarded {
                 Some(forwarded) => &forwarded.header,
                 None => &caller.forwarded_for,
@@ -251,7 +251,7 @@ impl Exchange<'_> {
                 .map_err(|_never| Refusal::HostInvalid)?,
             verified: verified.map(HeaderValue::from_static),
         };
-        towards_upstream(&mut parts.headers, &self.local.generation.claims, truth);
+        rewrite_request_headers(&mut parts.headers, &self.local.generation.reserved, trusted);
         // Of what is sent, not of what the caller announced: a length without its bytes would take
         // them out of the next request on that connection.
         parts.headers.remove(CONTENT_LENGTH);

@@ -20,7 +20,7 @@ use crate::server::respond::{Answer, ResponseBody};
 use crate::server::stream::Streamed;
 use crate::telemetry::access::{Outcome, Record};
 use crate::upstream::RequestBody;
-use crate::upstream::headers::streamed_towards_caller;
+use crate::upstream::headers::rewrite_streamed_response_headers;
 use crate::upstream::websocket::Handshake;
 
 const SITE: Verified = Verified { with_client: "client-certificate", alone: None };
@@ -80,7 +80,7 @@ pub(super) async fn conduct(
         return Ok(tunnel::switched(*response));
     }
     let (mut head, body) = response.into_parts();
-    streamed_towards_caller(&mut head.headers);
+    rewrite_streamed_response_headers(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
     let mut body = Streamed::new(body, u64::MAX, settings.idle_timeout);

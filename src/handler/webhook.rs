@@ -21,9 +21,9 @@ use crate::tls::certificate::moment;
 use crate::upstream::RequestBody;
 use crate::upstream::client::Whole;
 use crate::upstream::delivery::Delivery;
-use crate::upstream::headers::towards_caller;
+use crate::upstream::headers::rewrite_response_headers;
 use crate::webhook::challenge::VerificationRequest;
-use crate::webhook::signature::{Check, Claim};
+use crate::webhook::signature::{Check, PresentedSignature};
 
 const EVENT: Verified =
     Verified { with_client: "client-certificate, signature", alone: Some("signature") };
@@ -58,12 +58,12 @@ async fn event(
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     demand_certificate(exchange, route.settings.client_certificate)?;
-    let claim = Claim::read(&parts.headers);
+    let presented = PresentedSignature::read(&parts.headers);
     let reporting = match (route.settings.signature, &exchange.client) {
         (Enforcement::Report, Some(client)) => Some(client),
-        // Without a usable claim there is no use in reading the body.
+        // Without a usable presented there is no use in reading the body.
         (Enforcement::Enforce, _) | (Enforcement::Report, None) => {
-            claim.as_ref().map_err(|refusal| *refusal)?;
+            presented.as_ref().map_err(|refusal| *refusal)?;
             None
         }
     };
@@ -74,7 +74,7 @@ async fn event(
         memory_bytes: limits.body_memory_bytes.get(),
         deadline: Instant::from_std(record.began) + limits.body_timeout,
     };
-    let mut check = Check::begin(&route.signing_keys, claim);
+    let mut check = Check::begin(&route.signing_keys, presented);
     let memory = &exchange.connected.worker.shared.body_memory;
     let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
     exchange.connected.timeouts.set_body_unread(false);
@@ -178,7 +178,7 @@ impl Forward<'_> {
         route.metrics.upstream_duration.observe(took);
         let Whole { head, body, .. } = answer?;
         let (mut head, _read) = head.into_parts();
-        towards_caller(&mut head.headers);
+        rewrite_response_headers(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.clear();
         Ok(Response::from_parts(head, ResponseBody::from(body)))

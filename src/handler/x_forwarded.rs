@@ -147,14 +147,14 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// Whatever a stranger claims, the proxy that it called writes its address behind that.
+        /// Whatever a stranger reserved, the proxy that it called writes its address behind that.
         #[test]
         fn no_claim_moves_the_address_that_a_trusted_proxy_saw(
-            claims in prop::collection::vec("[ -~]{0,40}|10\\.0\\.0\\.[0-9]|203\\.0\\.113\\.9", 0..5),
+            reserved in prop::collection::vec("[ -~]{0,40}|10\\.0\\.0\\.[0-9]|203\\.0\\.113\\.9", 0..5),
             proxies in prop::collection::vec("10\\.0\\.0\\.[0-9]", 0..3),
         ) {
             let behind = [vec!["203.0.113.5".to_owned()], proxies].concat().join(", ");
-            let mut lines: Vec<&str> = claims.iter().map(String::as_str).collect();
+            let mut lines: Vec<&str> = reserved.iter().map(String::as_str).collect();
             lines.push(&behind);
             prop_assert_eq!(called(&lines), "203.0.113.5");
             let joined = lines.join(",");

@@ -34,13 +34,13 @@ struct Key {
     keyed: Hmac<Sha256>,
 }
 
-/// What a sender claims: the 32 bytes of `sha256=<64 lower-case hex digits>`.
+/// What a sender reserved: the 32 bytes of `sha256=<64 lower-case hex digits>`.
 #[derive(Debug)]
-pub(crate) struct Claim([u8; 32]);
+pub(crate) struct PresentedSignature([u8; 32]);
 
 /// A body on its way through the hash.
 pub(crate) struct Check {
-    claim: Result<Claim, Refusal>,
+    presented: Result<PresentedSignature, Refusal>,
     running: Vec<Hmac<Sha256>>,
     /// Only where a proof is made of it.
     hash: Option<BodyHash>,
@@ -88,7 +88,7 @@ impl SigningKeys {
     }
 }
 
-impl Claim {
+impl PresentedSignature {
     /// Takes the one signature header, in the one form that Meta sends.
     pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(SIGNATURE_HEADER).iter();
@@ -101,18 +101,21 @@ impl Claim {
 
     fn parse(value: &[u8]) -> Option<Self> {
         let digits: &[u8; 64] = value.strip_prefix(b"sha256=")?.try_into().ok()?;
-        let mut claim = [0; 32];
-        base16ct::lower::decode(digits, &mut claim).ok()?;
-        Some(Self(claim))
+        let mut presented = [0; 32];
+        base16ct::lower::decode(digits, &mut presented).ok()?;
+        Some(Self(presented))
     }
 }
 
 impl Check {
-    /// Without a usable claim the body can only be reported, never verified.
-    pub(crate) fn begin(keys: &SigningKeys, claim: Result<Claim, Refusal>) -> Self {
+    /// Without a usable presented the body can only be reported, never verified.
+    pub(crate) fn begin(
+        keys: &SigningKeys,
+        presented: Result<PresentedSignature, Refusal>,
+    ) -> Self {
         let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
         let hash = keys.proof.as_ref().map(BodyHash::begin);
-        Self { claim, running, hash, frames: Vec::with_capacity(1), length: 0 }
+        Self { presented, running, hash, frames: Vec::with_capacity(1), length: 0 }
     }
 
     /// Hashes one frame and keeps it.
@@ -153,14 +156,14 @@ impl Check {
 
     fn compare(self, keys: &SigningKeys, held: Held) -> (Result<Match, Refusal>, Frames) {
         let frames = Frames { pieces: self.frames, length: self.length, _held: held };
-        let claim = match self.claim {
-            Ok(Claim(claim)) => claim.into(),
+        let presented = match self.presented {
+            Ok(PresentedSignature(presented)) => presented.into(),
             Err(refusal) => return (Err(refusal), frames),
         };
         let mut matching = None;
         // No early end: the time says nothing about which secret, if any, it was.
         for (index, (mac, key)) in self.running.into_iter().zip(&keys.keys).enumerate() {
-            if mac.verify(&claim).is_ok() && matching.is_none() {
+            if mac.verify(&presented).is_ok() && matching.is_none() {
                 matching = Some((index, Arc::clone(&key.label)));
             }
         }
@@ -205,7 +208,7 @@ mod tests {
                 let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header's value");
                 headers.append(SIGNATURE_HEADER, value);
             }
-            let mut check = Check::begin(&keys, Ok(Claim::read(&headers)?));
+            let mut check = Check::begin(&keys, Ok(PresentedSignature::read(&headers)?));
             for frame in self.body.as_bytes().chunks(piece) {
                 check.update(Bytes::copy_from_slice(frame));
             }
@@ -258,7 +261,7 @@ mod tests {
             let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
             let digits = digits.filter(|digits| digits.iter().all(is_hex));
 
-            let read = Claim::parse(&value).map(|Claim(bytes)| bytes);
+            let read = PresentedSignature::parse(&value).map(|PresentedSignature(bytes)| bytes);
 
             let spelled = read.map(|bytes| bytes.map(|byte| format!("{byte:02x}")).concat());
             prop_assert_eq!(spelled.as_deref().map(str::as_bytes), digits);

@@ -76,7 +76,7 @@ const PROXY_HEADER_FROM_STRANGER: Explanation = Explanation {
     meaning: "A peer that is not in server.proxy_protocol_from began with a PROXY protocol header.",
     causes: &[
         "the load balancer has an address that is not in server.proxy_protocol_from",
-        "somebody who reaches hubgate past the load balancer, and claims another address",
+        "somebody who reaches hubgate past the load balancer, and reserved another address",
     ],
     next: "journalctl -u hubgate -o cat | grep proxy_header_from_stranger",
 };

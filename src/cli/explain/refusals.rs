@@ -176,7 +176,7 @@ const CERTIFICATE_FROM_STRANGER: Explanation = Explanation {
     meaning: "A header X-Amzn-Mtls-Clientcert came from a peer that is not in server.trusted_proxies.",
     causes: &[
         "the load balancer has an address that is not in server.trusted_proxies: name its subnets",
-        "somebody who reaches hubgate past the load balancer, and claims a certificate",
+        "somebody who reaches hubgate past the load balancer, and reserved a certificate",
     ],
     next: "journalctl -u hubgate -o cat | grep certificate_from_stranger",
 };

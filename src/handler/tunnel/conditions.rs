@@ -36,7 +36,7 @@ pub(in crate::handler) struct Conditions {
     /// Whether the application believes of the caller what a trusted proxy says.
     rests_on_proxy: bool,
     /// What a load balancer said of the client certificate.
-    claims: HeaderMap,
+    reserved: HeaderMap,
     /// When the proof of the client certificate ends; `None`: there was no certificate.
     proven_until: Option<SystemTime>,
 }
@@ -57,8 +57,8 @@ impl Conditions {
             host: exchange.host.clone(),
             target: exchange.target.clone(),
             rests_on_proxy: exchange.forwarded.is_some() || caller.spoken == Spoken::PlainByProxies,
-            claims: match exchange.client {
-                Some(_) => alb::claims(&parts.headers),
+            reserved: match exchange.client {
+                Some(_) => alb::reserved(&parts.headers),
                 None => HeaderMap::new(),
             },
             proven_until: exchange.client.as_ref().map(|client| client.valid_until()),
@@ -114,7 +114,7 @@ impl Conditions {
     fn prove_again(&self, local: &WorkerGeneration) -> Result<SystemTime, TunnelEnd> {
         let CallerConnection { worker, caller, .. } = &*self.connected;
         let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
-        let client = alb::client(caller, &self.client, local, metrics, &self.claims, now);
+        let client = alb::client(caller, &self.client, local, metrics, &self.reserved, now);
         let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;
         Ok(client.valid_until())
     }

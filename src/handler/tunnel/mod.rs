@@ -17,7 +17,7 @@ use crate::server::respond::{Answer, ResponseBody};
 use crate::state::RequestPermit;
 use crate::telemetry::metrics::{Raised, TunnelEnd};
 use crate::upstream::Lease;
-use crate::upstream::headers::towards_caller;
+use crate::upstream::headers::rewrite_response_headers;
 use crate::upstream::websocket::Handshake;
 
 mod conditions;
@@ -25,7 +25,7 @@ mod conditions;
 /// The upstream's 101, as the caller gets it.
 pub(super) fn switched(response: Response<Incoming>) -> Answer {
     let (mut head, _no_body) = response.into_parts();
-    towards_caller(&mut head.headers);
+    rewrite_response_headers(&mut head.headers);
     head.extensions.clear();
     head.status = StatusCode::SWITCHING_PROTOCOLS;
     Handshake::agree(&mut head.headers);

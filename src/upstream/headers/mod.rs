@@ -20,7 +20,7 @@ mod reserved;
 pub use reserved::{Believed, RESERVED_HEADERS, ReservedHeader};
 
 /// What is true of a request; every header here is set by us and by nobody else.
-pub(crate) struct Truth<'a> {
+pub(crate) struct TrustedHeaders<'a> {
     /// Address of the caller.
     pub(crate) forwarded_for: &'a HeaderValue,
     /// `https`, or what a trusted proxy says.
@@ -39,29 +39,33 @@ pub(crate) struct Truth<'a> {
     pub(crate) verified: Option<HeaderValue>,
 }
 
-/// Headers to the application; `claims` are removed for every upstream alike.
-pub(crate) fn towards_upstream(headers: &mut HeaderMap, claims: &Claims, truth: Truth<'_>) {
+/// Headers to the application; `reserved` are removed for every upstream alike.
+pub(crate) fn rewrite_request_headers(
+    headers: &mut HeaderMap,
+    reserved: &ReservedHeaders,
+    trusted: TrustedHeaders<'_>,
+) {
     remove(headers, |name| {
-        claims.has(name)
+        reserved.has(name)
             || !is_harmless(name)
-                && (is_hop_by_hop(name) || is_claim(name.as_str()) || *name == EXPECT)
+                && (is_hop_by_hop(name) || is_reserved(name.as_str()) || *name == EXPECT)
     });
-    set_identity(headers, &truth);
-    headers.insert(HOST, truth.forwarded_host.clone());
-    headers.insert(X_FORWARDED_FOR, truth.forwarded_for.clone());
-    headers.insert(X_FORWARDED_PROTO, truth.forwarded_proto);
-    headers.insert(X_FORWARDED_HOST, truth.forwarded_host);
-    headers.insert(X_FORWARDED_PORT, truth.forwarded_port.clone());
-    headers.insert(X_REQUEST_ID, truth.request_id);
-    if let Some(verified) = truth.verified {
+    set_identity(headers, &trusted);
+    headers.insert(HOST, trusted.forwarded_host.clone());
+    headers.insert(X_FORWARDED_FOR, trusted.forwarded_for.clone());
+    headers.insert(X_FORWARDED_PROTO, trusted.forwarded_proto);
+    headers.insert(X_FORWARDED_HOST, trusted.forwarded_host);
+    headers.insert(X_FORWARDED_PORT, trusted.forwarded_port.clone());
+    headers.insert(X_REQUEST_ID, trusted.request_id);
+    if let Some(verified) = trusted.verified {
         headers.insert(X_HUBGATE_VERIFIED, verified);
     }
 }
 
 /// In the application's own dialects.
-fn set_identity(headers: &mut HeaderMap, truth: &Truth<'_>) {
-    for (name, part) in &truth.identity.certificate {
-        let value = match (truth.client, part) {
+fn set_identity(headers: &mut HeaderMap, trusted: &TrustedHeaders<'_>) {
+    for (name, part) in &trusted.identity.certificate {
+        let value = match (trusted.client, part) {
             (Some(client), part) => client.value(*part).cloned(),
             (None, IdentityPart::Verify) => Some(HeaderValue::from_static("NONE")),
             (None, _) => None,
@@ -70,9 +74,9 @@ fn set_identity(headers: &mut HeaderMap, truth: &Truth<'_>) {
             headers.insert(name.clone(), value);
         }
     }
-    if truth.identity.forwarded
+    if trusted.identity.forwarded
         && let Some(value) =
-            forwarded(truth.forwarded_for, &truth.forwarded_host, &truth.forwarded_proto)
+            forwarded(trusted.forwarded_for, &trusted.forwarded_host, &trusted.forwarded_proto)
     {
         headers.insert(FORWARDED, value);
     }
@@ -81,13 +85,13 @@ fn set_identity(headers: &mut HeaderMap, truth: &Truth<'_>) {
 /// Names of the operator's own choice under which any application is told who called. No caller may
 /// use them, whichever upstream its request goes to.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(HashSet<Box<str>>);
+pub(crate) struct ReservedHeaders(HashSet<Box<str>>);
 
-impl Claims {
-    /// Less those that are claims anyway, so that there are none unless names were chosen.
+impl ReservedHeaders {
+    /// Less those that are reserved anyway, so that there are none unless names were chosen.
     pub(crate) fn of(upstreams: &[Upstream]) -> Self {
         let names = upstreams.iter().flat_map(|upstream| upstream.identity.folded_names());
-        Self(names.filter(|name| !is_claim(name)).collect())
+        Self(names.filter(|name| !is_reserved(name)).collect())
     }
 
     fn has(&self, name: &HeaderName) -> bool {
@@ -96,14 +100,14 @@ impl Claims {
 }
 
 /// Headers to the caller: end-to-end ones only.
-pub(crate) fn towards_caller(headers: &mut HeaderMap) {
+pub(crate) fn rewrite_response_headers(headers: &mut HeaderMap) {
     // Our length is written from the body that we send.
     remove(headers, |name| is_hop_by_hop(name) || *name == CONTENT_LENGTH);
 }
 
 /// Headers to the caller of a site: the length stays, since it may be that of a body that a HEAD
 /// did not ask for, and trailers stay announced.
-pub(crate) fn streamed_towards_caller(headers: &mut HeaderMap) {
+pub(crate) fn rewrite_streamed_response_headers(headers: &mut HeaderMap) {
     let trailer = headers.remove(TRAILER);
     remove(headers, is_hop_by_hop);
     if let Some(trailer) = trailer {
@@ -170,7 +174,7 @@ const KEPT: [HeaderName; 6] =
 /// Names are lower case here. One with an underscore, or another character that is neither letter,
 /// digit nor hyphen, reaches a CGI-style application under the same name as one with a hyphen, so
 /// none passes (nginx drops them by default, too).
-fn is_claim(name: &str) -> bool {
+fn is_reserved(name: &str) -> bool {
     is_folded(name) || reserved::is_reserved(name)
 }
 

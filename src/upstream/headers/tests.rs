@@ -8,7 +8,7 @@ use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 /// What a request is to be told, to which application.
 struct Case<'a> {
-    claims: &'a Claims,
+    reserved: &'a ReservedHeaders,
     identity: &'a IdentityHeaders,
     client: Option<&'a Identity>,
 }
@@ -20,7 +20,7 @@ impl Case<'_> {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("valid name");
             headers.append(name, HeaderValue::from_str(value).expect("valid value"));
         }
-        let truth = Truth {
+        let trusted = TrustedHeaders {
             forwarded_for: &HeaderValue::from_static("192.0.2.1"),
             forwarded_proto: HeaderValue::from_static("https"),
             forwarded_port: &HeaderValue::from_static("8443"),
@@ -30,7 +30,7 @@ impl Case<'_> {
             request_id: HeaderValue::from_static("id"),
             verified: Some(HeaderValue::from_static("signature")),
         };
-        towards_upstream(&mut headers, self.claims, truth);
+        rewrite_request_headers(&mut headers, self.reserved, trusted);
         headers
     }
 }
@@ -57,7 +57,7 @@ fn client() -> Identity {
 fn forwarded(given: &[(&str, &str)]) -> HeaderMap {
     let upstreams = upstreams(&[&["rfc9440"]]);
     let identity = &upstreams.last().expect("is there").identity;
-    Case { claims: &Claims::of(&upstreams), identity, client: None }.forwarded(given)
+    Case { reserved: &ReservedHeaders::of(&upstreams), identity, client: None }.forwarded(given)
 }
 
 #[test]
@@ -157,7 +157,7 @@ proptest! {
         let client = client();
         let client = is_proven.then_some(&client);
 
-        let case = Case { claims: &Claims::of(&upstreams), identity, client };
+        let case = Case { reserved: &ReservedHeaders::of(&upstreams), identity, client };
         let headers = case.forwarded(&given);
 
         let signature = headers.get_all(SIGNATURE_HEADER).iter().next_back();

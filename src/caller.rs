@@ -16,7 +16,7 @@ use crate::listener::Permit;
 use crate::refusal::Refusal;
 use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::{TaskGuard, WorkerGeneration, WorkerState};
-use crate::telemetry::metrics::{AnchorMetrics, Metrics, Raised};
+use crate::telemetry::metrics::{AnchorMetrics, GaugeGuard, Metrics};
 use crate::tls::certificate::moment;
 use crate::tls::client_auth::VerifiedClient;
 
@@ -56,13 +56,13 @@ pub(crate) struct CallerConnection {
 
 pub(crate) struct ConnectionGuard {
     _busy: TaskGuard,
-    _open: Raised,
+    _open: GaugeGuard,
     _permit: Permit,
 }
 
 impl ConnectionGuard {
     pub(crate) fn new(worker: &Rc<WorkerState>, permit: Permit) -> Self {
-        let open = Raised::new(&worker.shared.metrics, |metrics| &metrics.connections_open);
+        let open = GaugeGuard::new(&worker.shared.metrics, |metrics| &metrics.connections_open);
         Self { _busy: TaskGuard::new(worker), _open: open, _permit: permit }
     }
 }

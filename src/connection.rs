@@ -29,7 +29,7 @@ use crate::server::drive::serve;
 use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::WorkerState;
 use crate::telemetry::log;
-use crate::telemetry::metrics::Raised;
+use crate::telemetry::metrics::GaugeGuard;
 use crate::tls::client_auth::ClientAuthError;
 use crate::tls::server_config::Broken;
 
@@ -129,7 +129,7 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     let io = CallerIo::new(stream, Arc::clone(&timeouts));
     let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
     let metrics = &worker.shared.metrics;
-    let parked = || Raised::new(metrics, |metrics| &metrics.connections_parked);
+    let parked = || GaugeGuard::new(metrics, |metrics| &metrics.connections_parked);
     let ended = if spoken == Spoken::PlainToRedirect {
         let answer = move |request| redirect::handle(Rc::clone(&connected), request);
         Box::pin(serve(io, is_h2, timeouts, &limits, answer, draining, parked)).await

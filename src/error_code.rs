@@ -95,14 +95,14 @@ error_codes! {
 
 /// One fault, as the operator is told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct FaultReport {
     /// Its kind.
     pub code: ErrorCode,
     /// Where it is, what it is, and its causes.
     pub sentence: String,
 }
 
-impl Told {
+impl FaultReport {
     pub(crate) fn of(code: ErrorCode, error: &dyn Error) -> Self {
         let mut sentence = error.to_string();
         let mut cause = error.source();
@@ -115,7 +115,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for FaultReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "error[{}]: {}", self.code.label(), self.sentence)
     }

@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
 use crate::config::{CertificateSource, Config, Demand, Verification};
-use crate::error_code::{ErrorCode, Told};
+use crate::error_code::{ErrorCode, FaultReport};
 use crate::route::RouteTable;
 use crate::route::redirect::RedirectRoute;
 use crate::telemetry::metrics::Metrics;
@@ -90,8 +90,8 @@ impl fmt::Display for BuildErrors {
 
 impl BuildErrors {
     /// Every fault, in the order of the configuration.
-    pub fn told(&self) -> Vec<Told> {
-        self.0.iter().map(|error| Told::of(error.code(), error)).collect()
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
+        self.0.iter().map(|error| FaultReport::of(error.code(), error)).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::{Config, IdentityHeaders, Secret};
 use crate::path;
 use crate::route::RouteTable;
 use crate::server::body::Held;
-use crate::telemetry::access::{Outcome, Record, RequestId};
+use crate::telemetry::access::{AccessLogEntry, Outcome, RequestId};
 use crate::telemetry::json::JsonLine;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::tls::identity::Identity;
@@ -134,9 +134,9 @@ pub fn json_log() -> impl tracing::Subscriber + Send + Sync {
     tracing_subscriber::fmt().event_format(JsonLine::default()).with_writer(io::sink).finish()
 }
 
-/// Writes the record of one delivered event to the log.
+/// Writes the log_entry of one delivered event to the log.
 pub fn access_record(began: Instant) {
-    drop(Record {
+    drop(AccessLogEntry {
         client: "192.0.2.7:40000".into(),
         request_id: RequestId::new(7),
         trace_id: None,

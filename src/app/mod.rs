@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::admin;
 use crate::config::Config;
-use crate::error_code::{ErrorCode, Told};
+use crate::error_code::{ErrorCode, FaultReport};
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
@@ -43,11 +43,11 @@ pub enum StartError {
 
 impl StartError {
     /// Every fault.
-    pub fn told(&self) -> Vec<Told> {
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
         match self {
-            Self::Build(errors) => errors.told(),
-            Self::Listen(error) => error.told(),
-            Self::Worker(_) => vec![Told::of(ErrorCode::StartThreadFailed, self)],
+            Self::Build(errors) => errors.fault_reports(),
+            Self::Listen(error) => error.fault_reports(),
+            Self::Worker(_) => vec![FaultReport::of(ErrorCode::StartThreadFailed, self)],
         }
     }
 }

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::app::{Running, StartError, open_all};
 use crate::config::{Config, ConfigErrors};
-use crate::error_code::Told;
+use crate::error_code::FaultReport;
 use crate::generation::Generation;
 use crate::state::LastReload;
 
@@ -27,10 +27,10 @@ pub enum ReloadError {
 
 impl ReloadError {
     /// Every fault.
-    pub fn told(&self) -> Vec<Told> {
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
         match self {
-            Self::Config(errors) => errors.told(),
-            Self::Start(error) => error.told(),
+            Self::Config(errors) => errors.fault_reports(),
+            Self::Start(error) => error.fault_reports(),
         }
     }
 }
@@ -45,7 +45,7 @@ impl Running {
     pub fn reload(&self, config: Result<Config, ReloadError>) -> Result<(), ReloadError> {
         let outcome = config.and_then(|config| self.try_reload(config));
         self.shared.metrics.reloads(outcome.is_ok()).inc();
-        let told = outcome.as_ref().err().map_or_else(Vec::new, |failed| failed.told());
+        let told = outcome.as_ref().err().map_or_else(Vec::new, |failed| failed.fault_reports());
         let codes: Vec<_> = told.iter().map(|fault| fault.code.label()).collect();
         let faults: Vec<_> = told.into_iter().map(|fault| fault.sentence).collect();
         match &outcome {
@@ -106,7 +106,7 @@ mod tests {
             BuildError::Material(MaterialError::NoCertificate { path: path() }),
         ]));
         let told: Vec<_> =
-            ReloadError::from(start).told().iter().map(ToString::to_string).collect();
+            ReloadError::from(start).fault_reports().iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
             [

@@ -171,7 +171,7 @@ mod tests {
             Notifier::new(&|name| (name == "NOTIFY_SOCKET").then(|| path.clone()))
         }
 
-        fn told(&self) -> Option<String> {
+        fn fault_reports(&self) -> Option<String> {
             let mut bytes = [0; 4096];
             let length = self.1.recv(&mut bytes).ok()?;
             bytes.get(..length).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -189,10 +189,10 @@ mod tests {
         notifier.alive();
         notifier.status("ended");
 
-        assert_eq!(manager.told().as_deref(), Some("READY=1\nSTATUS=serving"));
-        assert_eq!(manager.told().as_deref(), Some("STOPPING=1\nSTATUS=draining"));
-        assert_eq!(manager.told().as_deref(), Some("STATUS=ended"));
-        assert_eq!(manager.told(), None);
+        assert_eq!(manager.fault_reports().as_deref(), Some("READY=1\nSTATUS=serving"));
+        assert_eq!(manager.fault_reports().as_deref(), Some("STOPPING=1\nSTATUS=draining"));
+        assert_eq!(manager.fault_reports().as_deref(), Some("STATUS=ended"));
+        assert_eq!(manager.fault_reports(), None);
     }
 
     #[test]
@@ -202,8 +202,8 @@ mod tests {
         notifier.status("first\nREADY=1\r\u{7}");
         notifier.status(&"x".repeat(100_000));
 
-        assert_eq!(manager.told().as_deref(), Some("STATUS=first; READY=1"));
-        assert_eq!(manager.told().map(|told| told.len()), Some("STATUS=".len() + 1_000));
+        assert_eq!(manager.fault_reports().as_deref(), Some("STATUS=first; READY=1"));
+        assert_eq!(manager.fault_reports().map(|told| told.len()), Some("STATUS=".len() + 1_000));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         tokio::pin!(feeding);
         let mut live = async |time| {
             let _never = tokio::time::timeout(Duration::from_secs(time), &mut feeding).await;
-            std::iter::from_fn(|| manager.told()).count()
+            std::iter::from_fn(|| manager.fault_reports()).count()
         };
 
         assert_eq!(live(5).await, 3);

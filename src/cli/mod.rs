@@ -72,10 +72,10 @@ pub fn main() -> ExitCode {
 /// Faults that have a code are told with it, a line each.
 fn complain(error: &anyhow::Error) {
     let told = None
-        .or_else(|| Some(error.downcast_ref::<ConfigErrors>()?.told()))
-        .or_else(|| Some(error.downcast_ref::<BuildErrors>()?.told()))
-        .or_else(|| Some(error.downcast_ref::<StartError>()?.told()))
-        .or_else(|| Some(error.downcast_ref::<ListenError>()?.told()));
+        .or_else(|| Some(error.downcast_ref::<ConfigErrors>()?.fault_reports()))
+        .or_else(|| Some(error.downcast_ref::<BuildErrors>()?.fault_reports()))
+        .or_else(|| Some(error.downcast_ref::<StartError>()?.fault_reports()))
+        .or_else(|| Some(error.downcast_ref::<ListenError>()?.fault_reports()));
     if let Some(told) = told {
         for fault in told {
             eprintln!("hubgate: {fault}");

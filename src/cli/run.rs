@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::{error, info, warn};
 
-use super::record::Record;
+use super::record::AccessLogEntry;
 use crate::app::signals::{Request, Signals};
 use crate::app::systemd::{self, Notifier};
 use crate::app::watch::Watch;
@@ -74,7 +74,7 @@ struct Service<'a> {
     watch: Watch,
     config: &'a Path,
     runtime_directory: Option<&'a Path>,
-    record: Record,
+    record: AccessLogEntry,
 }
 
 impl<'a> Service<'a> {
@@ -84,7 +84,7 @@ impl<'a> Service<'a> {
         watch: Watch,
         arguments: &'a Arguments,
     ) -> Self {
-        let record = Record {
+        let record = AccessLogEntry {
             pid: std::process::id(),
             reloads: 0,
             generation: running.generation(),

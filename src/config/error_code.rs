@@ -2,7 +2,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::error::{ConfigErrors, Fault};
-use crate::error_code::{ErrorCode, Told};
+use crate::error_code::{ErrorCode, FaultReport};
 
 impl Fault {
     /// Several faults with one remedy share a code; the sentence tells them apart.
@@ -62,7 +62,7 @@ impl Fault {
 
 impl ConfigErrors {
     /// Every fault, in the order of the file.
-    pub fn told(&self) -> Vec<Told> {
-        self.iter().map(|error| Told::of(error.fault.code(), error)).collect()
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
+        self.iter().map(|error| FaultReport::of(error.fault.code(), error)).collect()
     }
 }

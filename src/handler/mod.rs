@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
 use crate::server::respond::{self, Answer, ResponseBody};
 use crate::state::WorkerGeneration;
-use crate::telemetry::access::{Outcome, Record, RequestId};
+use crate::telemetry::access::{AccessLogEntry, Outcome, RequestId};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{TrustedHeaders, rewrite_request_headers};
@@ -53,17 +53,18 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
         Some(forwarded) => forwarded.address.as_str().into(),
         None => Rc::clone(&connected.caller.address),
     };
-    let mut record = Record::begun(
+    let mut log_entry = AccessLogEntry::begun(
         client,
         connected.worker.next_request_id(),
         &parts.method,
         local.generation.config.log.access,
     );
     let mut is_forged = false;
-    let mut answer = match conduct(connected, &local, forwarded, parts, body, &mut record).await {
+    let mut answer = match conduct(connected, &local, forwarded, parts, body, &mut log_entry).await
+    {
         Ok(answer) => answer,
         Err(refusal) => {
-            record.outcome = Outcome::Refused(refusal);
+            log_entry.outcome = Outcome::Refused(refusal);
             is_forged = refusal.is_about_signature();
             respond::refusal(refusal)
         }
@@ -80,12 +81,12 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
     {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    record.status = Some(answer.status());
+    log_entry.status = Some(answer.status());
     if let ResponseBody::Streamed(body) = answer.body_mut() {
         // What is on its way is neither answered nor recorded yet.
         body.at_end(move |_passed| {
-            record.outcome = Outcome::Passed;
-            drop((record, in_flight));
+            log_entry.outcome = Outcome::Passed;
+            drop((log_entry, in_flight));
         });
     }
     answer
@@ -97,12 +98,12 @@ async fn conduct(
     forwarded: Option<Forwarded>,
     parts: &mut Parts,
     body: Incoming,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     // Until it is read: a refusal on the way there leaves it on the line.
     connected.timeouts.set_body_unread(!body.is_end_stream());
     let routes = &local.generation.routes;
-    record.metrics = Some(Arc::clone(&routes.unmatched));
+    log_entry.metrics = Some(Arc::clone(&routes.unmatched));
     // hyper counts them over HTTP/1 alone.
     if parts.headers.len() > local.generation.config.limits.header_max_count.get() {
         return Err(Refusal::HeadersTooLarge);
@@ -110,7 +111,7 @@ async fn conduct(
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    record.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
+    log_entry.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
     let host = route::host(parts)?;
     let server_name = connected.caller.server_name.as_deref();
     if server_name.is_some_and(|name| !name.eq_ignore_ascii_case(host.host())) {
@@ -130,17 +131,19 @@ async fn conduct(
         Route::Webhook(route) => (&route.name, &route.metrics),
         Route::Site(route) => (&route.name, &route.metrics),
     };
-    record.route = Some(Arc::clone(name));
-    record.metrics = Some(Arc::clone(metrics));
+    log_entry.route = Some(Arc::clone(name));
+    log_entry.metrics = Some(Arc::clone(metrics));
     let (caller, metrics) = (&connected.caller, &connected.worker.shared.metrics);
     let now = UnixTime::now();
-    let client = alb::client(caller, &record.client, local, metrics, &parts.headers, now)?;
-    record.anchor = client.as_ref().map(|client| client.anchor_label());
+    let client = alb::client(caller, &log_entry.client, local, metrics, &parts.headers, now)?;
+    log_entry.anchor = client.as_ref().map(|client| client.anchor_label());
     let exchange = Exchange { connected, local, forwarded, host, target, client, now };
     match route {
-        Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, record).await,
+        Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, log_entry).await,
         // Boxed: it is the larger one, and most requests are events.
-        Route::Site(route) => Box::pin(site::conduct(&exchange, route, parts, body, record)).await,
+        Route::Site(route) => {
+            Box::pin(site::conduct(&exchange, route, parts, body, log_entry)).await
+        }
     }
 }
 

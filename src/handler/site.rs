@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::route::SiteRoute;
 use crate::server::respond::{Answer, ResponseBody};
 use crate::server::stream::Streamed;
-use crate::telemetry::access::{Outcome, Record};
+use crate::telemetry::access::{AccessLogEntry, Outcome};
 use crate::upstream::RequestBody;
 use crate::upstream::headers::rewrite_streamed_response_headers;
 use crate::upstream::websocket::Handshake;
@@ -30,7 +30,7 @@ pub(super) async fn conduct(
     route: &SiteRoute,
     parts: &mut Parts,
     body: Incoming,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     let settings = &route.settings;
     if !settings.methods.is_empty() && !settings.methods.contains(&parts.method) {
@@ -53,16 +53,16 @@ pub(super) async fn conduct(
     let body = passing(exchange, route, body, &body_ended);
     let pool = exchange.local.pool(settings.upstream)?;
     let identity = pool.identity_headers();
-    let conditions = handshake.as_ref().map(|_| Conditions::of(exchange, route, record, parts));
+    let conditions = handshake.as_ref().map(|_| Conditions::of(exchange, route, log_entry, parts));
     let mut request =
-        exchange.upstream_request(parts, body, &SITE, &record.request_id, identity)?;
+        exchange.upstream_request(parts, body, &SITE, &log_entry.request_id, identity)?;
     if let Some(handshake) = &handshake {
         handshake.ask(request.headers_mut());
     }
     let began = Instant::now();
     let begun = timeout(settings.timeout, pool.begin(request, None)).await;
     let took = began.elapsed();
-    record.upstream_time = Some(took);
+    log_entry.upstream_time = Some(took);
     route.metrics.upstream_duration.observe(took);
     let begun = begun.map_err(|_elapsed| Refusal::UpstreamTimeout)?;
     let (mut response, lease) = begun.map_err(|lost| lost.refusal)?;
@@ -76,7 +76,7 @@ pub(super) async fn conduct(
         let idle_timeout = settings.idle_timeout;
         let tunnel = Tunnel { caller, upstream, idle_timeout, conditions, lease, admitted };
         tokio::task::spawn_local(tunnel.carry());
-        record.outcome = Outcome::Upgraded;
+        log_entry.outcome = Outcome::Upgraded;
         return Ok(tunnel::switched(*response));
     }
     let (mut head, body) = response.into_parts();

@@ -16,7 +16,7 @@ use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
 use crate::server::respond::{Answer, ResponseBody};
 use crate::state::{RequestPermit, TaskGuard};
-use crate::telemetry::access::{Outcome, Record};
+use crate::telemetry::access::{AccessLogEntry, Outcome};
 use crate::tls::certificate::moment;
 use crate::upstream::RequestBody;
 use crate::upstream::client::Whole;
@@ -37,15 +37,15 @@ pub(super) async fn conduct(
     route: &WebhookRoute,
     parts: &mut Parts,
     body: Incoming,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     if parts.headers.contains_key(UPGRADE) {
         return Err(Refusal::UpgradeNotAllowed);
     }
     match parts.method {
-        Method::POST => event(exchange, route, parts, body, record).await,
+        Method::POST => event(exchange, route, parts, body, log_entry).await,
         _ if route.settings.verification == Verification::Off => Err(Refusal::VerificationOff),
-        Method::GET => verification(exchange, route, parts, record).await,
+        Method::GET => verification(exchange, route, parts, log_entry).await,
         _ => Err(Refusal::MethodNotAllowed),
     }
 }
@@ -55,7 +55,7 @@ async fn event(
     route: &WebhookRoute,
     parts: &mut Parts,
     body: Incoming,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     demand_certificate(exchange, route.settings.client_certificate)?;
     let presented = PresentedSignature::read(&parts.headers);
@@ -72,17 +72,17 @@ async fn event(
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
         memory_bytes: limits.body_memory_bytes.get(),
-        deadline: Instant::from_std(record.began) + limits.body_timeout,
+        deadline: Instant::from_std(log_entry.began) + limits.body_timeout,
     };
     let mut check = Check::begin(&route.signing_keys, presented);
     let memory = &exchange.connected.worker.shared.body_memory;
     let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
     exchange.connected.timeouts.set_body_unread(false);
-    record.bytes = check.length();
+    log_entry.bytes = check.length();
     let metrics = &route.metrics;
-    metrics.received_bytes.inc_by(u64::try_from(record.bytes).unwrap_or(u64::MAX));
+    metrics.received_bytes.inc_by(u64::try_from(log_entry.bytes).unwrap_or(u64::MAX));
     let received = Instant::now();
-    metrics.body_duration.observe(received.into_std() - record.began);
+    metrics.body_duration.observe(received.into_std() - log_entry.began);
     let keys = &route.signing_keys;
     let checked = match reporting {
         Some(client) => check.finish_reporting(keys, held, client),
@@ -91,23 +91,23 @@ async fn event(
     let (body, verified) = match checked {
         Ok(body) => {
             let (index, label) = body.secret.clone();
-            record.secret = Some(label);
+            log_entry.secret = Some(label);
             metrics.event_verified(index, moment(exchange.now));
             (RequestBody::from(body), &EVENT)
         }
         Err(body) => {
-            record.would_refuse = Some(body.refusal);
+            log_entry.would_refuse = Some(body.refusal);
             metrics.would_refuse(body.refusal, moment(exchange.now));
             (RequestBody::from(body), &REPORTED)
         }
     };
     let forward = Forward { exchange, route, admitted, verified, began: received };
-    let mut answer = forward.send(parts, body, record).await?;
+    let mut answer = forward.send(parts, body, log_entry).await?;
     // Meta takes every status but 200 for a failure and delivers again.
     if answer.status().is_success() {
         *answer.status_mut() = StatusCode::OK;
     }
-    record.outcome = Outcome::Delivered;
+    log_entry.outcome = Outcome::Delivered;
     Ok(answer)
 }
 
@@ -115,23 +115,23 @@ async fn verification(
     exchange: &Exchange<'_>,
     route: &WebhookRoute,
     parts: &mut Parts,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     demand_certificate(exchange, route.settings.verification_client_certificate)?;
     let request = VerificationRequest::read(parts.uri.query())?;
     let proven = route.verify_tokens.check(request)?;
-    record.secret = Some(Arc::clone(&proven.token));
+    log_entry.secret = Some(Arc::clone(&proven.token));
     route.metrics.verifications.inc();
     if route.settings.verification == Verification::Answer {
-        record.outcome = Outcome::ChallengeAnswered;
+        log_entry.outcome = Outcome::ChallengeAnswered;
         return Ok(proven.into_answer());
     }
     let limits = &exchange.local.generation.config.limits;
     let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
     let verified = &VERIFICATION;
     let forward = Forward { exchange, route, admitted, verified, began: Instant::now() };
-    let answer = forward.send(parts, RequestBody::from(proven), record).await?;
-    record.outcome = Outcome::ChallengeForwarded;
+    let answer = forward.send(parts, RequestBody::from(proven), log_entry).await?;
+    log_entry.outcome = Outcome::ChallengeForwarded;
     Ok(answer)
 }
 
@@ -157,13 +157,13 @@ impl Forward<'_> {
         self,
         parts: &mut Parts,
         body: RequestBody,
-        record: &mut Record,
+        log_entry: &mut AccessLogEntry,
     ) -> Result<Answer, Refusal> {
         let Self { exchange, route, admitted, verified, began } = self;
         let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
         let identity = pool.identity_headers();
         let request =
-            exchange.upstream_request(parts, body, verified, &record.request_id, identity)?;
+            exchange.upstream_request(parts, body, verified, &log_entry.request_id, identity)?;
         let busy = TaskGuard::new(&exchange.connected.worker);
         // A caller that hangs up does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
@@ -174,7 +174,7 @@ impl Forward<'_> {
         let answer = delivery.await;
         let ended = answer.as_ref().map_or_else(|_refusal| Instant::now(), |whole| whole.ended);
         let took = ended - began;
-        record.upstream_time = Some(took);
+        log_entry.upstream_time = Some(took);
         route.metrics.upstream_duration.observe(took);
         let Whole { head, body, .. } = answer?;
         let (mut head, _read) = head.into_parts();

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::error_code::{ErrorCode, Told};
+use crate::error_code::{ErrorCode, FaultReport};
 
 /// What this process was given to listen with at its start.
 #[derive(Debug, Default)]
@@ -56,8 +56,8 @@ pub enum ListenError {
 
 impl ListenError {
     /// The fault; there is one.
-    pub fn told(&self) -> Vec<Told> {
-        vec![Told::of(self.code(), self)]
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
+        vec![FaultReport::of(self.code(), self)]
     }
 
     fn code(&self) -> ErrorCode {

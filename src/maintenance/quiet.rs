@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{LOOK_INTERVAL, something_new};
 use crate::lifecycle::Change;
 use crate::state::ProcessState;
-use crate::telemetry::metrics::Level;
+use crate::telemetry::metrics::Gauge;
 use crate::tls::certificate::utc;
 
 /// What has an alarm, and since when it is watched.
@@ -26,7 +26,7 @@ struct Silences {
 struct Watched {
     /// Not before a reload gave it an alarm: nobody has waited for its events until then.
     since: Instant,
-    gauge: Level,
+    gauge: Gauge,
 }
 
 /// One route that has an alarm, as it is now.
@@ -35,7 +35,7 @@ struct Route {
     alarm: Duration,
     /// When its last genuine event came, to the second.
     last_event: Option<SystemTime>,
-    gauge: Level,
+    gauge: Gauge,
 }
 
 /// What has become of a route.
@@ -148,7 +148,7 @@ mod tests {
                 name: "/webhooks".into(),
                 alarm: Duration::from_secs(alarm_seconds),
                 last_event: None,
-                gauge: Level::default(),
+                gauge: Gauge::default(),
             };
             let (begin, wall_begin) = (Instant::now(), SystemTime::now());
             Self { silences: Silences::default(), route, begin, wall_begin, at: Duration::ZERO }

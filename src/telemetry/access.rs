@@ -1,7 +1,7 @@
-//! One record a request: what came, what became of it, how long it took.
+//! One log_entry a request: what came, what became of it, how long it took.
 //!
 //! Filled by `exchange` on the way, written once when it is dropped, so that a caller who hangs up
-//! half-way leaves a record too. Never a body, a token or a secret: the query is not in it at all.
+//! half-way leaves a log_entry too. Never a body, a token or a secret: the query is not in it at all.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::metrics::RouteMetrics;
 use super::trace::TraceId;
 use crate::refusal::{Refusal, Severity};
 
-/// The record of one request.
+/// The log_entry of one request.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct AccessLogEntry {
     /// Address and port, as text.
     pub(crate) client: Rc<str>,
     pub(crate) request_id: RequestId,
@@ -94,7 +94,7 @@ impl Outcome {
     }
 }
 
-impl Drop for Record {
+impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         if let Some(metrics) = &self.metrics {
@@ -110,7 +110,7 @@ impl Drop for Record {
     }
 }
 
-impl Record {
+impl AccessLogEntry {
     /// Of a request that begins now, and of which nothing else is known yet.
     pub(crate) fn begun(
         client: Rc<str>,
@@ -152,7 +152,7 @@ impl Record {
             | Outcome::AcmeAnswered => (None, None, Severity::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
-        macro_rules! record {
+        macro_rules! log_entry {
             ($level:ident) => {
                 $level!(
                     target: "access",
@@ -175,8 +175,8 @@ impl Record {
             };
         }
         match severity {
-            Severity::Fault => record!(warn),
-            Severity::Notice | Severity::Noise => record!(info),
+            Severity::Fault => log_entry!(warn),
+            Severity::Notice | Severity::Noise => log_entry!(info),
         }
     }
 }

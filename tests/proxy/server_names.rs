@@ -192,7 +192,7 @@ async fn a_renewed_certificate_is_shown_after_a_reload_and_a_broken_one_is_not()
 
     renew(&world, 2, &renewed, &["pem"]);
     let error = world.proxy.reload_from(&world.config_file()).expect_err("has another's key");
-    let told = error.told();
+    let told = error.fault_reports();
     assert_eq!(told[0].code.label(), "start_key_mismatch");
     assert!(told[0].sentence.contains("server-2.key"), "{told:?}");
     assert_eq!(shown_to(&world, "hooks.example", Tls::Only13).await, "hooks.example");

@@ -282,7 +282,7 @@ mod tests {
         (SystemTime::now() - Duration::from_secs(seconds)).into()
     }
 
-    /// Level and beginning of each piece of advice.
+    /// Gauge and beginning of each piece of advice.
     fn told(change: impl FnOnce(&mut Status)) -> Vec<(Health, String)> {
         let mut status = well();
         change(&mut status);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Problems;
 use crate::config::Config;
-use crate::error_code::{ErrorCode, Told};
+use crate::error_code::{ErrorCode, FaultReport};
 use crate::listener;
 
 /// One address.
@@ -59,7 +59,7 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening
                 "`{address}` and `{}` cannot both be listened on: one covers the other",
                 other.address
             );
-            problems.told(vec![Told { code: ErrorCode::StartListenFailed, sentence }]);
+            problems.told(vec![FaultReport { code: ErrorCode::StartListenFailed, sentence }]);
         }
         let state = state(address, problems);
         seen.push(Listening { address, purpose, state });
@@ -84,7 +84,7 @@ fn state(address: SocketAddr, problems: &mut Problems) -> State {
         return State::Denied;
     }
     let sentence = format!("cannot listen on `{address}`: {error}");
-    problems.told(vec![Told { code: ErrorCode::StartListenFailed, sentence }]);
+    problems.told(vec![FaultReport { code: ErrorCode::StartListenFailed, sentence }]);
     State::Unusable
 }
 

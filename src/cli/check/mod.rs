@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::config::{Config, Networks};
-use crate::error_code::Told;
+use crate::error_code::FaultReport;
 use crate::generation::Generation;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::days_until;
@@ -99,8 +99,8 @@ impl Problems {
     }
 
     /// What keeps `hubgate run` from starting.
-    fn told(&mut self, faults: Vec<Told>) {
-        for Told { code, sentence } in faults {
+    fn told(&mut self, faults: Vec<FaultReport>) {
+        for FaultReport { code, sentence } in faults {
             self.errors.push(sentence);
             self.error_codes.push(Some(code.label()));
         }
@@ -132,7 +132,7 @@ fn inspect(path: &Path) -> anyhow::Result<Report> {
     let facts = match Config::load(path) {
         Ok(config) => Some(inspect_config(&config, &mut problems)?),
         Err(errors) => {
-            problems.told(errors.told());
+            problems.told(errors.fault_reports());
             None
         }
     };
@@ -143,7 +143,7 @@ fn inspect_config(config: &Config, problems: &mut Problems) -> anyhow::Result<Fa
     // What `hubgate run` would refuse to start with, in its own words.
     let generation = Generation::build(1, config.clone(), &Metrics::new());
     if let Err(refused) = &generation {
-        problems.told(refused.told());
+        problems.told(refused.fault_reports());
     }
     let trust = generation.as_ref().ok().and_then(|generation| generation.tls.trust());
     let now = SystemTime::now();

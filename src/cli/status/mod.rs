@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Health::Red => ExitCode::FAILURE,
             })
         }
-        // Told here, for the code of every other command would say that it is red.
+        // FaultReport here, for the code of every other command would say that it is red.
         Err(error) => {
             eprintln!("hubgate: {error}");
             for cause in error.chain().skip(1) {

@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::route;
 use crate::server::respond::{self, Answer};
 use crate::state::WorkerGeneration;
-use crate::telemetry::access::{Outcome, Record};
+use crate::telemetry::access::{AccessLogEntry, Outcome};
 
 mod acme;
 
@@ -25,23 +25,23 @@ mod acme;
 pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Incoming>) -> Answer {
     let _in_flight = connected.timeouts.request_began();
     let local = connected.worker.local();
-    let mut record = Record::begun(
+    let mut log_entry = AccessLogEntry::begun(
         Rc::clone(&connected.caller.address),
         connected.worker.next_request_id(),
         request.method(),
         local.generation.config.log.access,
     );
-    let mut answer = match conduct(&connected, &local, request, &mut record).await {
+    let mut answer = match conduct(&connected, &local, request, &mut log_entry).await {
         Ok(answer) => answer,
         Err(refusal) => {
-            record.outcome = Outcome::Refused(refusal);
+            log_entry.outcome = Outcome::Refused(refusal);
             respond::refusal(refusal)
         }
     };
     if connected.timeouts.is_body_unread() || connected.timeouts.is_exhausted() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    record.status = Some(answer.status());
+    log_entry.status = Some(answer.status());
     answer
 }
 
@@ -49,14 +49,14 @@ async fn conduct(
     connected: &CallerConnection,
     local: &WorkerGeneration,
     request: Request<Incoming>,
-    record: &mut Record,
+    log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
     // No body is of any use here, so none is read.
     connected.timeouts.set_body_unread(!request.body().is_end_stream());
     // Gone since this connection was accepted.
     let redirect = local.generation.redirect.as_ref().ok_or(Refusal::NoRoute)?;
-    record.route = Some(Arc::clone(&redirect.name));
-    record.metrics = Some(Arc::clone(&redirect.metrics));
+    log_entry.route = Some(Arc::clone(&redirect.name));
+    log_entry.metrics = Some(Arc::clone(&redirect.metrics));
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
@@ -70,11 +70,11 @@ async fn conduct(
         let in_flight_max = local.generation.config.limits.requests_in_flight;
         let _admitted = connected.worker.admit(in_flight_max.get())?;
         let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
-        record.outcome = Outcome::AcmeAnswered;
+        log_entry.outcome = Outcome::AcmeAnswered;
         return Ok(respond::echo(found));
     }
     let location = location(&host, redirect.settings.https_port.get(), &parts.uri)?;
-    record.outcome = Outcome::Redirected;
+    log_entry.outcome = Outcome::Redirected;
     Ok(respond::redirect(location, is_read))
 }
 

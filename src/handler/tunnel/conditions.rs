@@ -19,7 +19,7 @@ use crate::config::Spoken;
 use crate::lifecycle::Change;
 use crate::route::{Route, SiteRoute};
 use crate::state::WorkerGeneration;
-use crate::telemetry::access::Record;
+use crate::telemetry::access::AccessLogEntry;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, TunnelEnd};
 use crate::upstream::Lease;
@@ -27,7 +27,7 @@ use crate::upstream::Lease;
 /// What a tunnel was opened under.
 pub(in crate::handler) struct Conditions {
     connected: Rc<CallerConnection>,
-    /// As in the access record.
+    /// As in the access log_entry.
     client: Rc<str>,
     route: Arc<str>,
     host: Authority,
@@ -46,13 +46,13 @@ impl Conditions {
     pub(in crate::handler) fn of(
         exchange: &Exchange<'_>,
         route: &SiteRoute,
-        record: &Record,
+        log_entry: &AccessLogEntry,
         parts: &Parts,
     ) -> Self {
         let caller = &exchange.connected.caller;
         Self {
             connected: Rc::clone(exchange.connected),
-            client: Rc::clone(&record.client),
+            client: Rc::clone(&log_entry.client),
             route: Arc::clone(&route.name),
             host: exchange.host.clone(),
             target: exchange.target.clone(),
@@ -120,7 +120,7 @@ impl Conditions {
     }
 
     /// Says in the log what the operator did, or the CA; strangers' doing is counted alone.
-    pub(super) fn record(&self, end: TunnelEnd) {
+    pub(super) fn log_entry(&self, end: TunnelEnd) {
         match end {
             TunnelEnd::Closed | TunnelEnd::Idle => {}
             TunnelEnd::CertificateNoLongerTrusted

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 pub(super) use self::conditions::Conditions;
 use crate::server::respond::{Answer, ResponseBody};
 use crate::state::RequestPermit;
-use crate::telemetry::metrics::{Raised, TunnelEnd};
+use crate::telemetry::metrics::{GaugeGuard, TunnelEnd};
 use crate::upstream::Lease;
 use crate::upstream::headers::rewrite_response_headers;
 use crate::upstream::websocket::Handshake;
@@ -49,13 +49,13 @@ impl Tunnel {
     pub(super) async fn carry(self) {
         let Self { caller, upstream, idle_timeout, mut conditions, lease, admitted } = self;
         let metrics = conditions.metrics();
-        let open = Raised::new(&metrics, |metrics| &metrics.tunnels.open);
+        let open = GaugeGuard::new(&metrics, |metrics| &metrics.tunnels.open);
         let end = tokio::select! {
             end = copy_both(caller, upstream, idle_timeout) => end,
             end = conditions.end(&lease) => end,
         };
         metrics.tunnels.ended(end);
-        conditions.record(end);
+        conditions.log_entry(end);
         drop((open, lease, admitted));
     }
 }
@@ -105,5 +105,5 @@ async fn copy(
     let _closed_already = to.shutdown().await;
 }
 
-/// One TLS record's worth.
+/// One TLS log_entry's worth.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -4,36 +4,36 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge;
 
 use super::Metrics;
 
 /// A gauge that counts things in bytes, seconds or pieces.
-pub(crate) type Level = Gauge<u64, AtomicU64>;
+pub(crate) type Gauge = gauge::Gauge<u64, AtomicU64>;
 
 /// Lowers the gauge that it raised when it is dropped, also when a future is dropped half-way.
 #[derive(Debug)]
-pub(crate) struct Raised {
+pub(crate) struct GaugeGuard {
     metrics: Arc<Metrics>,
-    level: fn(&Metrics) -> &Level,
+    gauge: fn(&Metrics) -> &Gauge,
 }
 
-impl Raised {
-    pub(crate) fn new(metrics: &Arc<Metrics>, level: fn(&Metrics) -> &Level) -> Self {
-        level(metrics).inc();
-        Self { metrics: Arc::clone(metrics), level }
+impl GaugeGuard {
+    pub(crate) fn new(metrics: &Arc<Metrics>, gauge: fn(&Metrics) -> &Gauge) -> Self {
+        gauge(metrics).inc();
+        Self { metrics: Arc::clone(metrics), gauge }
     }
 }
 
-impl Drop for Raised {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
-        (self.level)(&self.metrics).dec();
+        (self.gauge)(&self.metrics).dec();
     }
 }
 
 /// What a gauge in seconds since 1970 says; 0 is never.
-pub(in crate::telemetry) fn moment(level: &Level) -> Option<SystemTime> {
-    let seconds = Some(level.get()).filter(|seconds| *seconds != 0)?;
+pub(in crate::telemetry) fn moment(gauge: &Gauge) -> Option<SystemTime> {
+    let seconds = Some(gauge.get()).filter(|seconds| *seconds != 0)?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 

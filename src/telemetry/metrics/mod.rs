@@ -20,7 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-pub(crate) use self::gauge::{Level, Raised};
+pub(crate) use self::gauge::{Gauge, GaugeGuard};
 pub(super) use self::gauge::{moment, unix_seconds};
 use self::occurrences::Occurrences;
 use self::route::RouteFamilies;
@@ -38,17 +38,17 @@ use crate::refusal::ConnectionRefusal;
 pub struct Metrics {
     registry: Registry,
     pub(crate) connections: Counter,
-    pub(crate) connections_open: Level,
-    pub(crate) connections_parked: Level,
+    pub(crate) connections_open: Gauge,
+    pub(crate) connections_parked: Gauge,
     pub(crate) connections_at_limit: Counter,
     pub(crate) accept_errors: Counter,
     pub(crate) handshakes_full: Counter,
     pub(crate) handshakes_resumed: Counter,
-    pub(crate) requests_in_flight: Level,
-    pub(crate) body_memory_bytes: Level,
+    pub(crate) requests_in_flight: Gauge,
+    pub(crate) body_memory_bytes: Gauge,
     handshake_refusals: Vec<Occurrences>,
     reloads: Family<OutcomeLabels, Counter>,
-    pub(crate) generation: Level,
+    pub(crate) generation: Gauge,
     pub(crate) self_check_failures: Counter,
     pub(crate) tunnels: TunnelMetrics,
     trust: TrustFamilies,
@@ -110,7 +110,7 @@ impl Metrics {
                     refused
                         .get_or_create_owned(&ReasonLabels { reason: connection_refusal.label() })
                 })
-                .map(|times| Occurrences { times, last: Level::default() })
+                .map(|times| Occurrences { times, last: Gauge::default() })
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
             body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),

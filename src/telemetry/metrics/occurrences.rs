@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::{Level, moment, unix_seconds};
+use super::{Gauge, moment, unix_seconds};
 
 /// A counter and a moment; of two occurrences at once either may be the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Occurrences {
     pub(super) times: Counter,
-    pub(super) last: Level,
+    pub(super) last: Gauge,
 }
 
 impl Occurrences {

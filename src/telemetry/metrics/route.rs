@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::{Level, Metrics, register};
+use super::{Gauge, Metrics, register};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::histogram::Durations;
 use crate::telemetry::metrics::occurrences::Occurrences;
@@ -24,7 +24,7 @@ pub(crate) struct RouteMetrics {
     pub(crate) requests: Counter,
     pub(crate) events: Occurrences,
     /// 1 while there is none for longer than the route's alarm allows.
-    pub(crate) quiet: Level,
+    pub(crate) quiet: Gauge,
     pub(crate) verifications: Counter,
     pub(crate) duration: Durations,
     pub(crate) upstream_duration: Durations,
@@ -83,15 +83,15 @@ impl RouteMetrics {
 pub(super) struct RouteFamilies {
     requests: Family<RouteLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    last_refused: Family<RefusalLabels, Level>,
+    last_refused: Family<RefusalLabels, Gauge>,
     would_refuse: Family<RefusalLabels, Counter>,
-    last_would_refuse: Family<RefusalLabels, Level>,
+    last_would_refuse: Family<RefusalLabels, Gauge>,
     events_verified: Family<RouteLabels, Counter>,
     verifications: Family<RouteLabels, Counter>,
     secret_uses: Family<SecretLabels, Counter>,
-    secret_last_used: Family<SecretLabels, Level>,
-    last_verified_event: Family<RouteLabels, Level>,
-    quiet: Family<RouteLabels, Level>,
+    secret_last_used: Family<SecretLabels, Gauge>,
+    last_verified_event: Family<RouteLabels, Gauge>,
+    quiet: Family<RouteLabels, Gauge>,
     received_bytes: Family<RouteLabels, Counter>,
     duration: Family<RouteLabels, Durations>,
     upstream_duration: Family<RouteLabels, Durations>,
@@ -166,7 +166,7 @@ impl RouteFamilies {
     ) -> RouteMetrics {
         let route = || name.to_owned();
         let labels = RouteLabels { route: route() };
-        let by_reason = |times: &Family<_, Counter>, last: &Family<_, Level>| {
+        let by_reason = |times: &Family<_, Counter>, last: &Family<_, Gauge>| {
             let labels = Refusal::ALL
                 .iter()
                 .map(|refusal| RefusalLabels { route: route(), reason: refusal.label() });
@@ -191,7 +191,7 @@ impl RouteFamilies {
     }
 }
 
-fn occurrences<L>(times: &Family<L, Counter>, last: &Family<L, Level>, labels: &L) -> Occurrences
+fn occurrences<L>(times: &Family<L, Counter>, last: &Family<L, Gauge>, labels: &L) -> Occurrences
 where
     L: Clone + std::hash::Hash + Eq,
 {

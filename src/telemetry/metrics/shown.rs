@@ -9,12 +9,12 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::Level;
+use super::Gauge;
 
 /// A family of gauges that is shown whole, again and again; what is gone from it goes.
 #[derive(Debug)]
 pub(super) struct Shown<L> {
-    family: Family<L, Level>,
+    family: Family<L, Gauge>,
     labels: Mutex<HashSet<L>>,
 }
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::{Level, Metrics, moment, register, unix_seconds};
+use super::{Gauge, Metrics, moment, register, unix_seconds};
 use crate::telemetry::metrics::occurrences::Occurrences;
 use crate::telemetry::metrics::shown::Shown;
 
@@ -15,7 +15,7 @@ use crate::telemetry::metrics::shown::Shown;
 #[derive(Clone, Debug)]
 pub(crate) struct AnchorMetrics {
     pub(crate) handshakes: Counter,
-    last_used: Level,
+    last_used: Gauge,
 }
 
 impl Metrics {
@@ -88,10 +88,10 @@ impl AnchorMetrics {
 #[derive(Debug)]
 pub(super) struct TrustFamilies {
     anchor_uses: Family<AnchorLabels, Counter>,
-    anchor_last_used: Family<AnchorLabels, Level>,
+    anchor_last_used: Family<AnchorLabels, Gauge>,
     candidate_matches: Family<AnchorLabels, Counter>,
     /// Of these and of refusals no metric tells the time: a scraper sees when their counters rise.
-    candidate_last_matched: Family<AnchorLabels, Level>,
+    candidate_last_matched: Family<AnchorLabels, Gauge>,
     certificate_expiry: Shown<CertificateLabels>,
     crl_this_update: Shown<SourceLabels>,
     crl_next_update: Shown<SourceLabels>,

@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::{Level, ReasonLabels, register};
+use super::{Gauge, ReasonLabels, register};
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl TunnelEnd {
 /// The metrics of all tunnels.
 #[derive(Debug)]
 pub(crate) struct TunnelMetrics {
-    pub(crate) open: Level,
+    pub(crate) open: Gauge,
     ended: Vec<Counter>,
 }
 

@@ -280,7 +280,7 @@ impl ClientTrust {
         let (path, revocation) =
             anchors.find_path(&entity, above, now, &self.algorithms, |path| match common_name {
                 Ok(_) => look_up(leaf, &entity, path),
-                // Told below: any path that is in order will do.
+                // FaultReport below: any path that is in order will do.
                 Err(_) => Ok(RevocationStatus::NotChecked),
             })?;
         let common_name = common_name?;

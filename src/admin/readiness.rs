@@ -25,7 +25,7 @@ impl Readiness {
             Phase::Serving => {
                 let generation = shared.generation.load();
                 let mut servers = generation.upstreams.iter().flat_map(|target| &target.servers);
-                let is_any_good = servers.any(|server| server.health.is_good());
+                let is_any_good = servers.any(|server| server.health.is_available());
                 if is_any_good { Self::Ready } else { Self::NoGoodServer }
             }
         }

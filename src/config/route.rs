@@ -47,11 +47,11 @@ pub(super) fn upstream(
 /// The path, written in the one way that a normalised path is written.
 pub(super) fn path(written: &Written<String>, findings: &mut Findings) -> Option<String> {
     let fault = path_fault(&written.value);
-    let is_good = fault.is_none();
+    let is_available = fault.is_none();
     if let Some(fault) = fault {
         findings.fault(&written.at, fault);
     }
-    is_good.then(|| written.value.clone())
+    is_available.then(|| written.value.clone())
 }
 
 /// What keeps a path from being the path of a request, written in one way only (RFC 3986 sections

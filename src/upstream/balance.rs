@@ -16,7 +16,7 @@ pub(super) fn order(servers: &[Server], turn: usize, had_it_before: Option<usize
     order.sort_by_key(|index| {
         servers.get(*index).map(|server| {
             let health = &server.health;
-            (had_it_before == Some(*index), health.evil(), health.load())
+            (had_it_before == Some(*index), health.rank(), health.load())
         })
     });
     order

@@ -17,20 +17,20 @@ pub(crate) struct Health {
     load: AtomicUsize,
     failures_in_a_row: AtomicU32,
     /// In milliseconds after `born`.
-    passed_over_until: AtomicU64,
+    ejected_until: AtomicU64,
     /// The verdict of whoever asks it, if somebody does.
     is_unhealthy: AtomicBool,
 }
 
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum HealthState {
     /// Nothing speaks against it.
-    Good,
+    Available,
     /// It failed, and is to be tried again; nobody has done so yet.
-    OnTrial,
+    HalfOpen,
     /// It failed, and is not tried for a while.
-    PassedOver,
+    Ejected,
     /// It answers health checks badly, or not at all.
     Unhealthy,
 }
@@ -45,13 +45,13 @@ impl Health {
             born: Instant::now(),
             load: AtomicUsize::new(0),
             failures_in_a_row: AtomicU32::new(0),
-            passed_over_until: AtomicU64::new(0),
+            ejected_until: AtomicU64::new(0),
             is_unhealthy: AtomicBool::new(false),
         }
     }
 
     /// Whether it should be tried now.
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         self.is_healthy() && self.is_due()
     }
 
@@ -67,23 +67,23 @@ impl Health {
 
     /// Whether it is not, or no longer, passed over for what requests met.
     fn is_due(&self) -> bool {
-        self.now() >= self.passed_over_until.load(Relaxed)
+        self.now() >= self.ejected_until.load(Relaxed)
     }
 
     /// For choosing the least of several evils: nothing at all, then failed requests, then failed
     /// health checks, which are newer.
-    pub(super) fn evil(&self) -> (bool, u64) {
-        let passed_over = if self.is_due() { 0 } else { self.passed_over_until() };
-        (!self.is_healthy(), passed_over)
+    pub(super) fn rank(&self) -> (bool, u64) {
+        let ejected = if self.is_due() { 0 } else { self.ejected_until() };
+        (!self.is_healthy(), ejected)
     }
 
     /// What is known of it.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> HealthState {
         match self.is_due() {
-            _ if !self.is_healthy() => State::Unhealthy,
-            false => State::PassedOver,
-            true if self.passed_over_until() > 0 => State::OnTrial,
-            true => State::Good,
+            _ if !self.is_healthy() => HealthState::Unhealthy,
+            false => HealthState::Ejected,
+            true if self.ejected_until() > 0 => HealthState::HalfOpen,
+            true => HealthState::Available,
         }
     }
 
@@ -91,8 +91,8 @@ impl Health {
         self.failures_in_a_row.load(Relaxed)
     }
 
-    fn passed_over_until(&self) -> u64 {
-        self.passed_over_until.load(Relaxed)
+    fn ejected_until(&self) -> u64 {
+        self.ejected_until.load(Relaxed)
     }
 
     pub(crate) fn load(&self) -> usize {
@@ -107,7 +107,7 @@ impl Health {
     pub(super) fn succeeded(&self) {
         if self.failures_in_a_row.load(Relaxed) != 0 {
             self.failures_in_a_row.store(0, Relaxed);
-            self.passed_over_until.store(0, Relaxed);
+            self.ejected_until.store(0, Relaxed);
         }
     }
 
@@ -128,7 +128,7 @@ impl Health {
     fn pass_over(&self, times_before: u32) {
         let pause = FIRST_PAUSE.saturating_mul(1 << times_before.min(10)).min(LONGEST_PAUSE);
         let until = self.now().saturating_add(millis(pause));
-        self.passed_over_until.fetch_max(until, Relaxed);
+        self.ejected_until.fetch_max(until, Relaxed);
     }
 
     fn now(&self) -> u64 {
@@ -168,11 +168,11 @@ mod tests {
     #[test]
     fn one_that_nobody_answers_at_is_passed_over_at_once_and_forgiven_on_success() {
         let health = Health::new();
-        assert!(health.is_good());
+        assert!(health.is_available());
         health.unreachable();
-        assert!(!health.is_good());
+        assert!(!health.is_available());
         health.succeeded();
-        assert!(health.is_good());
+        assert!(health.is_available());
     }
 
     #[test]
@@ -183,10 +183,10 @@ mod tests {
             health.failed();
             health.succeeded();
         }
-        assert!(health.is_good());
+        assert!(health.is_available());
         for _ in 0..3 {
             health.failed();
         }
-        assert!(!health.is_good());
+        assert!(!health.is_available());
     }
 }

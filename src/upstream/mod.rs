@@ -18,7 +18,7 @@ mod target_error;
 mod tls;
 pub(crate) mod websocket;
 
-pub(crate) use self::health::State;
+pub(crate) use self::health::HealthState;
 pub(crate) use self::pool::Lease;
 pub(crate) use self::request_body::RequestBody;
 pub(crate) use self::target::Target;

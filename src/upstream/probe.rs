@@ -61,14 +61,14 @@ pub(crate) struct Streak {
 
 impl Streak {
     /// Whether the server is healthy from now on; `None`: as before.
-    pub(crate) fn judge(&mut self, is_good: bool, check: &HealthCheck) -> Option<bool> {
-        let (streak, other, needed) = match is_good {
+    pub(crate) fn judge(&mut self, is_available: bool, check: &HealthCheck) -> Option<bool> {
+        let (streak, other, needed) = match is_available {
             true => (&mut self.good, &mut self.bad, check.healthy_after),
             false => (&mut self.bad, &mut self.good, check.unhealthy_after),
         };
         *other = 0;
         *streak = streak.saturating_add(1);
-        (*streak >= needed.get()).then_some(is_good)
+        (*streak >= needed.get()).then_some(is_available)
     }
 }
 
@@ -98,8 +98,8 @@ mod tests {
             (true, None),
             (true, Some(true)),
         ];
-        for (index, (is_good, verdict)) in answers.into_iter().enumerate() {
-            assert_eq!(streak.judge(is_good, check), verdict, "answer {index}");
+        for (index, (is_available, verdict)) in answers.into_iter().enumerate() {
+            assert_eq!(streak.judge(is_available, check), verdict, "answer {index}");
         }
     }
 }

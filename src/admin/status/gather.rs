@@ -18,7 +18,7 @@ use crate::telemetry::metrics::occurrences::Occurrences;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::tls::certificate::{CertificateFacts, days_until};
 use crate::tls::client_auth::ClientTrust;
-use crate::upstream::{State, Target};
+use crate::upstream::{HealthState, Target};
 
 /// The document as of `now`.
 pub(in crate::admin) fn status(shared: &ProcessState, now: SystemTime) -> Status {
@@ -190,10 +190,10 @@ fn upstream(target: &Target) -> Upstream {
     let servers = servers.map(|(address, server)| Server {
         url: address.to_string(),
         state: match server.health.state() {
-            State::Good => ServerState::Good,
-            State::OnTrial => ServerState::OnTrial,
-            State::PassedOver => ServerState::PassedOver,
-            State::Unhealthy => ServerState::Unhealthy,
+            HealthState::Available => ServerState::Good,
+            HealthState::HalfOpen => ServerState::OnTrial,
+            HealthState::Ejected => ServerState::PassedOver,
+            HealthState::Unhealthy => ServerState::Unhealthy,
         },
         failures_in_a_row: server.health.failures_in_a_row(),
         in_flight: server.health.load(),

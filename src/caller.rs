@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
-use crate::config::Spoken;
+use crate::config::ListenerProtocol;
 use crate::listener::Permit;
 use crate::refusal::Refusal;
 use crate::server::timeouts::ConnectionTimeouts;
@@ -25,7 +25,7 @@ pub(crate) struct Caller {
     /// Who is at the other end, if no trusted proxy says otherwise of a request.
     pub(crate) ip: IpAddr,
     /// What it speaks; plain HTTP either as a trusted proxy or to be sent to https.
-    pub(crate) spoken: Spoken,
+    pub(crate) protocol: ListenerProtocol,
     /// The host that the TLS connection was opened for (SNI); requests for another one are refused.
     /// `None` if the caller did not say, or if it is a proxy that speaks for many callers.
     pub(crate) server_name: Option<Box<str>>,

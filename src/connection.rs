@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::caller::{Caller, CallerConnection, ConnectionGuard, Proven};
-use crate::config::Spoken;
+use crate::config::ListenerProtocol;
 use crate::handler;
 use crate::handler::redirect;
 use crate::lifecycle::Change;
@@ -41,10 +41,10 @@ async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<Conn
     while watcher.changed().await == Change::Swapped {
         let (local, metrics) = (worker.local(), &worker.shared.metrics);
         let config = &local.generation.config;
-        let is_served = match caller.spoken {
-            Spoken::Tls => true,
-            Spoken::PlainByProxies => config.server.trusted_proxies.contains(caller.ip),
-            Spoken::PlainToRedirect => config.redirect.is_some(),
+        let is_served = match caller.protocol {
+            ListenerProtocol::Tls => true,
+            ListenerProtocol::PlainFromProxies => config.server.trusted_proxies.contains(caller.ip),
+            ListenerProtocol::PlainToRedirect => config.redirect.is_some(),
         };
         if !is_served || caller.prove_again(&local, metrics, UnixTime::now()).is_err() {
             return;
@@ -80,13 +80,13 @@ pub(crate) fn begin(worker: &Rc<WorkerState>, accepted: Accepted, permit: Permit
 
 async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGuard) {
     let Accepted { stream, peer, listening } = accepted;
-    let spoken = worker.local().generation.config.spoken_at(listening);
+    let protocol = worker.local().generation.config.protocol_at(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let mut ends = Ends::of(peer, port);
     // Boxed: its room is given back when it is done.
-    let (stream, client) = match Box::pin(handshake(&worker, stream, spoken, &mut ends)).await {
+    let (stream, client) = match Box::pin(handshake(&worker, stream, protocol, &mut ends)).await {
         Ok(done) => done,
         Err(Refused { auth_error, stream }) => {
             let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
@@ -113,7 +113,7 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: ends.caller.ip(),
-        spoken,
+        protocol,
         server_name,
         address: ends.caller.to_string().into(),
         proven: RefCell::new(client),
@@ -130,7 +130,7 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
     let metrics = &worker.shared.metrics;
     let parked = || GaugeGuard::new(metrics, |metrics| &metrics.connections_parked);
-    let ended = if spoken == Spoken::PlainToRedirect {
+    let ended = if protocol == ListenerProtocol::PlainToRedirect {
         let answer = move |request| redirect::handle(Rc::clone(&connected), request);
         Box::pin(serve(io, is_h2, timeouts, &limits, answer, draining, parked)).await
     } else {
@@ -176,7 +176,7 @@ const LINGER_MAX_BYTES: u64 = 64 * 1024;
 async fn handshake(
     worker: &WorkerState,
     mut stream: TcpStream,
-    spoken: Spoken,
+    protocol: ListenerProtocol,
     ends: &mut Ends,
 ) -> Result<(CallerStream, Option<Proven>), Refused> {
     let local = worker.local();
@@ -192,10 +192,10 @@ async fn handshake(
             Err(_elapsed) => return Err(Refused::too_late()),
         }
     }
-    if spoken == Spoken::PlainToRedirect {
+    if protocol == ListenerProtocol::PlainToRedirect {
         return Ok((CallerStream::Plain(stream), None));
     }
-    if spoken == Spoken::PlainByProxies {
+    if protocol == ListenerProtocol::PlainFromProxies {
         if config.server.trusted_proxies.contains(ends.caller.ip()) {
             return Ok((CallerStream::Plain(stream), None));
         }

@@ -17,7 +17,7 @@
 //!
 //! Data flows down the road, imports point up it. A station takes a value and returns a value or a
 //! refusal; it does not log, and what it counts is handed to it. The conductors ([`connection`],
-//! [`exchange`], [`redirect`]) call the stations in order and record what happened, once.
+//! [`exchange`], [`redirect`]) call the bench_api in order and record what happened, once.
 //!
 //! # The rooms, in reading order
 //!
@@ -51,7 +51,7 @@
 //! | [`telemetry`] | log lines, metrics, the record of each request |
 //! | [`admin`] | the operator's window on a loopback address; how it is, judged |
 //! | [`hubgate_nginx`] | `crates/nginx/`: reads an nginx configuration and writes one of ours, for `import-nginx` |
-//! | [`stations`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
+//! | [`bench_api`] | doors into private rooms for `benches/micro`, which measures them; nothing on the road knows it |
 //! | [`hubgate_testkit`] | `crates/testkit/`: plays Meta, for `demo`, `send`, `certs`, `doctor` and the tests |
 //!
 //! # Layers
@@ -60,7 +60,7 @@
 //! `tests/structure` holds both against this drawing.
 //!
 //! ```layers
-//! main, cli, stations
+//! main, cli, bench_api
 //! app, admin, maintenance
 //! worker, connection, handler
 //! state, caller, generation
@@ -178,9 +178,9 @@ mod handler;
 
 // Beside the road.
 pub mod admin;
+pub mod bench_api;
 pub mod generation;
 mod maintenance;
 mod state;
-pub mod stations;
 pub mod telemetry;
 mod worker;

@@ -13,8 +13,8 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
+use hubgate::bench_api::{self, Counters, Routes, Signatures, Towards};
 use hubgate::config::{Config, Secret, SecretSource};
-use hubgate::stations::{self, Counters, Routes, Signatures, Towards};
 use hubgate_testkit::events::sign;
 use hubgate_testkit::pki::{Authority as CertificateAuthority, Ca, Leaf};
 use tempfile::TempDir;
@@ -42,9 +42,9 @@ fn signature(bencher: Bencher<'_, '_>, bytes: usize) {
 fn common_name_of_a_certificate(bencher: Bencher<'_, '_>) {
     let leaf = CertificateAuthority::root(Ca::meta()).issue(Leaf::meta()).chain.remove(0);
     let name = b"client.webhooks.fbclientcerts.com";
-    assert!(stations::has_common_name(&leaf, name));
+    assert!(bench_api::has_common_name(&leaf, name));
 
-    bencher.bench_local(|| stations::has_common_name(black_box(&leaf), black_box(name)));
+    bencher.bench_local(|| bench_api::has_common_name(black_box(&leaf), black_box(name)));
 }
 
 /// A webhook among so many.
@@ -76,9 +76,9 @@ fn find_route(bencher: Bencher<'_, '_>, count: usize, path: &str, query: Option<
 
 #[divan::bench(args = ["/webhooks", "/a/./b/../%7Eme//x"])]
 fn path_normalisation(bencher: Bencher<'_, '_>, path: &str) {
-    assert!(stations::normalize(path).is_some());
+    assert!(bench_api::normalize(path).is_some());
 
-    bencher.bench_local(|| stations::normalize(black_box(path)).is_some());
+    bencher.bench_local(|| bench_api::normalize(black_box(path)).is_some());
 }
 
 #[divan::bench]
@@ -113,8 +113,8 @@ fn metrics_of_an_event(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn access_record_as_json(bencher: Bencher<'_, '_>) {
     let began = Instant::now();
-    tracing::subscriber::with_default(stations::json_log(), || {
-        bencher.bench_local(|| stations::access_record(black_box(began)));
+    tracing::subscriber::with_default(bench_api::json_log(), || {
+        bencher.bench_local(|| bench_api::access_record(black_box(began)));
     });
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use rustls::pki_types::ServerName;
 
-use hubgate_testkit::props::{Props, PropsError};
+use hubgate_testkit::setup::{Setup, SetupError};
 
 /// Write a throw-away PKI shaped like both of Meta's, with a server certificate and secrets.
 #[derive(Debug, clap::Args)]
@@ -25,16 +25,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let props = Props::new(&arguments.names);
-    let written = props.write(&arguments.dir, arguments.force);
-    if let Err(error @ PropsError::Exists { .. }) = written {
+    let setup = Setup::new(&arguments.names);
+    let written = setup.write(&arguments.dir, arguments.force);
+    if let Err(error @ SetupError::Exists { .. }) = written {
         return Err(error).context("nothing was written; --force overwrites");
     }
     written?;
 
     let directory = arguments.dir.display();
     println!("Written to {directory}, good for rehearsals and nothing else:\n");
-    for file in props.files() {
+    for file in setup.files() {
         let note = if file.is_secret { " (mode 0600)" } else { "" };
         println!("  {:<20} {}{note}", file.name, file.what);
     }

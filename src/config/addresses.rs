@@ -1,16 +1,16 @@
-//! Every address to bind, and what is spoken there.
+//! Every address to bind, and what is protocol there.
 
 use std::net::SocketAddr;
 
 use super::Config;
 
-/// What is spoken at an address.
+/// What is protocol at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
+pub enum ListenerProtocol {
     /// TLS, by callers.
     Tls,
     /// Plain HTTP, by trusted proxies alone.
-    PlainByProxies,
+    PlainFromProxies,
     /// Plain HTTP, by whoever is to be sent to https.
     PlainToRedirect,
 }
@@ -23,14 +23,14 @@ impl Config {
         addresses
     }
 
-    /// What is spoken at this address, as it was configured.
-    pub fn spoken_at(&self, address: SocketAddr) -> Spoken {
+    /// What is protocol at this address, as it was configured.
+    pub fn protocol_at(&self, address: SocketAddr) -> ListenerProtocol {
         if self.redirect.as_ref().is_some_and(|redirect| redirect.listen.contains(&address)) {
-            Spoken::PlainToRedirect
+            ListenerProtocol::PlainToRedirect
         } else if self.server.is_plain(address) {
-            Spoken::PlainByProxies
+            ListenerProtocol::PlainFromProxies
         } else {
-            Spoken::Tls
+            ListenerProtocol::Tls
         }
     }
 }

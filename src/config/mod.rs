@@ -14,7 +14,7 @@ use std::path::Path;
 
 use self::findings::Findings;
 
-pub use self::addresses::Spoken;
+pub use self::addresses::ListenerProtocol;
 pub use self::admin::Admin;
 pub use self::choices::{
     CertificateSource, CrlFetch, Demand, Enforcement, HostHeader, LogFormat, LogLevel, Repeat,

@@ -13,7 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use rustls::pki_types::UnixTime;
 
 use crate::caller::{Caller, CallerConnection};
-use crate::config::{IdentityHeaders, Spoken};
+use crate::config::{IdentityHeaders, ListenerProtocol};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
@@ -231,10 +231,11 @@ impl Exchange<'_> {
             Some(_) => Some(verified.with_client),
             None => verified.alone,
         };
-        let (forwarded_proto, forwarded_port) = match caller.spoken == Spoken::PlainByProxies {
-            true => (x_forwarded::proto(&parts.headers), x_forwarded::port(&parts.headers)),
-            false => (x_forwarded::HTTPS, None),
-        };
+        let (forwarded_proto, forwarded_port) =
+            match caller.protocol == ListenerProtocol::PlainFromProxies {
+                true => (x_forwarded::proto(&parts.headers), x_forwarded::port(&parts.headers)),
+                false => (x_forwarded::HTTPS, None),
+            };
         let trusted = TrustedHeaders {
             forwarded_for: match &self.forwarded {
                 Some(forwarded) => &forwarded.header,

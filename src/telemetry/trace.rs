@@ -78,7 +78,7 @@ impl Traces {
 /// What a valid `traceparent` says.
 struct Parent {
     trace_id: TraceId,
-    /// In the version that is spoken here, if it came in a later one.
+    /// In the version that is protocol here, if it came in a later one.
     rewritten: Option<Value>,
 }
 

@@ -8,7 +8,7 @@ use hubgate::config::Config;
 use hubgate::refusal::{ConnectionRefusal, Refusal};
 use hubgate::{Believed, PATH_PARAMETERS, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
-use hubgate_testkit::props::Props;
+use hubgate_testkit::setup::Setup;
 
 const REFUSALS: &str = include_str!("../../docs/refusals.md");
 const METRICS: &str = include_str!("../../docs/metrics.md");
@@ -89,7 +89,7 @@ fn labels_of(rendered: &str, sample: &str) -> String {
 pub(crate) fn rendered_metrics() -> String {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let name = "localhost".try_into().expect("a name");
-    Props::new(&[name]).write(directory.path(), false).expect("can be written");
+    Setup::new(&[name]).write(directory.path(), false).expect("can be written");
     // Its list is looked for at a port where nothing listens.
     let ca = Authority::root(Ca::meta().crl_url("http://127.0.0.1:9/"));
     fs::write(directory.path().join("meta-ca.pem"), ca.certificate_pem()).expect("can be written");

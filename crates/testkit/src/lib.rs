@@ -5,5 +5,5 @@
 
 pub mod events;
 pub mod pki;
-pub mod props;
 pub mod sender;
+pub mod setup;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytes::Bytes;
 
 use super::counters::{Counters, Judgement};
-use super::stage::Stage;
+use super::setup::DemoSetup;
 use super::upstream::Received;
 use crate::refusal::{ConnectionRefusal, Refusal};
 use hubgate_testkit::events::{Event, sign, sign_sha1};
@@ -47,9 +47,12 @@ pub(super) struct Outcome {
 }
 
 /// The verification request, then events of several kinds, over both shapes.
-pub(super) fn of_meta(stage: &Stage) -> anyhow::Result<Vec<Case>> {
-    let new = || Ok::<_, SendError>(stage.caller()?.identity(stage.props.meta_client.clone()));
-    let old = || Ok::<_, SendError>(stage.caller()?.identity(stage.props.digicert_client.clone()));
+pub(super) fn of_meta(demo_setup: &DemoSetup) -> anyhow::Result<Vec<Case>> {
+    let new =
+        || Ok::<_, SendError>(demo_setup.caller()?.identity(demo_setup.setup.meta_client.clone()));
+    let old = || {
+        Ok::<_, SendError>(demo_setup.caller()?.identity(demo_setup.setup.digicert_client.clone()))
+    };
     let challenge = "1158201444";
     let large = padded(3_000_000);
     Ok(vec![
@@ -57,17 +60,32 @@ pub(super) fn of_meta(stage: &Stage) -> anyhow::Result<Vec<Case>> {
             sent: "verification request, Meta-shaped chain".into(),
             expected: Expected::Echoed(challenge.into()),
             options: new()?,
-            message: Message::verification(&stage.props.verify_token, challenge),
+            message: Message::verification(&demo_setup.setup.verify_token, challenge),
         },
-        genuine(stage, "whatsapp_message", "Meta-shaped chain", new()?)?,
-        genuine(stage, "page_message", "Meta-shaped chain, TLS 1.2", new()?.tls(Tls::Only12))?,
-        genuine(stage, "ad_account_array", "Meta-shaped chain, HTTP/2", new()?.http(Http::Two))?,
-        genuine(stage, "instagram_comment", "DigiCert-shaped chain", old()?)?,
-        genuine(stage, "user_photos", "DigiCert-shaped chain, TLS 1.2", old()?.tls(Tls::Only12))?,
-        genuine(stage, "permissions", "DigiCert-shaped chain, HTTP/2", old()?.http(Http::Two))?,
+        genuine(demo_setup, "whatsapp_message", "Meta-shaped chain", new()?)?,
+        genuine(demo_setup, "page_message", "Meta-shaped chain, TLS 1.2", new()?.tls(Tls::Only12))?,
+        genuine(
+            demo_setup,
+            "ad_account_array",
+            "Meta-shaped chain, HTTP/2",
+            new()?.http(Http::Two),
+        )?,
+        genuine(demo_setup, "instagram_comment", "DigiCert-shaped chain", old()?)?,
+        genuine(
+            demo_setup,
+            "user_photos",
+            "DigiCert-shaped chain, TLS 1.2",
+            old()?.tls(Tls::Only12),
+        )?,
+        genuine(
+            demo_setup,
+            "permissions",
+            "DigiCert-shaped chain, HTTP/2",
+            old()?.http(Http::Two),
+        )?,
         Case {
             sent: "3 MB event, Meta-shaped chain".into(),
-            message: Message::event(&stage.props.app_secret, large.clone()),
+            message: Message::event(&demo_setup.setup.app_secret, large.clone()),
             expected: Expected::Delivered(large),
             options: new()?,
         },
@@ -76,17 +94,17 @@ pub(super) fn of_meta(stage: &Stage) -> anyhow::Result<Vec<Case>> {
 
 /// First those without the right certificate, who never get as far as HTTP; then those who have
 /// one and not the secret.
-pub(super) fn of_attackers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
-    let mut cases = strangers(stage)?;
-    cases.extend(forgers(stage)?);
+pub(super) fn of_attackers(demo_setup: &DemoSetup) -> anyhow::Result<Vec<Case>> {
+    let mut cases = strangers(demo_setup)?;
+    cases.extend(forgers(demo_setup)?);
     Ok(cases)
 }
 
-fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
-    let (props, meta) = (&stage.props, &stage.props.meta);
+fn strangers(demo_setup: &DemoSetup) -> anyhow::Result<Vec<Case>> {
+    let (setup, meta) = (&demo_setup.setup, &demo_setup.setup.meta);
     let event = Event::named("whatsapp_message").context("no such event")?;
     let stranger = |sent: &str, identity: Option<Identity>, connection_refusal| {
-        let options = stage.caller()?;
+        let options = demo_setup.caller()?;
         Ok::<_, SendError>(Case {
             sent: sent.into(),
             expected: Expected::ConnectionRefused(connection_refusal),
@@ -94,7 +112,7 @@ fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
                 Some(identity) => options.identity(identity),
                 None => options,
             },
-            message: Message::event(&props.app_secret, event.body),
+            message: Message::event(&setup.app_secret, event.body),
         })
     };
     let other_ca = Authority::root(Ca::named("somebody else's CA")).issue(Leaf::meta());
@@ -121,8 +139,8 @@ fn strangers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
     ])
 }
 
-fn forgers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
-    let secret = &stage.props.app_secret;
+fn forgers(demo_setup: &DemoSetup) -> anyhow::Result<Vec<Case>> {
+    let secret = &demo_setup.setup.app_secret;
     let body = Event::named("whatsapp_message").context("no such event")?.body;
     let signature = sign(secret, body.as_bytes());
     let under_it =
@@ -135,7 +153,7 @@ fn forgers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
         Ok::<_, SendError>(Case {
             sent: sent.into(),
             expected: Expected::Refused(refusal),
-            options: stage.caller()?.identity(stage.props.meta_client.clone()),
+            options: demo_setup.caller()?.identity(demo_setup.setup.meta_client.clone()),
             message,
         })
     };
@@ -159,19 +177,24 @@ fn forgers(stage: &Stage) -> anyhow::Result<Vec<Case>> {
         Case {
             sent: "spoofed X-Forwarded-Client-Cert".into(),
             expected: Expected::DeliveredWithout(body.into(), "spoofed.example"),
-            options: stage.caller()?.identity(stage.props.meta_client.clone()),
+            options: demo_setup.caller()?.identity(demo_setup.setup.meta_client.clone()),
             message: spoofed,
         },
     ])
 }
 
-fn genuine(stage: &Stage, event: &str, over: &str, options: Options) -> anyhow::Result<Case> {
+fn genuine(
+    demo_setup: &DemoSetup,
+    event: &str,
+    over: &str,
+    options: Options,
+) -> anyhow::Result<Case> {
     let event = Event::named(event).context("no such event")?;
     Ok(Case {
         sent: format!("{}, {over}", event.name),
         expected: Expected::Delivered(event.body.into()),
         options,
-        message: Message::event(&stage.props.app_secret, event.body),
+        message: Message::event(&demo_setup.setup.app_secret, event.body),
     })
 }
 
@@ -184,30 +207,30 @@ fn padded(bytes: usize) -> Bytes {
 
 impl Case {
     /// Calls, and waits until the proxy has said how it judged the call.
-    pub(super) async fn play(&self, stage: &Stage) -> anyhow::Result<Outcome> {
-        let _left_over = stage.upstream.take();
-        let before = stage.counters();
+    pub(super) async fn play(&self, demo_setup: &DemoSetup) -> anyhow::Result<Outcome> {
+        let _left_over = demo_setup.upstream.take();
+        let before = demo_setup.counters();
         let sender = Sender::new(self.options.clone())?;
         let begin = Instant::now();
         let answer = sender.send(self.message.clone()).await;
         let elapsed = begin.elapsed();
-        let after = judged_since(&before, stage).await;
+        let after = judged_since(&before, demo_setup).await;
         Ok(Outcome {
             answer,
             judgements: after.judgements_since(&before),
             anchor: after.anchor_since(&before),
             elapsed,
-            received: stage.upstream.take(),
+            received: demo_setup.upstream.take(),
         })
     }
 }
 
 /// A refused caller knows of it before the proxy has counted it; a call that is never judged is
 /// shown without a reason.
-async fn judged_since(before: &Counters, stage: &Stage) -> Counters {
+async fn judged_since(before: &Counters, demo_setup: &DemoSetup) -> Counters {
     let give_up = Instant::now() + Duration::from_secs(2);
     loop {
-        let now = stage.counters();
+        let now = demo_setup.counters();
         if !now.judgements_since(before).is_empty() || Instant::now() > give_up {
             return now;
         }

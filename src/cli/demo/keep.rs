@@ -4,20 +4,20 @@ use std::fs;
 
 use anyhow::Context;
 
-use super::stage::{PATH, Stage};
+use super::setup::{DemoSetup, PATH};
 use hubgate_testkit::events::{Event, sign};
 
 /// Writes the body that the lines refer to, and prints lines that work when pasted.
-pub(super) fn explain(stage: &Stage) -> anyhow::Result<()> {
+pub(super) fn explain(demo_setup: &DemoSetup) -> anyhow::Result<()> {
     let event = Event::named("whatsapp_message").context("no such event")?;
-    let file = stage.directory().join("event.json");
+    let file = demo_setup.directory().join("event.json");
     fs::write(&file, event.body).with_context(|| format!("cannot write `{}`", file.display()))?;
 
-    let directory = stage.directory().display();
-    let url = format!("https://localhost:{}{PATH}", stage.address.port());
-    let token = &stage.props.verify_token;
+    let directory = demo_setup.directory().display();
+    let url = format!("https://localhost:{}{PATH}", demo_setup.address.port());
+    let token = &demo_setup.setup.verify_token;
     let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
-    let signature = sign(&stage.props.app_secret, event.body.as_bytes());
+    let signature = sign(&demo_setup.setup.app_secret, event.body.as_bytes());
     let server =
         format!("curl -sS -w ' -> %{{http_code}}\\n' --cacert '{directory}/server-ca.pem'");
     let identity = |shape: &str| {
@@ -46,7 +46,7 @@ pub(super) fn explain(stage: &Stage) -> anyhow::Result<()> {
     for (what, line) in lines {
         println!("\n# {what}\n{line}");
     }
-    if let Some(admin) = stage.admin_address() {
+    if let Some(admin) = demo_setup.admin_address() {
         println!("\n# What the proxy counted\ncurl -sS http://{admin}/metrics");
     }
     println!("\nIts configuration is {directory}/config.toml");

@@ -1,20 +1,20 @@
 //! `hubgate demo`: the whole job, with nothing configured.
 //!
-//! Sets a stage (upstream, proxy, throw-away PKI, a real configuration file in a directory of its
+//! Sets a demo_setup (upstream, proxy, throw-away PKI, a real configuration file in a directory of its
 //! own), plays Meta, then plays attackers, and compares what happened with what ought to.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use self::stage::Stage;
+use self::setup::DemoSetup;
 use self::table::Table;
 use crate::app::signals::Signals;
 
 mod cases;
 mod counters;
 mod keep;
-mod stage;
+mod setup;
 mod table;
 mod upstream;
 
@@ -31,37 +31,38 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::catch().context("cannot catch signals")?;
-        let stage = Stage::set().await?;
-        // Whatever ends the play, the stage is cleared: it holds keys.
+        let demo_setup = DemoSetup::set().await?;
+        // Whatever ends the play, the demo_setup is cleared: it holds keys.
         let played = tokio::select! {
-            played = play(&stage, arguments.keep) => played,
+            played = play(&demo_setup, arguments.keep) => played,
             _stop = signals.next() => Err(anyhow::anyhow!("interrupted")),
         };
         if arguments.keep && played.is_ok() {
             signals.next().await;
         }
-        stage.clear().await;
+        demo_setup.clear().await;
         played
     })
 }
 
-async fn play(stage: &Stage, keep: bool) -> anyhow::Result<ExitCode> {
-    println!("hubgate at https://{}{}, which trusts:", stage.address, stage::PATH);
+async fn play(demo_setup: &DemoSetup, keep: bool) -> anyhow::Result<ExitCode> {
+    println!("hubgate at https://{}{}, which trusts:", demo_setup.address, setup::PATH);
     println!("  an anchor shaped like Meta's CA, and one shaped like DigiCert's root\n");
 
     let mut table = Table::begin();
-    for (title, cases) in
-        [("Meta calls", cases::of_meta(stage)?), ("Attackers call", cases::of_attackers(stage)?)]
-    {
+    for (title, cases) in [
+        ("Meta calls", cases::of_meta(demo_setup)?),
+        ("Attackers call", cases::of_attackers(demo_setup)?),
+    ] {
         table.section(title);
         for case in cases {
-            let outcome = case.play(stage).await?;
+            let outcome = case.play(demo_setup).await?;
             table.row(&case, &outcome);
         }
     }
     let all_well = table.end();
     if keep {
-        keep::explain(stage)?;
+        keep::explain(demo_setup)?;
     }
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -72,11 +73,11 @@ mod tests {
 
     #[tokio::test]
     async fn meta_gets_through_attackers_do_not_and_nothing_is_left_behind() {
-        let stage = Stage::set().await.expect("a stage");
-        let directory = stage.directory().to_owned();
-        let played = play(&stage, false).await.expect("a play");
+        let demo_setup = DemoSetup::set().await.expect("a demo_setup");
+        let directory = demo_setup.directory().to_owned();
+        let played = play(&demo_setup, false).await.expect("a play");
         assert_eq!(played, ExitCode::SUCCESS);
-        stage.clear().await;
+        demo_setup.clear().await;
         assert!(!directory.exists());
     }
 }

@@ -8,8 +8,8 @@ use http::StatusCode;
 use super::finding::Finding;
 use crate::cli::send::report;
 use hubgate_testkit::events::Event;
-use hubgate_testkit::props::random_hex;
 use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
+use hubgate_testkit::setup::random_hex;
 
 /// Whoever asks, and what it has to show.
 pub(super) struct Patient {

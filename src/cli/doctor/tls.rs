@@ -7,7 +7,7 @@ use hubgate_testkit::sender::{Options, SendError, Sender, Tls, Trust};
 
 /// What handshakes with either version came to.
 #[derive(Default)]
-pub(super) struct Spoken {
+pub(super) struct ListenerProtocol {
     /// Leaf first, from whichever handshake came so far.
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The server asked for a client certificate.
@@ -18,33 +18,33 @@ pub(super) struct Spoken {
 pub(super) async fn speak(
     options: &Options,
     findings: &mut Vec<Finding>,
-) -> Result<Spoken, SendError> {
-    let mut spoken = Spoken::default();
+) -> Result<ListenerProtocol, SendError> {
+    let mut protocol = ListenerProtocol::default();
     let mut versions = Vec::new();
     let mut failures = Vec::new();
     for (tls, version) in [(Tls::Only13, "1.3"), (Tls::Only12, "1.2")] {
         let options = options.clone().trust(Trust::Anything).tls(tls).without_resumption();
         let sender = Sender::new(options)?;
         let outcome = sender.handshake().await;
-        spoken.asks_for_certificate |= sender.certificate_was_requested();
+        protocol.asks_for_certificate |= sender.certificate_was_requested();
         let chain = sender.presented_chain();
         // A server that has presented itself speaks the version, whatever it objected to later.
         match outcome {
             Err(error) if chain.is_empty() => failures.push((version, error)),
             Ok(_) | Err(_) => versions.push(version),
         }
-        if spoken.chain.is_empty() {
-            spoken.chain = chain;
+        if protocol.chain.is_empty() {
+            protocol.chain = chain;
         }
     }
     findings.push(judge(&versions, &failures));
-    Ok(spoken)
+    Ok(protocol)
 }
 
 fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
-    let spoken = versions.join(" and ");
+    let protocol = versions.join(" and ");
     let Some((version, error)) = failures.first() else {
-        return Finding::good(WHAT, spoken);
+        return Finding::good(WHAT, protocol);
     };
     let why = because(error);
     if versions.is_empty() {
@@ -52,7 +52,7 @@ fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
             .curl(35, "SSL connect error")
             .remedy("is that a TLS server? a plain HTTP port, or a load balancer, answers so");
     }
-    let finding = Finding::doubtful(WHAT, format!("{spoken}, not {version}: {why}"));
+    let finding = Finding::doubtful(WHAT, format!("{protocol}, not {version}: {why}"));
     finding.remedy("hubgate speaks both; what stands in front of it does not")
 }
 

@@ -43,7 +43,7 @@ const HANDSHAKE_TIMEOUT: Explanation = Explanation {
 };
 
 const HANDSHAKE_FAILED: Explanation = Explanation {
-    meaning: "What came was not TLS, or no TLS that is spoken here, or the caller went away.",
+    meaning: "What came was not TLS, or no TLS that is protocol here, or the caller went away.",
     causes: &[
         "a scanner, or plain HTTP sent to the TLS port",
         "a client that has nothing newer than TLS 1.1; Meta has",

@@ -13,8 +13,8 @@ use rustls::pki_types::pem::PemObject;
 
 use hubgate_testkit::events::{EVENTS, Event};
 use hubgate_testkit::pki::Identity;
-use hubgate_testkit::props::random_hex;
 use hubgate_testkit::sender::{Http, Message, Options, Sender, Tls, Trust};
+use hubgate_testkit::setup::random_hex;
 
 pub(super) mod report;
 

@@ -15,7 +15,7 @@ use rustls::pki_types::UnixTime;
 
 use super::super::{Exchange, alb};
 use crate::caller::CallerConnection;
-use crate::config::Spoken;
+use crate::config::ListenerProtocol;
 use crate::lifecycle::Change;
 use crate::route::{Route, SiteRoute};
 use crate::state::WorkerGeneration;
@@ -56,7 +56,8 @@ impl Conditions {
             route: Arc::clone(&route.name),
             host: exchange.host.clone(),
             target: exchange.target.clone(),
-            rests_on_proxy: exchange.forwarded.is_some() || caller.spoken == Spoken::PlainByProxies,
+            rests_on_proxy: exchange.forwarded.is_some()
+                || caller.protocol == ListenerProtocol::PlainFromProxies,
             reserved: match exchange.client {
                 Some(_) => alb::reserved(&parts.headers),
                 None => HeaderMap::new(),

@@ -13,15 +13,15 @@ use super::counters::Counters;
 use super::upstream::Upstream;
 use crate::app::{self, Running};
 use crate::config::Config;
-use hubgate_testkit::props::{Props, random_hex};
 use hubgate_testkit::sender::{Options, SendError};
+use hubgate_testkit::setup::{Setup, random_hex};
 
 /// The callback path.
 pub(super) const PATH: &str = "/webhooks";
 
 /// An upstream, a proxy in front of it, and what both were made from.
-pub(super) struct Stage {
-    pub(super) props: Props,
+pub(super) struct DemoSetup {
+    pub(super) setup: Setup,
     pub(super) upstream: Upstream,
     /// Where callers connect.
     pub(super) address: SocketAddr,
@@ -29,14 +29,14 @@ pub(super) struct Stage {
     directory: Directory,
 }
 
-impl Stage {
+impl DemoSetup {
     /// Makes everything on free ports of this machine.
     pub(super) async fn set() -> anyhow::Result<Self> {
         let directory = Directory::make()?;
         let names = ["localhost", "127.0.0.1", "::1"];
         let names = names.map(|name| ServerName::try_from(name).expect("a name or an address"));
-        let props = Props::new(&names);
-        props.write(directory.path(), false)?;
+        let setup = Setup::new(&names);
+        setup.write(directory.path(), false)?;
         let upstream = Upstream::start().await.context("cannot start the upstream")?;
 
         // A file, not a made-up value: the demo runs what an operator would run.
@@ -45,13 +45,13 @@ impl Stage {
             .with_context(|| format!("cannot write `{}`", file.display()))?;
         let proxy = app::start(Config::load(&file)?)?;
         let address = *proxy.addresses().first().context("the proxy listens nowhere")?;
-        Ok(Self { props, upstream, address, proxy, directory })
+        Ok(Self { setup, upstream, address, proxy, directory })
     }
 
     /// A caller who trusts the server and has no client certificate yet.
     pub(super) fn caller(&self) -> Result<Options, SendError> {
         let options = Options::to_local(self.address, PATH)?;
-        Ok(options.trusting(&self.props.server_ca).timeout(Duration::from_secs(10)))
+        Ok(options.trusting(&self.setup.server_ca).timeout(Duration::from_secs(10)))
     }
 
     /// What the proxy has counted so far.

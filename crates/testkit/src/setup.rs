@@ -11,20 +11,20 @@ use rustls::pki_types::ServerName;
 use super::pki::{Authority, Ca, Identity, Key, Leaf};
 
 /// One set of throw-away authorities, identities and secrets. No `Debug`: it would show them.
-pub struct Props {
-    /// Signed [`Props::server`]; whoever calls the server trusts it.
+pub struct Setup {
+    /// Signed [`Setup::server`]; whoever calls the server trusts it.
     pub server_ca: Authority,
     /// What the server presents.
     pub server: Identity,
     /// Shaped like Meta's own CA: pathlen 0, above the leaf.
     pub meta: Authority,
-    /// A client under [`Props::meta`], with an ECDSA key.
+    /// A client under [`Setup::meta`], with an ECDSA key.
     pub meta_client: Identity,
     /// The root of a chain shaped like the one under DigiCert.
     pub digicert: Authority,
     /// Between root and leaf of that chain.
     pub digicert_issuing: Authority,
-    /// A client under [`Props::digicert_issuing`], with an RSA key.
+    /// A client under [`Setup::digicert_issuing`], with an RSA key.
     pub digicert_client: Identity,
     /// 32 hex digits, as Meta's app secrets are.
     pub app_secret: String,
@@ -45,7 +45,7 @@ pub struct PropFile {
 
 /// Why the files were not written.
 #[derive(Debug, thiserror::Error)]
-pub enum PropsError {
+pub enum SetupError {
     /// A file of that name is there, and overwriting was not asked for.
     #[error("`{path}` exists")]
     Exists {
@@ -70,7 +70,7 @@ pub enum PropsError {
     },
 }
 
-impl Props {
+impl Setup {
     /// A fresh set, with a server that goes by these names and addresses.
     pub fn new(server_names: &[ServerName<'_>]) -> Self {
         let server_ca = Authority::root(Ca::named("hubgate rehearsal: server CA"));
@@ -132,19 +132,19 @@ impl Props {
 
     /// Writes all files into `directory`, or none if one of them is there and `overwrite` is not
     /// set.
-    pub fn write(&self, directory: &Path, overwrite: bool) -> Result<(), PropsError> {
+    pub fn write(&self, directory: &Path, overwrite: bool) -> Result<(), SetupError> {
         let files = self.files();
         if !overwrite {
             let mut paths = files.iter().map(|file| directory.join(file.name));
             if let Some(path) = paths.find(|path| path.symlink_metadata().is_ok()) {
-                return Err(PropsError::Exists { path });
+                return Err(SetupError::Exists { path });
             }
         }
         fs::create_dir_all(directory)
-            .map_err(|source| PropsError::Directory { path: directory.into(), source })?;
+            .map_err(|source| SetupError::Directory { path: directory.into(), source })?;
         for file in files {
             let path = directory.join(file.name);
-            file.write(&path).map_err(|source| PropsError::Write { path, source })?;
+            file.write(&path).map_err(|source| SetupError::Write { path, source })?;
         }
         Ok(())
     }
@@ -183,17 +183,17 @@ mod tests {
     fn what_is_listed_is_written_and_secrets_are_the_owners_alone() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("new");
-        let props = Props::new(&[ServerName::try_from("localhost").expect("a name")]);
-        props.write(&path, false).expect("is written");
+        let setup = Setup::new(&[ServerName::try_from("localhost").expect("a name")]);
+        setup.write(&path, false).expect("is written");
 
-        for file in props.files() {
+        for file in setup.files() {
             let path = path.join(file.name);
             assert_eq!(fs::read_to_string(&path).expect("is there"), file.contents);
             let mode = fs::metadata(&path).expect("is there").permissions().mode() & 0o777;
             assert_eq!(mode & 0o077 == 0, file.is_secret, "{}", file.name);
         }
         let written = fs::read_dir(&path).expect("is there").count();
-        assert_eq!(written, props.files().len());
+        assert_eq!(written, setup.files().len());
     }
 
     #[test]
@@ -202,14 +202,14 @@ mod tests {
         let kept = directory.path().join("app-secret");
         fs::write(&kept, "mine").expect("is written");
         fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).expect("is mine");
-        let props = Props::new(&[ServerName::try_from("localhost").expect("a name")]);
+        let setup = Setup::new(&[ServerName::try_from("localhost").expect("a name")]);
 
-        let refused = props.write(directory.path(), false);
-        assert!(matches!(refused, Err(PropsError::Exists { path }) if path == kept));
+        let refused = setup.write(directory.path(), false);
+        assert!(matches!(refused, Err(SetupError::Exists { path }) if path == kept));
         assert_eq!(fs::read_to_string(&kept).expect("is there"), "mine");
         assert_eq!(fs::read_dir(directory.path()).expect("is there").count(), 1);
 
-        props.write(directory.path(), true).expect("is written");
+        setup.write(directory.path(), true).expect("is written");
         assert_ne!(fs::read_to_string(&kept).expect("is there"), "mine");
         let mode = fs::metadata(&kept).expect("is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -22,7 +22,7 @@ use crate::handler;
 use crate::handler::redirect;
 use crate::lifecycle::Change;
 use crate::listener::Permit;
-use crate::proxy_protocol::Ends;
+use crate::proxy_protocol::Endpoints;
 use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
 use crate::server::drive::serve;
@@ -31,7 +31,7 @@ use crate::state::WorkerState;
 use crate::telemetry::log;
 use crate::telemetry::metrics::GaugeGuard;
 use crate::tls::client_auth::ClientAuthError;
-use crate::tls::server_config::Broken;
+use crate::tls::server_config::FailedHandshake;
 
 /// Returns when no further request should be taken: its caller is no longer trusted, or the
 /// process drains and this connection has had its first request, or time enough for it. Whoever
@@ -75,50 +75,51 @@ pub(crate) fn begin(worker: &Rc<WorkerState>, accepted: Accepted, permit: Permit
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
     let guard = ConnectionGuard::new(worker, permit);
-    tokio::task::spawn_local(conduct(Rc::clone(worker), accepted, guard));
+    tokio::task::spawn_local(handle(Rc::clone(worker), accepted, guard));
 }
 
-async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGuard) {
+async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGuard) {
     let Accepted { stream, peer, listening } = accepted;
     let protocol = worker.local().generation.config.protocol_at(listening);
     // An answer is one write; it must not wait for the one before to be acknowledged.
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
-    let mut ends = Ends::of(peer, port);
+    let mut endpoints = Endpoints::of(peer, port);
     // Boxed: its room is given back when it is done.
-    let (stream, client) = match Box::pin(handshake(&worker, stream, protocol, &mut ends)).await {
-        Ok(done) => done,
-        Err(Refused { auth_error, stream }) => {
-            let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
-            metrics.handshake_refused(auth_error.reason, now);
-            if let Some(candidate) = &auth_error.candidate {
-                metrics.candidate_matches(candidate).happened(now);
+    let (stream, client) =
+        match Box::pin(handshake(&worker, stream, protocol, &mut endpoints)).await {
+            Ok(done) => done,
+            Err(RefusedHandshake { auth_error, stream }) => {
+                let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
+                metrics.handshake_refused(auth_error.reason, now);
+                if let Some(candidate) = &auth_error.candidate {
+                    metrics.candidate_matches(candidate).happened(now);
+                }
+                log::connection_refused(endpoints.caller, &auth_error.for_log());
+                if let Some(stream) = stream {
+                    Box::pin(linger(stream)).await;
+                }
+                return;
             }
-            log::connection_refused(ends.caller, &auth_error.for_log());
-            if let Some(stream) = stream {
-                Box::pin(linger(stream)).await;
-            }
-            return;
-        }
-    };
+        };
     let is_h2 = stream.is_h2();
-    // Not kept: a connection must not hold its first generation, with its pools, until it ends.
+    // Not kept: a connection must not hold its first generation, with its pools, until it endpoints.
     let local = worker.local();
     let limits = local.generation.config.limits.clone();
     let proxies = &local.generation.config.server.trusted_proxies;
-    let speaks_for_many = proxies.contains(ends.caller.ip());
+    let speaks_for_many = proxies.contains(endpoints.caller.ip());
     drop(local);
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
     let timeouts = Arc::new(ConnectionTimeouts::new(&limits, is_h2));
-    let forwarded_for = HeaderValue::try_from(ends.caller.ip().to_string());
+    let forwarded_for = HeaderValue::try_from(endpoints.caller.ip().to_string());
     let caller = Rc::new(Caller {
-        ip: ends.caller.ip(),
+        ip: endpoints.caller.ip(),
         protocol,
         server_name,
-        address: ends.caller.to_string().into(),
+        address: endpoints.caller.to_string().into(),
         proven: RefCell::new(client),
         forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
-        forwarded_port: HeaderValue::from(ends.port),
+        forwarded_port: HeaderValue::from(endpoints.port),
     });
     let connected = Rc::new(CallerConnection {
         caller: Rc::clone(&caller),
@@ -139,18 +140,18 @@ async fn conduct(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionG
     };
     if let Some(refusal) = ended {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
-        log::no_request(ends.caller, refusal);
+        log::no_request(endpoints.caller, refusal);
     }
 }
 
 /// A handshake that ended without a caller to serve.
-struct Refused {
+struct RefusedHandshake {
     auth_error: ClientAuthError,
     /// To be closed gently; `None` if time is over anyway.
     stream: Option<TcpStream>,
 }
 
-impl Refused {
+impl RefusedHandshake {
     fn too_late() -> Self {
         Self { auth_error: ConnectionRefusal::HandshakeTimeout.into(), stream: None }
     }
@@ -177,41 +178,43 @@ async fn handshake(
     worker: &WorkerState,
     mut stream: TcpStream,
     protocol: ListenerProtocol,
-    ends: &mut Ends,
-) -> Result<(CallerStream, Option<Proven>), Refused> {
+    endpoints: &mut Endpoints,
+) -> Result<(CallerStream, Option<Proven>), RefusedHandshake> {
     let local = worker.local();
     let config = &local.generation.config;
     let deadline = Instant::now() + config.limits.handshake_timeout;
     let trusted = &config.server.proxy_protocol_from;
     if !trusted.is_empty() {
-        match timeout_at(deadline, ends.announced(&mut stream, trusted)).await {
-            Ok(Ok(announced)) => *ends = announced,
+        match timeout_at(deadline, endpoints.announced(&mut stream, trusted)).await {
+            Ok(Ok(announced)) => *endpoints = announced,
             Ok(Err(reason)) => {
-                return Err(Refused { auth_error: reason.into(), stream: Some(stream) });
+                return Err(RefusedHandshake { auth_error: reason.into(), stream: Some(stream) });
             }
-            Err(_elapsed) => return Err(Refused::too_late()),
+            Err(_elapsed) => return Err(RefusedHandshake::too_late()),
         }
     }
     if protocol == ListenerProtocol::PlainToRedirect {
         return Ok((CallerStream::Plain(stream), None));
     }
     if protocol == ListenerProtocol::PlainFromProxies {
-        if config.server.trusted_proxies.contains(ends.caller.ip()) {
+        if config.server.trusted_proxies.contains(endpoints.caller.ip()) {
             return Ok((CallerStream::Plain(stream), None));
         }
         let auth_error = ConnectionRefusal::PlainFromStranger.into();
-        return Err(Refused { auth_error, stream: Some(stream) });
+        return Err(RefusedHandshake { auth_error, stream: Some(stream) });
     }
     let tls = match timeout_at(deadline, local.tls.accept(stream)).await {
         Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(Broken { auth_error, stream })) => return Err(Refused { auth_error, stream }),
-        Err(_elapsed) => return Err(Refused::too_late()),
+        Ok(Err(FailedHandshake { auth_error, stream })) => {
+            return Err(RefusedHandshake { auth_error, stream });
+        }
+        Err(_elapsed) => return Err(RefusedHandshake::too_late()),
     };
     // Resumed or not: what the session says of its peer is proven again, now, under this trust.
     let client = match local.tls.prove(tls.get_ref().1) {
         Ok(client) => client,
         Err(auth_error) => {
-            return Err(Refused { auth_error, stream: Some(tls.into_inner().0) });
+            return Err(RefusedHandshake { auth_error, stream: Some(tls.into_inner().0) });
         }
     };
     let session = tls.get_ref().1;

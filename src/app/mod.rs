@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error_code::{ErrorCode, FaultReport};
 use crate::generation::{BuildErrors, Generation};
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::listener::{ListenError, ListeningSocket, Opened, Sockets};
+use crate::listener::{ListenError, ListeningSocket, OpenedSockets, Sockets};
 use crate::maintenance;
 use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
@@ -264,7 +264,7 @@ pub(crate) fn open_all(
     worker_count: usize,
 ) -> Result<Vec<Bound>, ListenError> {
     let open = |&configured| {
-        let Opened { bound, sockets } = sockets.open(configured, worker_count)?;
+        let OpenedSockets { bound, sockets } = sockets.open(configured, worker_count)?;
         Ok(Bound { listening: Listening { configured, bound }, sockets })
     };
     addresses.iter().map(open).collect()
@@ -275,7 +275,7 @@ fn bind_admin(
     sockets: &Sockets,
     address: SocketAddr,
 ) -> Result<Option<(SocketAddr, ListeningSocket)>, ListenError> {
-    let Opened { bound, sockets } = sockets.open(address, 1)?;
+    let OpenedSockets { bound, sockets } = sockets.open(address, 1)?;
     Ok(sockets.into_iter().next().map(|socket| (bound, socket)))
 }
 

@@ -30,7 +30,7 @@ impl Admin {
     }
 
     /// `None` if it is not wanted, or not usable.
-    pub(super) fn check(written: &file::Admin, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn check(written: &file::RawAdmin, findings: &mut Findings) -> Option<Self> {
         let listen = address(&written.listen, findings)?;
         if !listen.ip().is_loopback() {
             findings.fault(&written.listen.at, Fault::NotLoopback);

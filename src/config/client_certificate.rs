@@ -59,7 +59,7 @@ pub struct TrustAnchor {
 
 impl ClientCertificate {
     pub(super) fn check(
-        written: &file::ClientCertificate,
+        written: &file::RawClientCertificate,
         findings: &mut Findings,
     ) -> Option<Self> {
         let source = written.source.as_ref().map_or(CertificateSource::Tls, |source| source.value);
@@ -105,7 +105,7 @@ impl Crl {
         self.fetch == CrlFetch::DistributionPoints
     }
 
-    fn check(written: &file::Crl, findings: &mut Findings) -> Option<Self> {
+    fn check(written: &file::RawCrl, findings: &mut Findings) -> Option<Self> {
         let files = &written.files;
         findings.must_differ(files.iter().map(|file| (&file.value, &file.at)));
         let files: Vec<_> = files.iter().map(|file| paths::readable(file, findings)).collect();
@@ -135,7 +135,7 @@ impl Crl {
 impl TrustAnchor {
     /// Every anchor of a list that can be used.
     fn check_all<'a>(
-        written: &'a [file::TrustAnchor],
+        written: &'a [file::RawTrustAnchor],
         findings: &mut Findings,
     ) -> Vec<(Self, &'a At)> {
         written.iter().filter_map(|anchor| Self::check(anchor, findings)).collect()
@@ -143,7 +143,7 @@ impl TrustAnchor {
 
     /// With the place of its label, or of what the label was taken from.
     fn check<'a>(
-        written: &'a file::TrustAnchor,
+        written: &'a file::RawTrustAnchor,
         findings: &mut Findings,
     ) -> Option<(Self, &'a At)> {
         let path = paths::readable(&written.file, findings);

@@ -25,7 +25,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    pub(super) fn check(written: &file::HealthCheck, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn check(written: &file::RawHealthCheck, findings: &mut Findings) -> Option<Self> {
         let path = written.path.as_ref().and_then(|path| target(path, findings));
         Some(Self {
             interval: numbers::milliseconds(&written.interval_ms, findings),

@@ -44,7 +44,7 @@ pub enum IdentityPart {
 }
 
 impl IdentityHeaders {
-    pub(super) fn check(written: &file::Upstream, findings: &mut Findings) -> Self {
+    pub(super) fn check(written: &file::RawUpstream, findings: &mut Findings) -> Self {
         let dialects = &written.identity_headers;
         findings.must_differ(dialects.iter().map(|dialect| (dialect.value, &dialect.at)));
         let names = written.identity_header_names.as_ref();

@@ -40,7 +40,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) fn check(written: &file::Limits, findings: &mut Findings) -> Self {
+    pub(super) fn check(written: &file::RawLimits, findings: &mut Findings) -> Self {
         let limits = Self {
             connections: count(&written.connections, findings),
             handshake_timeout: milliseconds(&written.handshake_timeout_ms, findings),

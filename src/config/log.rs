@@ -18,7 +18,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn check(written: &file::Log, findings: &mut Findings) -> Self {
+    pub(super) fn check(written: &file::RawLog, findings: &mut Findings) -> Self {
         let days = &written.expiry_warning_days;
         findings.must_differ(days.iter().map(|days| (days.value, &days.at)));
         let mut expiry_warning_days: Vec<u64> =

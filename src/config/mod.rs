@@ -216,8 +216,8 @@ impl Config {
 /// App secrets and verify tokens are known to others than hubgate and the application: to Meta, or
 /// to whoever reads the query of a verification request.
 fn check_proofs(
-    upstreams: &[(Upstream, &file::Upstream)],
-    webhooks: &[(Webhook, &file::Webhook)],
+    upstreams: &[(Upstream, &file::RawUpstream)],
+    webhooks: &[(Webhook, &file::RawWebhook)],
     findings: &mut Findings,
 ) {
     for (upstream, written) in upstreams {

@@ -24,7 +24,7 @@ impl ProofSecret {
     }
 
     pub(super) fn check(
-        written: &file::Secret,
+        written: &file::RawSecret,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {

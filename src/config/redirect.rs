@@ -23,8 +23,8 @@ pub struct Redirect {
 impl Redirect {
     /// Given what is listened on for callers, as far as that is written.
     pub(super) fn check(
-        written: &file::Redirect,
-        server: Option<&file::Server>,
+        written: &file::RawRedirect,
+        server: Option<&file::RawServer>,
         findings: &mut Findings,
     ) -> Self {
         let mut listen: Vec<(SocketAddr, &At)> = Vec::new();

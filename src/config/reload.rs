@@ -16,7 +16,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    pub(super) fn check(written: &file::Reload, findings: &mut Findings) -> Self {
+    pub(super) fn check(written: &file::RawReload, findings: &mut Findings) -> Self {
         Self {
             watch: written.watch,
             watch_interval: milliseconds(&written.watch_interval_ms, findings),

@@ -47,7 +47,7 @@ impl Secret {
 
     /// Every secret of a list that can be used.
     pub(super) fn check_all(
-        written: &[file::Secret],
+        written: &[file::RawSecret],
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Vec<Self> {
@@ -61,7 +61,7 @@ impl Secret {
 
     /// With the place of its label, or of what the label was taken from.
     fn check<'a>(
-        written: &'a file::Secret,
+        written: &'a file::RawSecret,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<(Self, &'a At)> {

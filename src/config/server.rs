@@ -47,7 +47,7 @@ pub struct ServerCertificate {
 
 impl Server {
     pub(super) fn check(
-        written: &file::Server,
+        written: &file::RawServer,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
@@ -95,7 +95,7 @@ impl Server {
 
     /// The same as they are written, as far as they are any.
     pub(super) fn written_addresses(
-        written: &file::Server,
+        written: &file::RawServer,
     ) -> impl Iterator<Item = (SocketAddr, &At)> {
         let texts = written.listen.iter().chain(&written.plain_listen);
         texts.filter_map(|text| Some((text.value.parse().ok()?, &text.at)))
@@ -109,7 +109,7 @@ impl Server {
 
 /// Where plain HTTP is protocol: nobody would be there to serve without trusted proxies.
 fn plain_addresses(
-    written: &file::Server,
+    written: &file::RawServer,
     listen: &[(SocketAddr, &At)],
     findings: &mut Findings,
 ) -> Vec<SocketAddr> {

@@ -40,7 +40,7 @@ pub struct Site {
 impl Site {
     /// One site, given the names that its upstream may have.
     pub(super) fn check(
-        written: &file::Site,
+        written: &file::RawSite,
         upstreams: &[&str],
         findings: &mut Findings,
     ) -> Option<Self> {
@@ -83,7 +83,7 @@ impl Site {
         self.except.iter().any(is_start)
     }
 
-    pub(super) fn place<'a>(&'a self, written: &'a file::Site) -> Place<'a> {
+    pub(super) fn place<'a>(&'a self, written: &'a file::RawSite) -> Place<'a> {
         Place {
             host: &self.host,
             path: &self.path,

@@ -47,7 +47,7 @@ pub struct Upstream {
 
 impl Upstream {
     pub(super) fn check(
-        written: &file::Upstream,
+        written: &file::RawUpstream,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
@@ -99,7 +99,7 @@ impl Upstream {
 
 /// Either `url`, or `servers`.
 fn checked_servers(
-    written: &file::Upstream,
+    written: &file::RawUpstream,
     findings: &mut Findings,
 ) -> Option<Vec<UpstreamAddress>> {
     let urls: Vec<&Written<String>> = match (&written.url, &written.servers) {

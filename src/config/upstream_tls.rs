@@ -32,12 +32,12 @@ pub struct ClientFiles {
 impl UpstreamTls {
     /// `is_of_use`: whether every server is an https one.
     pub(super) fn check(
-        written: &file::Upstream,
+        written: &file::RawUpstream,
         is_of_use: bool,
         environment: Environment<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let file::UpstreamTls { ca, server_name, client_certificate, client_private_key } =
+        let file::RawUpstreamTls { ca, server_name, client_certificate, client_private_key } =
             &written.tls;
         let places = [
             ca.as_ref().map(|text| &text.at),

@@ -45,7 +45,7 @@ pub struct Webhook {
 impl Webhook {
     /// One webhook, given the names that its upstream may have.
     pub(super) fn check(
-        written: &file::Webhook,
+        written: &file::RawWebhook,
         upstreams: &[&str],
         limits: Option<&Limits>,
         environment: Environment<'_>,
@@ -91,7 +91,7 @@ impl Webhook {
         self.app_secrets.iter().chain(&self.verify_tokens)
     }
 
-    pub(super) fn place<'a>(&'a self, written: &'a file::Webhook) -> Place<'a> {
+    pub(super) fn place<'a>(&'a self, written: &'a file::RawWebhook) -> Place<'a> {
         Place {
             host: &self.host,
             path: &self.path,
@@ -104,7 +104,7 @@ impl Webhook {
 }
 
 /// `signature` and `client_certificate` together: without either proof, anybody could send.
-fn checked_signature(written: &file::Webhook, findings: &mut Findings) -> Enforcement {
+fn checked_signature(written: &file::RawWebhook, findings: &mut Findings) -> Enforcement {
     let signature = &written.signature;
     if signature.value == Enforcement::Report && written.client_certificate.value == Demand::None {
         findings.fault(&signature.at, Fault::ReportWithoutCertificate);
@@ -120,7 +120,7 @@ const MAXIMUM_BODY: u64 = 1 << 30;
 
 /// Tokens and `verification` together.
 fn checked_tokens(
-    written: &file::Webhook,
+    written: &file::RawWebhook,
     environment: Environment<'_>,
     findings: &mut Findings,
 ) -> Vec<Secret> {
@@ -136,7 +136,7 @@ fn checked_tokens(
 }
 
 /// The first place where a client certificate is asked for.
-pub(super) fn first_demand(webhooks: &[file::Webhook]) -> Option<&At> {
+pub(super) fn first_demand(webhooks: &[file::RawWebhook]) -> Option<&At> {
     webhooks.iter().find_map(|webhook| {
         let verification = webhook.verification_client_certificate.as_ref();
         [Some(&webhook.client_certificate), verification]

@@ -19,7 +19,7 @@ use crate::state::WorkerGeneration;
 use crate::telemetry::log::{self, RefusedClient};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{moment, readable};
-use crate::tls::client_auth::{Forwarded, ForwardedClientError, VerifiedClient};
+use crate::tls::client_auth::{ForwardedCertificate, ForwardedClientError, VerifiedClient};
 
 /// What a header says, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,15 +63,15 @@ pub(super) fn client(
     let forwarded = match header {
         AlbHeader::Leaf(bytes) => {
             decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
-            Forwarded::Leaf(&decoded)
+            ForwardedCertificate::Leaf(&decoded)
         }
         AlbHeader::Chain(bytes) => {
             decoded = percent_decoded(bytes).ok_or(Refusal::CertificateHeaderMalformed)?;
-            Forwarded::Chain(&decoded)
+            ForwardedCertificate::Chain(&decoded)
         }
         AlbHeader::Subject(bytes) => {
             let text = str::from_utf8(bytes).ok();
-            Forwarded::Subject(text.ok_or(Refusal::CertificateHeaderMalformed)?)
+            ForwardedCertificate::Subject(text.ok_or(Refusal::CertificateHeaderMalformed)?)
         }
     };
     let client = trust.prove_forwarded(forwarded, now).map_err(|forwarded_error| {
@@ -83,8 +83,8 @@ pub(super) fn client(
             metrics.candidate_matches(candidate).happened(SystemTime::now());
         }
         let subject = match forwarded {
-            Forwarded::Subject(text) => Some(readable(text)),
-            Forwarded::Leaf(_) | Forwarded::Chain(_) => None,
+            ForwardedCertificate::Subject(text) => Some(readable(text)),
+            ForwardedCertificate::Leaf(_) | ForwardedCertificate::Chain(_) => None,
         };
         let line = auth_error.for_log();
         let subject = subject.as_deref().or(line.subject);

@@ -60,7 +60,7 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
         local.generation.config.log.access,
     );
     let mut is_forged = false;
-    let mut answer = match conduct(connected, &local, forwarded, parts, body, &mut log_entry).await
+    let mut answer = match respond(connected, &local, forwarded, parts, body, &mut log_entry).await
     {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -92,10 +92,10 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
     answer
 }
 
-async fn conduct(
+async fn respond(
     connected: &Rc<CallerConnection>,
     local: &Rc<WorkerGeneration>,
-    forwarded: Option<Forwarded>,
+    forwarded: Option<ForwardedFor>,
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
@@ -137,13 +137,11 @@ async fn conduct(
     let now = UnixTime::now();
     let client = alb::client(caller, &log_entry.client, local, metrics, &parts.headers, now)?;
     log_entry.anchor = client.as_ref().map(|client| client.anchor_label());
-    let exchange = Exchange { connected, local, forwarded, host, target, client, now };
+    let routed = RoutedRequest { connected, local, forwarded, host, target, client, now };
     match route {
-        Route::Webhook(route) => webhook::conduct(&exchange, route, parts, body, log_entry).await,
+        Route::Webhook(route) => webhook::handle(&routed, route, parts, body, log_entry).await,
         // Boxed: it is the larger one, and most requests are events.
-        Route::Site(route) => {
-            Box::pin(site::conduct(&exchange, route, parts, body, log_entry)).await
-        }
+        Route::Site(route) => Box::pin(site::handle(&routed, route, parts, body, log_entry)).await,
     }
 }
 
@@ -173,15 +171,19 @@ fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Refusal> {
 }
 
 /// What a trusted proxy says of a request.
-struct Forwarded {
+struct ForwardedFor {
     /// The caller's address.
     address: String,
-    /// The same, ready for `X-Forwarded-For`.
+    /// The same, ready for `X-ForwardedFor-For`.
     header: HeaderValue,
 }
 
 /// `None`: the connection itself says who called.
-fn forwarded(caller: &Caller, local: &WorkerGeneration, headers: &HeaderMap) -> Option<Forwarded> {
+fn forwarded(
+    caller: &Caller,
+    local: &WorkerGeneration,
+    headers: &HeaderMap,
+) -> Option<ForwardedFor> {
     let trusted = &local.generation.config.server.trusted_proxies;
     if trusted.is_empty() {
         return None;
@@ -191,14 +193,14 @@ fn forwarded(caller: &Caller, local: &WorkerGeneration, headers: &HeaderMap) -> 
         return None;
     }
     let address = ip.to_string();
-    Some(Forwarded { header: HeaderValue::try_from(&address).ok()?, address })
+    Some(ForwardedFor { header: HeaderValue::try_from(&address).ok()?, address })
 }
 
 /// A request whose route is found.
-struct Exchange<'a> {
+struct RoutedRequest<'a> {
     connected: &'a Rc<CallerConnection>,
     local: &'a Rc<WorkerGeneration>,
-    forwarded: Option<Forwarded>,
+    forwarded: Option<ForwardedFor>,
     host: Authority,
     /// As it was matched, and as it is forwarded.
     target: PathAndQuery,
@@ -216,7 +218,7 @@ struct Verified {
     alone: Option<&'static str>,
 }
 
-impl Exchange<'_> {
+impl RoutedRequest<'_> {
     /// The request as the upstream gets it; the origin form is what a server is sent.
     fn upstream_request(
         &self,

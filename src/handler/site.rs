@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
 use super::tunnel::{self, Conditions, Tunnel};
-use super::{Exchange, Verified};
+use super::{RoutedRequest, Verified};
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
 use crate::server::respond::{Answer, ResponseBody};
@@ -25,8 +25,8 @@ use crate::upstream::websocket::Handshake;
 
 const SITE: Verified = Verified { with_client: "client-certificate", alone: None };
 
-pub(super) async fn conduct(
-    exchange: &Exchange<'_>,
+pub(super) async fn handle(
+    routed: &RoutedRequest<'_>,
     route: &SiteRoute,
     parts: &mut Parts,
     body: Incoming,
@@ -44,18 +44,18 @@ pub(super) async fn conduct(
     if handshake.is_some() && !settings.websocket {
         return Err(Refusal::WebsocketNotAllowed);
     }
-    let limits = &exchange.local.generation.config.limits;
-    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let limits = &routed.local.generation.config.limits;
+    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
     let caller_side = parts.extensions.remove::<OnUpgrade>();
     parts.extensions.clear();
 
     let body_ended = Rc::new(Cell::new(body.is_end_stream()));
-    let body = passing(exchange, route, body, &body_ended);
-    let pool = exchange.local.pool(settings.upstream)?;
+    let body = passing(routed, route, body, &body_ended);
+    let pool = routed.local.pool(settings.upstream)?;
     let identity = pool.identity_headers();
-    let conditions = handshake.as_ref().map(|_| Conditions::of(exchange, route, log_entry, parts));
+    let conditions = handshake.as_ref().map(|_| Conditions::of(routed, route, log_entry, parts));
     let mut request =
-        exchange.upstream_request(parts, body, &SITE, &log_entry.request_id, identity)?;
+        routed.upstream_request(parts, body, &SITE, &log_entry.request_id, identity)?;
     if let Some(handshake) = &handshake {
         handshake.ask(request.headers_mut());
     }
@@ -93,7 +93,7 @@ pub(super) async fn conduct(
 
 /// The request's body on its way to the upstream.
 fn passing(
-    exchange: &Exchange<'_>,
+    routed: &RoutedRequest<'_>,
     route: &SiteRoute,
     body: Incoming,
     ended: &Rc<Cell<bool>>,
@@ -103,8 +103,7 @@ fn passing(
     }
     let limit = u64::try_from(route.settings.body_max_bytes.get()).unwrap_or(u64::MAX);
     let mut body = Streamed::new(body, limit, route.settings.idle_timeout);
-    let (metrics, timeouts) =
-        (Arc::clone(&route.metrics), Arc::clone(&exchange.connected.timeouts));
+    let (metrics, timeouts) = (Arc::clone(&route.metrics), Arc::clone(&routed.connected.timeouts));
     let ended = Rc::clone(ended);
     body.at_end(move |passed| {
         metrics.received_bytes.inc_by(passed);

@@ -9,7 +9,7 @@ use http::{Method, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Exchange, Verified};
+use super::{RoutedRequest, Verified};
 use crate::config::{Demand, Enforcement, Verification};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
@@ -32,8 +32,8 @@ const REPORTED: Verified = Verified { with_client: "client-certificate", alone: 
 const VERIFICATION: Verified =
     Verified { with_client: "client-certificate, verify-token", alone: Some("verify-token") };
 
-pub(super) async fn conduct(
-    exchange: &Exchange<'_>,
+pub(super) async fn handle(
+    routed: &RoutedRequest<'_>,
     route: &WebhookRoute,
     parts: &mut Parts,
     body: Incoming,
@@ -43,23 +43,23 @@ pub(super) async fn conduct(
         return Err(Refusal::UpgradeNotAllowed);
     }
     match parts.method {
-        Method::POST => event(exchange, route, parts, body, log_entry).await,
+        Method::POST => event(routed, route, parts, body, log_entry).await,
         _ if route.settings.verification == Verification::Off => Err(Refusal::VerificationOff),
-        Method::GET => verification(exchange, route, parts, log_entry).await,
+        Method::GET => verification(routed, route, parts, log_entry).await,
         _ => Err(Refusal::MethodNotAllowed),
     }
 }
 
 async fn event(
-    exchange: &Exchange<'_>,
+    routed: &RoutedRequest<'_>,
     route: &WebhookRoute,
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
-    demand_certificate(exchange, route.settings.client_certificate)?;
+    demand_certificate(routed, route.settings.client_certificate)?;
     let presented = PresentedSignature::read(&parts.headers);
-    let reporting = match (route.settings.signature, &exchange.client) {
+    let reporting = match (route.settings.signature, &routed.client) {
         (Enforcement::Report, Some(client)) => Some(client),
         // Without a usable presented there is no use in reading the body.
         (Enforcement::Enforce, _) | (Enforcement::Report, None) => {
@@ -67,17 +67,17 @@ async fn event(
             None
         }
     };
-    let limits = &exchange.local.generation.config.limits;
-    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let limits = &routed.local.generation.config.limits;
+    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
         memory_bytes: limits.body_memory_bytes.get(),
         deadline: Instant::from_std(log_entry.began) + limits.body_timeout,
     };
     let mut check = Check::begin(&route.signing_keys, presented);
-    let memory = &exchange.connected.worker.shared.body_memory;
+    let memory = &routed.connected.worker.shared.body_memory;
     let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
-    exchange.connected.timeouts.set_body_unread(false);
+    routed.connected.timeouts.set_body_unread(false);
     log_entry.bytes = check.length();
     let metrics = &route.metrics;
     metrics.received_bytes.inc_by(u64::try_from(log_entry.bytes).unwrap_or(u64::MAX));
@@ -92,16 +92,16 @@ async fn event(
         Ok(body) => {
             let (index, label) = body.secret.clone();
             log_entry.secret = Some(label);
-            metrics.event_verified(index, moment(exchange.now));
+            metrics.event_verified(index, moment(routed.now));
             (RequestBody::from(body), &EVENT)
         }
         Err(body) => {
             log_entry.would_refuse = Some(body.refusal);
-            metrics.would_refuse(body.refusal, moment(exchange.now));
+            metrics.would_refuse(body.refusal, moment(routed.now));
             (RequestBody::from(body), &REPORTED)
         }
     };
-    let forward = Forward { exchange, route, admitted, verified, began: received };
+    let forward = Forward { routed, route, admitted, verified, began: received };
     let mut answer = forward.send(parts, body, log_entry).await?;
     // Meta takes every status but 200 for a failure and delivers again.
     if answer.status().is_success() {
@@ -112,12 +112,12 @@ async fn event(
 }
 
 async fn verification(
-    exchange: &Exchange<'_>,
+    routed: &RoutedRequest<'_>,
     route: &WebhookRoute,
     parts: &mut Parts,
     log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
-    demand_certificate(exchange, route.settings.verification_client_certificate)?;
+    demand_certificate(routed, route.settings.verification_client_certificate)?;
     let request = VerificationRequest::read(parts.uri.query())?;
     let proven = route.verify_tokens.check(request)?;
     log_entry.secret = Some(Arc::clone(&proven.token));
@@ -126,25 +126,25 @@ async fn verification(
         log_entry.outcome = Outcome::ChallengeAnswered;
         return Ok(proven.into_answer());
     }
-    let limits = &exchange.local.generation.config.limits;
-    let admitted = exchange.connected.worker.admit(limits.requests_in_flight.get())?;
+    let limits = &routed.local.generation.config.limits;
+    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
     let verified = &VERIFICATION;
-    let forward = Forward { exchange, route, admitted, verified, began: Instant::now() };
+    let forward = Forward { routed, route, admitted, verified, began: Instant::now() };
     let answer = forward.send(parts, RequestBody::from(proven), log_entry).await?;
     log_entry.outcome = Outcome::ChallengeForwarded;
     Ok(answer)
 }
 
-fn demand_certificate(exchange: &Exchange<'_>, demand: Demand) -> Result<(), Refusal> {
+fn demand_certificate(routed: &RoutedRequest<'_>, demand: Demand) -> Result<(), Refusal> {
     match demand {
-        Demand::Required if exchange.client.is_none() => Err(Refusal::CertificateMissing),
+        Demand::Required if routed.client.is_none() => Err(Refusal::CertificateMissing),
         Demand::Required | Demand::None => Ok(()),
     }
 }
 
 /// A proven request on its way to the application.
 struct Forward<'a> {
-    exchange: &'a Exchange<'a>,
+    routed: &'a RoutedRequest<'a>,
     route: &'a WebhookRoute,
     admitted: RequestPermit,
     verified: &'a Verified,
@@ -159,12 +159,12 @@ impl Forward<'_> {
         body: RequestBody,
         log_entry: &mut AccessLogEntry,
     ) -> Result<Answer, Refusal> {
-        let Self { exchange, route, admitted, verified, began } = self;
-        let pool = Rc::clone(exchange.local.pool(route.settings.upstream)?);
+        let Self { routed, route, admitted, verified, began } = self;
+        let pool = Rc::clone(routed.local.pool(route.settings.upstream)?);
         let identity = pool.identity_headers();
         let request =
-            exchange.upstream_request(parts, body, verified, &log_entry.request_id, identity)?;
-        let busy = TaskGuard::new(&exchange.connected.worker);
+            routed.upstream_request(parts, body, verified, &log_entry.request_id, identity)?;
+        let busy = TaskGuard::new(&routed.connected.worker);
         // A caller that hangs up does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
             let answer = pool.exchange(request, began).await;

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::telemetry::metrics::Metrics;
 
 pub use self::sockets::{ListenError, Sockets};
-pub(crate) use self::sockets::{ListeningSocket, Opened, open_unshared, probe};
+pub(crate) use self::sockets::{ListeningSocket, OpenedSockets, open_unshared, probe};
 
 mod sockets;
 

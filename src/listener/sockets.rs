@@ -72,7 +72,7 @@ impl ListenError {
 
 /// The sockets of one address, one for each worker.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedSockets {
     pub(crate) bound: SocketAddr,
     pub(crate) sockets: Vec<ListeningSocket>,
 }
@@ -128,7 +128,11 @@ impl Sockets {
     }
 
     /// A socket for each worker.
-    pub(crate) fn open(&self, address: SocketAddr, workers: usize) -> Result<Opened, ListenError> {
+    pub(crate) fn open(
+        &self,
+        address: SocketAddr,
+        workers: usize,
+    ) -> Result<OpenedSockets, ListenError> {
         let inherited = self.inherited.iter().find(|(inherited, _)| *inherited == address);
         let opened = match inherited {
             Some((_, socket)) => duplicate(socket, address, workers),
@@ -138,14 +142,14 @@ impl Sockets {
     }
 }
 
-fn duplicate(socket: &TcpListener, bound: SocketAddr, workers: usize) -> io::Result<Opened> {
+fn duplicate(socket: &TcpListener, bound: SocketAddr, workers: usize) -> io::Result<OpenedSockets> {
     let duplicate = |_| Ok(ListeningSocket { listener: socket.try_clone()?, is_inherited: true });
     let sockets = (0..workers).map(duplicate).collect::<io::Result<_>>()?;
-    Ok(Opened { bound, sockets })
+    Ok(OpenedSockets { bound, sockets })
 }
 
 /// Port 0 is resolved by the first socket, and taken by the others.
-fn bind(address: SocketAddr, workers: usize, is_beside_another: bool) -> io::Result<Opened> {
+fn bind(address: SocketAddr, workers: usize, is_beside_another: bool) -> io::Result<OpenedSockets> {
     let mut address = address;
     if !is_beside_another || address.port() == 0 {
         // Without SO_REUSEPORT first: with it, a second hubgate on the same port would bind
@@ -159,7 +163,7 @@ fn bind(address: SocketAddr, workers: usize, is_beside_another: bool) -> io::Res
         Ok(ListeningSocket { listener: listener.into(), is_inherited: false })
     };
     let sockets = (0..workers).map(listen).collect::<io::Result<_>>()?;
-    Ok(Opened { bound: address, sockets })
+    Ok(OpenedSockets { bound: address, sockets })
 }
 
 /// Whether `address` could be bound now. Listens to nothing, so no caller can land here.
@@ -169,7 +173,7 @@ pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
 
 /// A socket on an address that this process had and nobody else has now.
 pub(crate) fn open_unshared(address: SocketAddr) -> io::Result<TcpListener> {
-    let Opened { sockets, .. } = bind(address, 1, false)?;
+    let OpenedSockets { sockets, .. } = bind(address, 1, false)?;
     let socket = sockets.into_iter().next();
     socket.map(|socket| socket.listener).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }

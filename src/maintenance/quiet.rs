@@ -30,7 +30,7 @@ struct Watched {
 }
 
 /// One route that has an alarm, as it is now.
-struct Route {
+struct WatchedRoute {
     name: Arc<str>,
     alarm: Duration,
     /// When its last genuine event came, to the second.
@@ -52,7 +52,7 @@ pub(super) async fn watch(shared: &ProcessState) {
     loop {
         let generation = shared.generation.load_full();
         let routes = generation.routes.webhooks.iter().filter_map(|route| {
-            Some(Route {
+            Some(WatchedRoute {
                 name: Arc::clone(&route.name),
                 alarm: route.settings.quiet_alarm?,
                 last_event: route.metrics.events.last(),
@@ -73,7 +73,7 @@ pub(super) async fn watch(shared: &ProcessState) {
 /// Half of the shortest alarm, so that the end of a silence is always seen.
 const QUIET_INTERVAL: Duration = Duration::from_millis(500);
 
-fn tell(route: &Route, turn: Turn) {
+fn tell(route: &WatchedRoute, turn: Turn) {
     let name = &*route.name;
     match turn {
         Turn::FellSilent => warn!(
@@ -91,10 +91,10 @@ impl Silences {
     /// Sets every gauge; what has turned since the last look is returned, once.
     fn look<'r>(
         &mut self,
-        routes: &'r [Route],
+        routes: &'r [WatchedRoute],
         now: Instant,
         wall_clock: SystemTime,
-    ) -> Vec<(&'r Route, Turn)> {
+    ) -> Vec<(&'r WatchedRoute, Turn)> {
         // Of a route that is gone, or has no alarm any more, nobody expects anything.
         self.watched.retain(|name, watched| {
             let stays = routes.iter().any(|route| route.name == *name);
@@ -134,17 +134,17 @@ mod tests {
     use super::*;
 
     /// A route, and clocks that are moved by hand.
-    struct Scene {
+    struct TestScene {
         silences: Silences,
-        route: Route,
+        route: WatchedRoute,
         begin: Instant,
         wall_begin: SystemTime,
         at: Duration,
     }
 
-    impl Scene {
+    impl TestScene {
         fn new(alarm_seconds: u64) -> Self {
-            let route = Route {
+            let route = WatchedRoute {
                 name: "/webhooks".into(),
                 alarm: Duration::from_secs(alarm_seconds),
                 last_event: None,
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn each_silence_is_told_once_and_its_end_once() {
-        let mut scene = Scene::new(10);
+        let mut scene = TestScene::new(10);
         assert_eq!(scene.look_at(0), []);
         assert_eq!(scene.look_at(9), []);
         assert_eq!(scene.look_at(10), [Turn::FellSilent]);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_route_that_gets_its_alarm_late_is_given_the_whole_time() {
-        let mut scene = Scene::new(10);
+        let mut scene = TestScene::new(10);
         scene.event();
         assert_eq!(scene.look_at(1_000), []);
         assert_eq!(scene.look_at(1_009), []);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_not_watched_any_more_is_not_quiet() {
-        let mut scene = Scene::new(10);
+        let mut scene = TestScene::new(10);
         scene.look_at(0);
         assert_eq!(scene.look_at(10), [Turn::FellSilent]);
         let turned = scene.silences.look(&[], Instant::now(), SystemTime::now());
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_jumps_is_no_silence_at_the_start() {
-        let mut scene = Scene::new(10);
+        let mut scene = TestScene::new(10);
         scene.event();
         assert_eq!(scene.look_at(0), []);
         scene.wall_begin += Duration::from_secs(100_000);

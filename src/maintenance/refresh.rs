@@ -25,11 +25,11 @@ use crate::tls::revocation::{ListFault, RevocationList};
 /// Every place that lists were fetched from, or will be.
 #[derive(Default)]
 pub(super) struct Refresher {
-    places: HashMap<Uri, Place>,
+    places: HashMap<Uri, CrlSource>,
 }
 
 #[derive(Default)]
-struct Place {
+struct CrlSource {
     /// `None`: at once.
     due: Option<Instant>,
     /// In a row.
@@ -38,7 +38,7 @@ struct Place {
 }
 
 /// How a fetch went.
-pub(super) struct Report {
+pub(super) struct FetchReport {
     pub(super) source: String,
     pub(super) outcome: CrlFetchOutcome,
     /// What the cache on disk said.
@@ -90,7 +90,7 @@ impl Refresher {
         points: Vec<DistributionPoint>,
         trust: &ClientTrust,
         settings: &Crl,
-    ) -> Vec<Report> {
+    ) -> Vec<FetchReport> {
         let now = Instant::now();
         let mut fetches = JoinSet::new();
         for point in points {
@@ -118,12 +118,12 @@ impl Refresher {
     /// From now to when the next list is due; `None` if there is no place to fetch from.
     pub(super) fn until_due(&self) -> Option<Duration> {
         let now = Instant::now();
-        let due = |place: &Place| place.due.map_or(Duration::ZERO, |due| due - now);
+        let due = |place: &CrlSource| place.due.map_or(Duration::ZERO, |due| due - now);
         self.places.values().map(due).min()
     }
 }
 
-impl Place {
+impl CrlSource {
     /// Judges what was fetched, and sets when it is due again.
     fn take(
         &mut self,
@@ -131,7 +131,7 @@ impl Place {
         fetched: Result<Vec<u8>, FetchError>,
         trust: &ClientTrust,
         settings: &Crl,
-    ) -> Report {
+    ) -> FetchReport {
         let now = SystemTime::now();
         let source = point.uri.to_string();
         let (judged, error) = match fetched {
@@ -152,7 +152,7 @@ impl Place {
         };
         self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
         self.due = Some(Instant::now() + self.pause(settings, now));
-        Report { source, outcome, cache_error, error }
+        FetchReport { source, outcome, cache_error, error }
     }
 
     fn pause(&self, settings: &Crl, now: SystemTime) -> Duration {
@@ -210,7 +210,7 @@ fn outcome_of(error: &FetchError) -> CrlFetchOutcome {
     }
 }
 
-impl Report {
+impl FetchReport {
     /// At most one line a fetch, and fetches have a shortest pause.
     pub(super) fn log(&self) {
         let Self { source, outcome, cache_error, error } = self;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use self::wire::{Fault, Progress};
+use self::wire::{HeaderFault, Progress};
 use crate::config::Networks;
 use crate::refusal::ConnectionRefusal;
 
@@ -18,7 +18,7 @@ mod wire;
 
 /// Who called, and where.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
+pub(crate) struct Endpoints {
     /// The caller's address, canonical: `[::ffff:192.0.2.1]` is a v4 caller on a socket that takes
     /// both.
     pub(crate) caller: SocketAddr,
@@ -26,7 +26,7 @@ pub(crate) struct Ends {
     pub(crate) port: u16,
 }
 
-impl Ends {
+impl Endpoints {
     /// Of a connection that nobody else has a word in.
     pub(crate) fn of(peer: SocketAddr, local_port: u16) -> Self {
         Self { caller: canonical(peer), port: local_port }
@@ -42,7 +42,8 @@ impl Ends {
             return no_header(stream).await.map(|()| self);
         }
         let announced = read(stream).await?;
-        Ok(announced.map_or(self, |ends| Self::of(ends.source, ends.destination.port())))
+        Ok(announced
+            .map_or(self, |endpoints| Self::of(endpoints.source, endpoints.destination.port())))
     }
 }
 
@@ -52,19 +53,19 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Takes one header off the stream. Bytes are looked at before they are taken, so none of what
 /// follows is; what is looked at and goes on is taken, so that the next look waits for news.
-async fn read(stream: &mut TcpStream) -> Result<Option<wire::Ends>, ConnectionRefusal> {
+async fn read(stream: &mut TcpStream) -> Result<Option<wire::Addresses>, ConnectionRefusal> {
     let mut seen = Vec::new();
     loop {
         let taken = seen.len();
         let arrived = look(stream, &mut seen).await?;
         match wire::parse(&seen) {
-            Ok(Progress::Whole { ends, length }) => {
+            Ok(Progress::Whole { endpoints, length }) => {
                 take(stream, length.saturating_sub(taken)).await?;
-                return Ok(ends);
+                return Ok(endpoints);
             }
             Ok(Progress::More) => take(stream, arrived).await?,
-            Err(Fault::Missing) => return Err(ConnectionRefusal::ProxyHeaderMissing),
-            Err(Fault::Malformed) => return Err(ConnectionRefusal::ProxyHeaderMalformed),
+            Err(HeaderFault::Missing) => return Err(ConnectionRefusal::ProxyHeaderMissing),
+            Err(HeaderFault::Malformed) => return Err(ConnectionRefusal::ProxyHeaderMalformed),
         }
     }
 }
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     /// What is announced of a peer that sends these bytes at once and closes, and what is left.
-    async fn after(sent: &[u8], trusted: &str) -> (Result<Ends, ConnectionRefusal>, Vec<u8>) {
+    async fn after(sent: &[u8], trusted: &str) -> (Result<Endpoints, ConnectionRefusal>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("is bound");
         let mut peer = TcpStream::connect(address).await.expect("is listened on");
@@ -130,7 +131,7 @@ mod tests {
         peer.write_all(sent).await.expect("is taken");
         drop(peer);
         let trusted = [trusted.parse().expect("a network")].into_iter().collect();
-        let announced = Ends::of(from, address.port()).announced(&mut stream, &trusted).await;
+        let announced = Endpoints::of(from, address.port()).announced(&mut stream, &trusted).await;
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.expect("is closed gently");
         (announced, rest)

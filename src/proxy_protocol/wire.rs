@@ -1,6 +1,6 @@
 //! The bytes of a PROXY protocol header. A pure parser: no socket, no clock.
 //!
-//! In: what has arrived so far. Out: what the header says and where it ends, or that more is needed,
+//! In: what has arrived so far. Out: what the header says and where it endpoints, or that more is needed,
 //! or why these bytes are none. Format: haproxy's `doc/proxy-protocol.txt`, sections 2.1 (v1) and
 //! 2.2 (v2).
 
@@ -13,23 +13,23 @@ pub(super) enum Progress {
     More,
     /// The header is whole.
     Whole {
-        /// The ends of the connection in front, if it says them.
-        ends: Option<Ends>,
+        /// The endpoints of the connection in front, if it says them.
+        endpoints: Option<Addresses>,
         /// How many of the bytes are the header's.
         length: usize,
     },
 }
 
-/// Both ends of the connection to whoever stands in front.
+/// Both endpoints of the connection to whoever stands in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(super) struct Addresses {
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
 }
 
 /// Why bytes are no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum HeaderFault {
     /// They begin like none.
     Missing,
     /// They begin like one.
@@ -37,13 +37,13 @@ pub(super) enum Fault {
 }
 
 /// Looks at the first bytes of a connection.
-pub(super) fn parse(bytes: &[u8]) -> Result<Progress, Fault> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Progress, HeaderFault> {
     if is_beginning(bytes, V1_BEGINNING) {
         v1(bytes)
     } else if is_beginning(bytes, V2_BEGINNING) {
         v2(bytes)
     } else {
-        Err(Fault::Missing)
+        Err(HeaderFault::Missing)
     }
 }
 
@@ -57,19 +57,23 @@ pub(super) fn is_header(bytes: &[u8]) -> bool {
     bytes.starts_with(V1_BEGINNING) || bytes.starts_with(V2_BEGINNING)
 }
 
-fn v1(bytes: &[u8]) -> Result<Progress, Fault> {
+fn v1(bytes: &[u8]) -> Result<Progress, HeaderFault> {
     let within = bytes.get(..V1_MAX_BYTES).unwrap_or(bytes);
     let Some(end) = within.iter().position(|byte| *byte == b'\n') else {
-        return if bytes.len() < V1_MAX_BYTES { Ok(Progress::More) } else { Err(Fault::Malformed) };
+        return if bytes.len() < V1_MAX_BYTES {
+            Ok(Progress::More)
+        } else {
+            Err(HeaderFault::Malformed)
+        };
     };
     let line = within.get(V1_BEGINNING.len()..end).and_then(|line| line.strip_suffix(b"\r"));
-    let line = line.and_then(|line| str::from_utf8(line).ok()).ok_or(Fault::Malformed)?;
-    let ends = v1_line(line).ok_or(Fault::Malformed)?;
-    Ok(Progress::Whole { ends, length: end + 1 })
+    let line = line.and_then(|line| str::from_utf8(line).ok()).ok_or(HeaderFault::Malformed)?;
+    let endpoints = v1_line(line).ok_or(HeaderFault::Malformed)?;
+    Ok(Progress::Whole { endpoints, length: end + 1 })
 }
 
 /// What stands between `PROXY ` and the end of the line; `None`: malformed.
-fn v1_line(line: &str) -> Option<Option<Ends>> {
+fn v1_line(line: &str) -> Option<Option<Addresses>> {
     let (family, rest) = line.split_once(' ').unwrap_or((line, ""));
     if family == "UNKNOWN" {
         // Whatever follows must be ignored.
@@ -86,7 +90,7 @@ fn v1_line(line: &str) -> Option<Option<Ends>> {
             _ => None,
         }
     };
-    Some(Some(Ends {
+    Some(Some(Addresses {
         source: SocketAddr::new(address(source)?, port(source_port)?),
         destination: SocketAddr::new(address(destination)?, port(destination_port)?),
     }))
@@ -99,7 +103,7 @@ fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| is_plain)
 }
 
-fn v2(bytes: &[u8]) -> Result<Progress, Fault> {
+fn v2(bytes: &[u8]) -> Result<Progress, HeaderFault> {
     let Some((fixed, rest)) = bytes.split_first_chunk::<V2_FIXED_BYTES>() else {
         return Ok(Progress::More);
     };
@@ -107,12 +111,12 @@ fn v2(bytes: &[u8]) -> Result<Progress, Fault> {
     let announced = usize::from(u16::from_be_bytes([high, low]));
     let length = V2_FIXED_BYTES + announced;
     if length > V2_MAX_BYTES {
-        return Err(Fault::Malformed);
+        return Err(HeaderFault::Malformed);
     }
     let is_local = match command {
         0x20 => true,
         0x21 => false,
-        _ => return Err(Fault::Malformed),
+        _ => return Err(HeaderFault::Malformed),
     };
     // Also of LOCAL, whose addresses nobody looks at: the least that is there to be wrong.
     let needed = match family {
@@ -122,36 +126,40 @@ fn v2(bytes: &[u8]) -> Result<Progress, Fault> {
         0x21 => V2_INET6_BYTES,
         0x31 | 0x32 => V2_UNIX_BYTES,
         // Datagrams do not come over a stream, and other values must be rejected (section 2.2).
-        _ => return Err(Fault::Malformed),
+        _ => return Err(HeaderFault::Malformed),
     };
     if !is_local && announced < needed {
-        return Err(Fault::Malformed);
+        return Err(HeaderFault::Malformed);
     }
     let Some(rest) = rest.get(..announced) else { return Ok(Progress::More) };
-    let ends = match family {
+    let endpoints = match family {
         _ if is_local => None,
         0x11 => v2_inet(rest),
         0x21 => v2_inet6(rest),
         _ => None,
     };
-    Ok(Progress::Whole { ends, length })
+    Ok(Progress::Whole { endpoints, length })
 }
 
-fn v2_inet(bytes: &[u8]) -> Option<Ends> {
+fn v2_inet(bytes: &[u8]) -> Option<Addresses> {
     let (source, rest) = bytes.split_first_chunk::<4>()?;
     let (destination, rest) = rest.split_first_chunk::<4>()?;
     Some(v2_ends(Ipv4Addr::from(*source), Ipv4Addr::from(*destination), rest.first_chunk()?))
 }
 
-fn v2_inet6(bytes: &[u8]) -> Option<Ends> {
+fn v2_inet6(bytes: &[u8]) -> Option<Addresses> {
     let (source, rest) = bytes.split_first_chunk::<16>()?;
     let (destination, rest) = rest.split_first_chunk::<16>()?;
     Some(v2_ends(Ipv6Addr::from(*source), Ipv6Addr::from(*destination), rest.first_chunk()?))
 }
 
-fn v2_ends(source: impl Into<IpAddr>, destination: impl Into<IpAddr>, ports: &[u8; 4]) -> Ends {
+fn v2_ends(
+    source: impl Into<IpAddr>,
+    destination: impl Into<IpAddr>,
+    ports: &[u8; 4],
+) -> Addresses {
     let [a, b, c, d] = *ports;
-    Ends {
+    Addresses {
         source: SocketAddr::new(source.into(), u16::from_be_bytes([a, b])),
         destination: SocketAddr::new(destination.into(), u16::from_be_bytes([c, d])),
     }
@@ -180,9 +188,9 @@ mod tests {
 
     use super::*;
 
-    fn whole(source: &str, destination: &str, length: usize) -> Result<Progress, Fault> {
+    fn whole(source: &str, destination: &str, length: usize) -> Result<Progress, HeaderFault> {
         let (source, destination) = (source.parse().expect("s"), destination.parse().expect("d"));
-        Ok(Progress::Whole { ends: Some(Ends { source, destination }), length })
+        Ok(Progress::Whole { endpoints: Some(Addresses { source, destination }), length })
     }
 
     fn v2_header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
@@ -198,12 +206,12 @@ mod tests {
         assert_eq!(parse(line), whole("192.0.2.7:12345", "198.51.100.1:443", 45));
         let line = b"PROXY TCP6 2001:db8::7 ::1 1 65535\r\n";
         assert_eq!(parse(line), whole("[2001:db8::7]:1", "[::1]:65535", 36));
-        let unknown = Ok(Progress::Whole { ends: None, length: 15 });
+        let unknown = Ok(Progress::Whole { endpoints: None, length: 15 });
         assert_eq!(parse(b"PROXY UNKNOWN\r\n"), unknown);
         let worst = format!("PROXY UNKNOWN {}\r\n", "f".repeat(91));
         assert_eq!(worst.len(), V1_MAX_BYTES);
         let worst = parse(worst.as_bytes());
-        assert_eq!(worst, Ok(Progress::Whole { ends: None, length: V1_MAX_BYTES }));
+        assert_eq!(worst, Ok(Progress::Whole { endpoints: None, length: V1_MAX_BYTES }));
     }
 
     #[test]
@@ -226,10 +234,10 @@ mod tests {
             "PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n",
             "PROXY TCP4 192.0.2.7 198.51.100.1 1 2\0\r\n",
         ] {
-            assert_eq!(parse(line.as_bytes()), Err(Fault::Malformed), "{line:?}");
+            assert_eq!(parse(line.as_bytes()), Err(HeaderFault::Malformed), "{line:?}");
         }
         let endless = format!("PROXY UNKNOWN {}\r\n", "f".repeat(92));
-        assert_eq!(parse(endless.as_bytes()), Err(Fault::Malformed));
+        assert_eq!(parse(endless.as_bytes()), Err(HeaderFault::Malformed));
     }
 
     #[test]
@@ -261,7 +269,11 @@ mod tests {
             v2_header(0x21, 0x31, &[0; 216]),
         ] {
             let length = header.len();
-            assert_eq!(parse(&header), Ok(Progress::Whole { ends: None, length }), "{header:?}");
+            assert_eq!(
+                parse(&header),
+                Ok(Progress::Whole { endpoints: None, length }),
+                "{header:?}"
+            );
         }
     }
 
@@ -278,14 +290,14 @@ mod tests {
             v2_header(0x21, 0x31, &[0; 215]),
             v2_header(0x21, 0x11, &[0; V2_MAX_BYTES - V2_FIXED_BYTES + 1]),
         ] {
-            assert_eq!(parse(&header), Err(Fault::Malformed), "{header:?}");
+            assert_eq!(parse(&header), Err(HeaderFault::Malformed), "{header:?}");
         }
     }
 
     #[test]
     fn what_begins_otherwise_is_no_header() {
         for bytes in [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1", b"PROXYX", b"\r\n\r\nX", b"proxy "] {
-            assert_eq!(parse(bytes), Err(Fault::Missing), "{bytes:?}");
+            assert_eq!(parse(bytes), Err(HeaderFault::Missing), "{bytes:?}");
             assert!(!is_header(bytes), "{bytes:?}");
         }
         assert_eq!(parse(b""), Ok(Progress::More));
@@ -337,7 +349,7 @@ mod tests {
             };
             let source = SocketAddr::new(source.ip(), source.port());
             let whole = Ok(Progress::Whole {
-                ends: Some(Ends { source, destination }),
+                endpoints: Some(Addresses { source, destination }),
                 length: header.len(),
             });
             prop_assert_eq!(parse(&header), whole);

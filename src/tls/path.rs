@@ -35,13 +35,13 @@ pub(super) struct Path<'a> {
     pub(super) anchor: &'a Anchor,
     /// From the leaf's issuer up to, and without, the anchor.
     pub(super) intermediates: Vec<CertificateDer<'static>>,
-    pub(super) valid: Span,
+    pub(super) valid: Validity,
 }
 
 /// The time in which every certificate of a path, its anchor, and the lists that speak for them
 /// are valid.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct Validity {
     from: SystemTime,
     until: SystemTime,
 }
@@ -128,7 +128,7 @@ impl Anchors {
         if !anchor.may_vouch_for_clients {
             return Err(ConnectionRefusal::WrongPurpose);
         }
-        let mut valid = Span { from: anchor.facts.not_before, until: anchor.facts.not_after };
+        let mut valid = Validity { from: anchor.facts.not_before, until: anchor.facts.not_after };
         let anchor_valid = valid;
         let mut intermediates = Vec::new();
         for intermediate in path.intermediate_certificates() {
@@ -165,7 +165,7 @@ const MOST_TELLING: [ConnectionRefusal; 6] = [
     ConnectionRefusal::WrongPurpose,
 ];
 
-impl Span {
+impl Validity {
     pub(super) fn contains(&self, moment: SystemTime) -> bool {
         self.from <= moment && moment <= self.until
     }

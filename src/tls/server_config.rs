@@ -18,7 +18,7 @@ use tokio_rustls::{Accept, LazyConfigAcceptor, TlsAcceptor};
 
 use super::client_auth::{ClientAuthError, ClientTrust, VerifiedClient};
 use super::material::ServerIdentity;
-use super::sni::Certificates;
+use super::sni::SniCertResolver;
 use super::verifier::WorkerVerifier;
 use crate::config::UnknownSni;
 use crate::refusal::ConnectionRefusal;
@@ -28,7 +28,7 @@ use crate::refusal::ConnectionRefusal;
 pub struct TlsSettings {
     provider: Arc<CryptoProvider>,
     identities: Vec<ServerIdentity>,
-    certificates: Arc<Certificates>,
+    certificates: Arc<SniCertResolver>,
     trust: Option<Arc<ClientTrust>>,
     /// Every route asks for a certificate, so a handshake without one can fail in TLS.
     certificate_mandatory: bool,
@@ -42,13 +42,13 @@ pub struct TlsSettings {
 pub(crate) struct WorkerTls {
     config: Arc<ServerConfig>,
     /// Knows the names that may be asked for; `None`: any.
-    gate: Option<Arc<Certificates>>,
+    gate: Option<Arc<SniCertResolver>>,
     verifier: Option<Arc<WorkerVerifier>>,
     trust: Option<Arc<ClientTrust>>,
 }
 
 /// A handshake that failed.
-pub(crate) struct Broken {
+pub(crate) struct FailedHandshake {
     pub(crate) auth_error: ClientAuthError,
     /// To be closed gently; `None` if it is gone already.
     pub(crate) stream: Option<TcpStream>,
@@ -63,7 +63,7 @@ impl TlsSettings {
         certificate_mandatory: bool,
     ) -> Result<Self, Error> {
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        let certificates = Arc::new(Certificates::new(&identities, unknown_sni));
+        let certificates = Arc::new(SniCertResolver::new(&identities, unknown_sni));
         Ok(Self {
             provider,
             identities,
@@ -75,7 +75,7 @@ impl TlsSettings {
         })
     }
 
-    /// Certificates come from elsewhere, and are proven by the same trust.
+    /// SniCertResolver come from elsewhere, and are proven by the same trust.
     pub(crate) fn without_asking(self) -> Self {
         Self { asks: false, ..self }
     }
@@ -115,7 +115,10 @@ impl TlsSettings {
 
 impl WorkerTls {
     /// A handshake with whoever is at the other end, to its end, whichever that is.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Broken> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, FailedHandshake> {
         let accept = match &self.gate {
             None => TlsAcceptor::from(Arc::clone(&self.config)).accept(stream),
             Some(gate) => self.accept_known(stream, gate).await?,
@@ -129,8 +132,8 @@ impl WorkerTls {
     async fn accept_known(
         &self,
         stream: TcpStream,
-        gate: &Certificates,
-    ) -> Result<Accept<TcpStream>, Broken> {
+        gate: &SniCertResolver,
+    ) -> Result<Accept<TcpStream>, FailedHandshake> {
         let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
         let mut begun = match (&mut acceptor).await {
             Ok(begun) => begun,
@@ -143,11 +146,11 @@ impl WorkerTls {
         let _gone_either_way = begun.io.write_all(&UNRECOGNIZED_NAME).await;
         let auth_error =
             ClientAuthError { server_name, ..ConnectionRefusal::ServerNameUnknown.into() };
-        Err(Broken { auth_error, stream: Some(begun.io) })
+        Err(FailedHandshake { auth_error, stream: Some(begun.io) })
     }
 
-    fn broken(&self, error: &io::Error, stream: Option<TcpStream>) -> Broken {
-        Broken { auth_error: self.explain(error), stream }
+    fn broken(&self, error: &io::Error, stream: Option<TcpStream>) -> FailedHandshake {
+        FailedHandshake { auth_error: self.explain(error), stream }
     }
 
     /// Why the handshake that just ended with `error` failed. Call it before anything else runs.

@@ -18,7 +18,7 @@ use crate::config::UnknownSni;
 
 /// The certificates by name; the same for all workers.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(super) struct SniCertResolver {
     all: Vec<Arc<CertifiedKey>>,
     /// Indexes into `all`, in its order.
     exact: HashMap<String, Vec<usize>>,
@@ -27,7 +27,7 @@ pub(super) struct Certificates {
     unknown: UnknownSni,
 }
 
-impl Certificates {
+impl SniCertResolver {
     pub(super) fn new(identities: &[ServerIdentity], unknown: UnknownSni) -> Self {
         let all = identities.iter().map(|identity| Arc::clone(&identity.certified)).collect();
         let mut certificates =
@@ -86,7 +86,7 @@ fn first_usable<'a>(
     keys.find(|key| key.key.choose_scheme(schemes).is_some()).or(first)
 }
 
-impl ResolvesServerCert for Certificates {
+impl ResolvesServerCert for SniCertResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.find(hello.server_name(), hello.signature_schemes()).cloned()
     }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn of_two_keys_for_a_name_the_first_that_the_caller_can_use_is_shown() {
         let identities = [identity(Key::EcdsaP256), identity(Key::Rsa2048)];
-        let certificates = Certificates::new(&identities, UnknownSni::Default);
+        let certificates = SniCertResolver::new(&identities, UnknownSni::Default);
         let [ecdsa, rsa] = identities.map(|identity| identity.certified);
         let both = [SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256];
         for (schemes, expected) in [

@@ -6,7 +6,7 @@
 //! not idempotent) unless the operator says that the application recognises repeated events; then
 //! it goes to another server than the one that broke, if there is one.
 //!
-//! A request is boxed on its way down, an answer on its way up, and so is what is rare: a future
+//! A request is boxed on its transport down, an answer on its transport up, and so is what is rare: a future
 //! takes room for all that it may ever await, once for each layer, and every request's would be
 //! copied about.
 
@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::pool::{Begun, Pool, ServerGuard};
 use super::proof::prove;
 use super::request_body::RequestBody;
-use super::target::{Opened, Server};
+use super::target::{OpenedConnection, Server};
 use super::{answer, balance};
 use crate::config::{HostHeader, Repeat};
 use crate::refusal::{Refusal, Severity};
@@ -168,7 +168,7 @@ impl Pool {
     async fn send(
         &self,
         server: &Server,
-        opened: &mut Opened,
+        opened: &mut OpenedConnection,
         mut request: Box<Request<RequestBody>>,
     ) -> Result<Box<Response<Incoming>>, Failed> {
         prove(&mut request, SystemTime::now());

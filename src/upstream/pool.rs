@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::health::Load;
-use super::target::{Opened, Target};
+use super::target::{OpenedConnection, Target};
 use crate::config::{IdentityHeaders, UpstreamAddress};
 
 /// Pooled connections of one worker to one upstream.
@@ -34,7 +34,7 @@ pub(super) type Begun = (Box<Response<Incoming>>, Lease);
 
 /// One of them.
 pub(super) struct Idle {
-    opened: Opened,
+    opened: OpenedConnection,
     expires: Instant,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Idle {
 pub(crate) struct Lease {
     pool: Rc<Pool>,
     pub(super) server: usize,
-    opened: Opened,
+    opened: OpenedConnection,
     idle_for: Option<Duration>,
     pub(super) guard: ServerGuard,
 }
@@ -82,7 +82,7 @@ impl Pool {
         self: &Rc<Self>,
         server: usize,
         response: Box<Response<Incoming>>,
-        opened: Opened,
+        opened: OpenedConnection,
         guard: ServerGuard,
     ) -> Begun {
         let is_kept = !closes(response.headers()) && !response.status().is_informational();
@@ -91,8 +91,8 @@ impl Pool {
         (response, lease)
     }
 
-    /// The freshest connection that is still open; those that are not are dropped on the way.
-    pub(super) async fn check_out(&self, server: usize) -> Option<Opened> {
+    /// The freshest connection that is still open; those that are not are dropped on the transport.
+    pub(super) async fn check_out(&self, server: usize) -> Option<OpenedConnection> {
         let pooled = self.idle.get(server)?;
         loop {
             let mut idle = pooled.borrow_mut().pop()?;
@@ -118,7 +118,7 @@ impl Pool {
         }
     }
 
-    fn put_back(&self, server: usize, opened: Opened, expires: Instant) {
+    fn put_back(&self, server: usize, opened: OpenedConnection, expires: Instant) {
         if let Some(pooled) = self.idle.get(server) {
             pooled.borrow_mut().push(Idle { opened, expires });
         }
@@ -192,7 +192,7 @@ enum Peeked {
 }
 
 /// Asks the kernel, not the runtime: a close that arrived a moment ago is seen, too.
-fn peek(opened: &Opened) -> Peeked {
+fn peek(opened: &OpenedConnection) -> Peeked {
     let mut one = [MaybeUninit::uninit()];
     match SockRef::from(&opened.socket).peek(&mut one) {
         Ok(0) => Peeked::Closed,

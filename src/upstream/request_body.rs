@@ -14,7 +14,7 @@ use crate::webhook::proof::Proof;
 use crate::webhook::signature::{Frames, ReportedBody, VerifiedBody};
 
 /// For a webhook made from a [`VerifiedBody`], from a [`ReportedBody`] where the operator asked for
-/// that, or from a [`ProvenChallenge`]; there is no other way to send bytes to a webhook's upstream.
+/// that, or from a [`ProvenChallenge`]; there is no other transport to send bytes to a webhook's upstream.
 /// A site's is a stream, or empty. The application's proof comes out of the first and the third.
 pub(crate) enum RequestBody {
     Whole { frames: Rc<Frames>, next: usize, left: u64, proof: Option<Rc<Proof>> },

@@ -36,17 +36,17 @@ pub(crate) struct Server {
     /// Its `Host`, for those who want their own.
     pub(crate) host: HeaderValue,
     pub(crate) health: Arc<Health>,
-    way: Way,
+    transport: Transport,
 }
 
-enum Way {
+enum Transport {
     Tcp { host: String, port: u16 },
     Tls { host: String, port: u16, name: ServerName<'static>, connector: TlsConnector },
     Unix(PathBuf),
 }
 
 /// An open connection: hyper's handle, and the socket itself, to ask whether it was closed.
-pub(super) struct Opened {
+pub(super) struct OpenedConnection {
     pub(super) sender: SendRequest<RequestBody>,
     pub(super) socket: OwnedFd,
 }
@@ -85,12 +85,12 @@ impl Target {
     }
 
     /// Opens a connection to `server` that carries no requests of callers.
-    pub(super) async fn open_aside(&self, server: &Server) -> io::Result<Opened> {
+    pub(super) async fn open_aside(&self, server: &Server) -> io::Result<OpenedConnection> {
         server.open(self.largest_read()).await
     }
 
     /// Opens one connection to `server`; the caller bounds the time.
-    pub(super) async fn open(&self, server: &Server) -> io::Result<Opened> {
+    pub(super) async fn open(&self, server: &Server) -> io::Result<OpenedConnection> {
         let opened = server.open(self.largest_read()).await?;
         self.metrics.connects.inc();
         Ok(opened)
@@ -109,44 +109,46 @@ impl Server {
         tls: Option<&Tls>,
     ) -> Result<Self, TargetError> {
         let upstream = || settings.name.clone();
-        let (host, way) = match address {
+        let (host, transport) = match address {
             UpstreamAddress::Http { host, port } => {
                 let shown = authority(host, *port, 80);
-                let way = Way::Tcp { host: host.clone(), port: *port };
-                (shown, way)
+                let transport = Transport::Tcp { host: host.clone(), port: *port };
+                (shown, transport)
             }
-            UpstreamAddress::Unix { path } => ("localhost".to_owned(), Way::Unix(path.clone())),
+            UpstreamAddress::Unix { path } => {
+                ("localhost".to_owned(), Transport::Unix(path.clone()))
+            }
             UpstreamAddress::Https { host, port } => {
                 let shown = authority(host, *port, 443);
                 let name = settings.tls.server_name.as_ref().unwrap_or(host);
                 let bad_name = || TargetError::Host { upstream: upstream(), host: name.to_owned() };
                 let connector = tls.map(|tls| tls.connector.clone()).ok_or_else(bad_name)?;
                 let name = ServerName::try_from(name.clone()).map_err(|_invalid| bad_name())?;
-                (shown, Way::Tls { host: host.clone(), port: *port, name, connector })
+                (shown, Transport::Tls { host: host.clone(), port: *port, name, connector })
             }
         };
         let host = HeaderValue::try_from(&host)
             .map_err(|_invalid| TargetError::Host { upstream: upstream(), host })?;
-        Ok(Self { host, health: Arc::new(Health::new()), way })
+        Ok(Self { host, health: Arc::new(Health::new()), transport })
     }
 
-    async fn open(&self, largest_read: usize) -> io::Result<Opened> {
-        match &self.way {
-            Way::Tcp { host, port } => {
+    async fn open(&self, largest_read: usize) -> io::Result<OpenedConnection> {
+        match &self.transport {
+            Transport::Tcp { host, port } => {
                 let stream = connect_tcp(host, *port).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
-                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+                Ok(OpenedConnection { sender: speak_http(stream, largest_read).await?, socket })
             }
-            Way::Tls { host, port, name, connector } => {
+            Transport::Tls { host, port, name, connector } => {
                 let stream = connect_tcp(host, *port).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
                 let stream = connector.connect(name.clone(), stream).await?;
-                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+                Ok(OpenedConnection { sender: speak_http(stream, largest_read).await?, socket })
             }
-            Way::Unix(path) => {
+            Transport::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
-                Ok(Opened { sender: speak_http(stream, largest_read).await?, socket })
+                Ok(OpenedConnection { sender: speak_http(stream, largest_read).await?, socket })
             }
         }
     }

@@ -4,8 +4,8 @@
 //! only on a route whose callers have proven that they are Meta.
 
 use super::{
-    Advice, Anchor, Certificate, Health, ListState, Moment, Refused, Server, ServerState, Status,
-    Upstream, Webhook,
+    Advice, AnchorView, CertificateView, Color, ListState, Moment, Refused, ServerState,
+    ServerView, Status, UpstreamView, WebhookView,
 };
 use crate::lifecycle::Phase;
 use crate::maintenance::expiry::{RENEWAL_DAYS, SUCCESSION_DAYS};
@@ -30,12 +30,12 @@ pub(super) fn on(status: &Status) -> Vec<Advice> {
 
 /// Events are lost, or will be.
 fn red(what: impl Into<String>, what_to_do: impl Into<String>) -> Advice {
-    Advice { health: Health::Red, what: what.into(), what_to_do: what_to_do.into() }
+    Advice { health: Color::Red, what: what.into(), what_to_do: what_to_do.into() }
 }
 
 /// For the day.
 fn yellow(what: impl Into<String>, what_to_do: impl Into<String>) -> Advice {
-    Advice { health: Health::Yellow, what: what.into(), what_to_do: what_to_do.into() }
+    Advice { health: Color::Yellow, what: what.into(), what_to_do: what_to_do.into() }
 }
 
 fn on_the_process(status: &Status, advice: &mut Vec<Advice>) {
@@ -71,7 +71,7 @@ fn on_certificates(status: &Status, advice: &mut Vec<Advice>) {
         }
     }
     let is_any_in_force = status.anchors.iter().any(|anchor| is_in_force(&anchor.certificate, now));
-    for Anchor { certificate, .. } in &status.anchors {
+    for AnchorView { certificate, .. } in &status.anchors {
         let what = format!("anchor `{}`", certificate.label);
         if let Some(what) = ending(&what, certificate, SUCCESSION_DAYS, now) {
             let say = if is_any_in_force { yellow } else { red };
@@ -90,14 +90,14 @@ fn on_certificates(status: &Status, advice: &mut Vec<Advice>) {
     }
 }
 
-fn is_in_force(certificate: &Certificate, now: &Moment) -> bool {
+fn is_in_force(certificate: &CertificateView, now: &Moment) -> bool {
     let valid = certificate.not_before.unix_seconds..=certificate.not_after.unix_seconds;
     valid.contains(&now.unix_seconds)
 }
 
 /// A sentence about a certificate that is out of force, or will be within `days`.
-fn ending(what: &str, certificate: &Certificate, days: i64, now: &Moment) -> Option<String> {
-    let Certificate { not_before, not_after, days_left, .. } = certificate;
+fn ending(what: &str, certificate: &CertificateView, days: i64, now: &Moment) -> Option<String> {
+    let CertificateView { not_before, not_after, days_left, .. } = certificate;
     if now.unix_seconds > not_after.unix_seconds {
         return Some(format!("{what} ended on {}", not_after.utc));
     }
@@ -133,7 +133,7 @@ fn on_revocation(status: &Status, advice: &mut Vec<Advice>) {
     }
 }
 
-fn on_webhook(webhook: &Webhook, now: &Moment, advice: &mut Vec<Advice>) {
+fn on_webhook(webhook: &WebhookView, now: &Moment, advice: &mut Vec<Advice>) {
     let name = &webhook.name;
     if webhook.only_reports {
         advice.push(yellow(
@@ -173,8 +173,8 @@ fn about(webhook: &str, refused: &Refused) -> Advice {
 /// What is mended is forgotten after this time.
 const RECENT_SECONDS: u64 = 10 * 60;
 
-fn on_upstream(upstream: &Upstream) -> Option<Advice> {
-    let fails = |server: &&Server| server.state != ServerState::Good;
+fn on_upstream(upstream: &UpstreamView) -> Option<Advice> {
+    let fails = |server: &&ServerView| server.state != ServerState::Good;
     let failing: Vec<_> = upstream.servers.iter().filter(fails).collect();
     let urls: Vec<_> = failing.iter().map(|server| format!("`{}`", server.url)).collect();
     let (name, urls) = (&upstream.name, urls.join(", "));
@@ -197,7 +197,7 @@ fn on_upstream(upstream: &Upstream) -> Option<Advice> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::super::{Generation, Revocation, RevocationList};
+    use super::super::{GenerationView, RevocationListView, RevocationView};
     use super::*;
 
     const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -207,13 +207,13 @@ mod tests {
         let now = SystemTime::now();
         Status {
             version: "1.2.3".to_owned(),
-            health: Health::Green,
+            health: Color::Green,
             advice: Vec::new(),
             phase: Phase::Serving,
             ready: true,
             now: now.into(),
             uptime_seconds: 60,
-            generation: Generation { number: 1, age_seconds: 60 },
+            generation: GenerationView { number: 1, age_seconds: 60 },
             last_reload: None,
             server_certificates: vec![certificate("leaf", now, 60)],
             anchors: vec![anchor("meta", now, 600)],
@@ -221,7 +221,7 @@ mod tests {
             clients: Vec::new(),
             upstream_certificates: Vec::new(),
             revocation: None,
-            webhooks: vec![Webhook {
+            webhooks: vec![WebhookView {
                 name: "/webhooks".to_owned(),
                 demands_certificate: true,
                 only_reports: false,
@@ -240,10 +240,10 @@ mod tests {
         }
     }
 
-    fn certificate(label: &str, now: SystemTime, days: i64) -> Certificate {
+    fn certificate(label: &str, now: SystemTime, days: i64) -> CertificateView {
         let length = Duration::from_secs(days.unsigned_abs() * DAY_SECONDS);
         let end = if days < 0 { now - length } else { now + length };
-        Certificate {
+        CertificateView {
             label: label.to_owned(),
             subject: String::new(),
             sha256: String::new(),
@@ -253,19 +253,19 @@ mod tests {
         }
     }
 
-    fn anchor(label: &str, now: SystemTime, days: i64) -> Anchor {
-        Anchor { certificate: certificate(label, now, days), uses: 0, last_used: None }
+    fn anchor(label: &str, now: SystemTime, days: i64) -> AnchorView {
+        AnchorView { certificate: certificate(label, now, days), uses: 0, last_used: None }
     }
 
-    fn upstream(states: &[ServerState]) -> Upstream {
-        let server = |(index, state): (usize, &ServerState)| Server {
+    fn upstream(states: &[ServerState]) -> UpstreamView {
+        let server = |(index, state): (usize, &ServerState)| ServerView {
             url: format!("http://app-{index}"),
             state: *state,
             failures_in_a_row: 0,
             in_flight: 0,
         };
         let servers = states.iter().enumerate().map(server).collect();
-        Upstream { name: "app".to_owned(), servers }
+        UpstreamView { name: "app".to_owned(), servers }
     }
 
     fn refused(refusal: Refusal, seconds_ago: u64) -> Refused {
@@ -283,14 +283,14 @@ mod tests {
     }
 
     /// Gauge and beginning of each piece of advice.
-    fn told(change: impl FnOnce(&mut Status)) -> Vec<(Health, String)> {
+    fn told(change: impl FnOnce(&mut Status)) -> Vec<(Color, String)> {
         let mut status = well();
         change(&mut status);
         let first_words = |what: &str| what.chars().take(40).collect();
         on(&status).iter().map(|advice| (advice.health, first_words(&advice.what))).collect()
     }
 
-    fn levels(change: impl FnOnce(&mut Status)) -> Vec<Health> {
+    fn levels(change: impl FnOnce(&mut Status)) -> Vec<Color> {
         told(change).into_iter().map(|(health, _)| health).collect()
     }
 
@@ -307,16 +307,16 @@ mod tests {
             status.server_certificates = vec![certificate("leaf", SystemTime::now(), 5)];
         });
         let levels: Vec<_> = told.iter().map(|(health, _)| *health).collect();
-        assert_eq!(levels, [Health::Red, Health::Yellow, Health::Yellow], "{told:?}");
+        assert_eq!(levels, [Color::Red, Color::Yellow, Color::Yellow], "{told:?}");
     }
 
     #[test]
     fn a_server_certificate_is_yellow_before_its_end_and_red_after_it() {
         for (days, expected) in [
             (RENEWAL_DAYS, None),
-            (RENEWAL_DAYS - 1, Some(Health::Yellow)),
-            (0, Some(Health::Yellow)),
-            (-1, Some(Health::Red)),
+            (RENEWAL_DAYS - 1, Some(Color::Yellow)),
+            (0, Some(Color::Yellow)),
+            (-1, Some(Color::Red)),
         ] {
             let levels = levels(|status| {
                 // Not to the very second, which passes while the test runs.
@@ -332,9 +332,9 @@ mod tests {
     fn an_anchor_that_ended_is_red_only_if_no_other_is_left() {
         let now = SystemTime::now();
         let beside = levels(|status| status.anchors.push(anchor("digicert", now, -1)));
-        assert_eq!(beside, [Health::Yellow]);
+        assert_eq!(beside, [Color::Yellow]);
         let alone = levels(|status| status.anchors = vec![anchor("digicert", now, -1)]);
-        assert_eq!(alone, [Health::Red]);
+        assert_eq!(alone, [Color::Red]);
     }
 
     #[test]
@@ -344,8 +344,8 @@ mod tests {
             levels(|status| status.upstreams = vec![upstream(states)]).first().copied()
         };
         assert_eq!(levels(&[Good, Good]), None);
-        assert_eq!(levels(&[Good, PassedOver]), Some(Health::Yellow));
-        assert_eq!(levels(&[OnTrial, PassedOver]), Some(Health::Red));
+        assert_eq!(levels(&[Good, PassedOver]), Some(Color::Yellow));
+        assert_eq!(levels(&[OnTrial, PassedOver]), Some(Color::Red));
     }
 
     #[test]
@@ -359,8 +359,8 @@ mod tests {
                 }
             })
         };
-        assert_eq!(levels(true, None), [Health::Yellow]);
-        assert_eq!(levels(true, Some(200)), [Health::Yellow]);
+        assert_eq!(levels(true, None), [Color::Yellow]);
+        assert_eq!(levels(true, Some(200)), [Color::Yellow]);
         assert_eq!(levels(true, Some(50)), []);
         assert_eq!(levels(false, None), []);
     }
@@ -376,7 +376,7 @@ mod tests {
                 status.unmatched_refusals = vec![refused(refusal, 0)];
             })
         };
-        assert_eq!(levels(Refusal::UpstreamTimeout, 10), [Health::Yellow]);
+        assert_eq!(levels(Refusal::UpstreamTimeout, 10), [Color::Yellow]);
         assert_eq!(levels(Refusal::UpstreamTimeout, RECENT_SECONDS + 10), []);
         for refusal in [Refusal::SignatureMissing, Refusal::NoRoute, Refusal::BodyTooLarge] {
             assert_eq!(levels(refusal, 10), [], "{refusal:?}");
@@ -385,21 +385,21 @@ mod tests {
 
     #[test]
     fn a_list_that_is_missing_is_red_only_where_callers_are_refused_for_it() {
-        for (refuses_unknown, expected) in [(true, Health::Red), (false, Health::Yellow)] {
-            let list = RevocationList {
+        for (refuses_unknown, expected) in [(true, Color::Red), (false, Color::Yellow)] {
+            let list = RevocationListView {
                 source: "http://ca.example/crl".to_owned(),
                 state: ListState::Missing,
                 revoked: 0,
                 this_update: None,
                 next_update: None,
             };
-            let revocation = Revocation { refuses_unknown, lists: vec![list] };
+            let revocation = RevocationView { refuses_unknown, lists: vec![list] };
             assert_eq!(levels(|status| status.revocation = Some(revocation)), [expected]);
         }
     }
 
     #[test]
     fn whoever_drains_is_red() {
-        assert_eq!(levels(|status| status.phase = Phase::Draining), [Health::Red]);
+        assert_eq!(levels(|status| status.phase = Phase::Draining), [Color::Red]);
     }
 }

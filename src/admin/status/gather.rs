@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{
-    Anchor, Certificate, Generation, Health, ListState, QuietAlarm, Refused, Reload, Revocation,
-    RevocationList, Secret, Server, ServerState, Site, Status, Upstream, Webhook, advice,
+    AnchorView, CertificateView, Color, GenerationView, ListState, QuietAlarm, Refused, ReloadView,
+    RevocationListView, RevocationView, SecretView, ServerState, ServerView, SiteView, Status,
+    UpstreamView, WebhookView, advice,
 };
 use crate::admin::readiness::Readiness;
 use crate::config::{Demand, Enforcement, StaleCrl};
@@ -30,17 +31,17 @@ pub(in crate::admin) fn status(shared: &ProcessState, now: SystemTime) -> Status
     let certificates = |kind| of_kind(kind).map(|used| certificate(used, now)).collect();
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        health: Health::Green,
+        health: Color::Green,
         advice: Vec::new(),
         phase: shared.watcher.phase(),
         ready: Readiness::of(shared) == Readiness::Ready,
         now: now.into(),
         uptime_seconds: shared.began.elapsed().as_secs(),
-        generation: Generation {
+        generation: GenerationView {
             number: generation.number,
             age_seconds: generation.built.elapsed().as_secs(),
         },
-        last_reload: shared.last_reload.load_full().map(|last| Reload {
+        last_reload: shared.last_reload.load_full().map(|last| ReloadView {
             at: last.at.into(),
             succeeded: last.faults.is_empty(),
             faults: last.faults.clone(),
@@ -60,13 +61,13 @@ pub(in crate::admin) fn status(shared: &ProcessState, now: SystemTime) -> Status
         unmatched_refusals: refusals(routes.unmatched.refusals()),
     };
     status.advice = advice::on(&status);
-    status.health = status.advice.iter().map(|advice| advice.health).max().unwrap_or(Health::Green);
+    status.health = status.advice.iter().map(|advice| advice.health).max().unwrap_or(Color::Green);
     status
 }
 
-fn certificate(InUse { label, facts, .. }: &InUse, now: SystemTime) -> Certificate {
+fn certificate(InUse { label, facts, .. }: &InUse, now: SystemTime) -> CertificateView {
     let CertificateFacts { subject, sha256, not_before, not_after, .. } = facts;
-    Certificate {
+    CertificateView {
         label: label.to_string(),
         subject: subject.clone(),
         sha256: sha256.clone(),
@@ -76,37 +77,37 @@ fn certificate(InUse { label, facts, .. }: &InUse, now: SystemTime) -> Certifica
     }
 }
 
-fn anchor(used: &InUse, metrics: &Metrics, now: SystemTime) -> Anchor {
+fn anchor(used: &InUse, metrics: &Metrics, now: SystemTime) -> AnchorView {
     let anchor = metrics.anchor(&used.label);
-    Anchor {
+    AnchorView {
         certificate: certificate(used, now),
         uses: anchor.handshakes.get(),
         last_used: anchor.last_used().map(Into::into),
     }
 }
 
-fn candidate(used: &InUse, metrics: &Metrics, now: SystemTime) -> Anchor {
+fn candidate(used: &InUse, metrics: &Metrics, now: SystemTime) -> AnchorView {
     let matches = metrics.candidate_matches(&used.label);
-    Anchor {
+    AnchorView {
         certificate: certificate(used, now),
         uses: matches.times(),
         last_used: matches.last().map(Into::into),
     }
 }
 
-fn revocation(trust: &Arc<ClientTrust>, now: SystemTime) -> Option<Revocation> {
+fn revocation(trust: &Arc<ClientTrust>, now: SystemTime) -> Option<RevocationView> {
     let refuses_unknown = trust.crl()?.stale == StaleCrl::Refuse;
     let lists = trust.lists();
     let mut missing = trust.places();
     missing.retain(|place| lists.iter().all(|list| list.source() != place));
-    let there = lists.iter().map(|list| RevocationList {
+    let there = lists.iter().map(|list| RevocationListView {
         source: list.source().to_owned(),
         state: if list.is_stale_at(now) { ListState::Stale } else { ListState::Current },
         revoked: list.revoked(),
         this_update: Some(list.this_update().into()),
         next_update: Some(list.next_update().into()),
     });
-    let missing = missing.into_iter().map(|source| RevocationList {
+    let missing = missing.into_iter().map(|source| RevocationListView {
         source,
         state: ListState::Missing,
         revoked: 0,
@@ -116,17 +117,17 @@ fn revocation(trust: &Arc<ClientTrust>, now: SystemTime) -> Option<Revocation> {
     let mut lists: Vec<_> = there.chain(missing).collect();
     // Those in force are in the order in which they came.
     lists.sort_by(|one, other| one.source.cmp(&other.source));
-    Some(Revocation { refuses_unknown, lists })
+    Some(RevocationView { refuses_unknown, lists })
 }
 
-fn webhook(route: &WebhookRoute) -> Webhook {
+fn webhook(route: &WebhookRoute) -> WebhookView {
     let metrics: &RouteMetrics = &route.metrics;
-    let secret = |(secret, uses): (&crate::config::Secret, &Occurrences)| Secret {
+    let secret = |(secret, uses): (&crate::config::Secret, &Occurrences)| SecretView {
         label: secret.label().to_owned(),
         uses: uses.times(),
         last_used: uses.last().map(Into::into),
     };
-    Webhook {
+    WebhookView {
         name: route.name.to_string(),
         demands_certificate: route.settings.client_certificate == Demand::Required,
         only_reports: route.settings.signature == Enforcement::Report,
@@ -143,8 +144,8 @@ fn webhook(route: &WebhookRoute) -> Webhook {
     }
 }
 
-fn site(route: &SiteRoute) -> Site {
-    Site {
+fn site(route: &SiteRoute) -> SiteView {
+    SiteView {
         name: route.name.to_string(),
         requests: route.metrics.requests.get(),
         refusals: refusals(route.metrics.refusals()),
@@ -185,9 +186,9 @@ fn refused(
     })
 }
 
-fn upstream(target: &Target) -> Upstream {
+fn upstream(target: &Target) -> UpstreamView {
     let servers = target.settings.servers.iter().zip(&target.servers);
-    let servers = servers.map(|(address, server)| Server {
+    let servers = servers.map(|(address, server)| ServerView {
         url: address.to_string(),
         state: match server.health.state() {
             HealthState::Available => ServerState::Good,
@@ -198,5 +199,5 @@ fn upstream(target: &Target) -> Upstream {
         failures_in_a_row: server.health.failures_in_a_row(),
         in_flight: server.health.load(),
     });
-    Upstream { name: target.settings.name.clone(), servers: servers.collect() }
+    UpstreamView { name: target.settings.name.clone(), servers: servers.collect() }
 }

@@ -19,7 +19,7 @@ pub(super) mod gather;
 pub(crate) struct Status {
     pub(crate) version: String,
     /// The worst of the advice.
-    pub(crate) health: Health,
+    pub(crate) health: Color,
     /// What is not as it should be, the worst first, each with what to do.
     pub(crate) advice: Vec<Advice>,
     pub(crate) phase: Phase,
@@ -28,23 +28,23 @@ pub(crate) struct Status {
     /// When this was written.
     pub(crate) now: Moment,
     pub(crate) uptime_seconds: u64,
-    pub(crate) generation: Generation,
+    pub(crate) generation: GenerationView,
     /// Not there: there was none.
-    pub(crate) last_reload: Option<Reload>,
+    pub(crate) last_reload: Option<ReloadView>,
     /// Leaf first.
-    pub(crate) server_certificates: Vec<Certificate>,
-    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) server_certificates: Vec<CertificateView>,
+    pub(crate) anchors: Vec<AnchorView>,
     /// Not trusted, but looked out for.
-    pub(crate) candidates: Vec<Anchor>,
+    pub(crate) candidates: Vec<AnchorView>,
     /// The callers' own, as last seen, by the anchor that vouched.
-    pub(crate) clients: Vec<Certificate>,
+    pub(crate) clients: Vec<CertificateView>,
     /// What upstreams are shown, by their names.
-    pub(crate) upstream_certificates: Vec<Certificate>,
+    pub(crate) upstream_certificates: Vec<CertificateView>,
     /// Not there: nobody looks at revocation.
-    pub(crate) revocation: Option<Revocation>,
-    pub(crate) webhooks: Vec<Webhook>,
-    pub(crate) sites: Vec<Site>,
-    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) revocation: Option<RevocationView>,
+    pub(crate) webhooks: Vec<WebhookView>,
+    pub(crate) sites: Vec<SiteView>,
+    pub(crate) upstreams: Vec<UpstreamView>,
     /// Connections that ended before HTTP.
     pub(crate) handshake_refusals: Vec<Refused>,
     /// Requests that no route took.
@@ -54,7 +54,7 @@ pub(crate) struct Status {
 /// How it is, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Health {
+pub(crate) enum Color {
     /// Nothing to do.
     Green,
     /// Worth a look by day.
@@ -66,7 +66,7 @@ pub(crate) enum Health {
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Advice {
-    pub(crate) health: Health,
+    pub(crate) health: Color,
     pub(crate) what: String,
     pub(crate) what_to_do: String,
 }
@@ -87,14 +87,14 @@ impl From<SystemTime> for Moment {
 
 /// The generation in force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Generation {
+pub(crate) struct GenerationView {
     pub(crate) number: u64,
     pub(crate) age_seconds: u64,
 }
 
 /// What the last reload came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Reload {
+pub(crate) struct ReloadView {
     pub(crate) at: Moment,
     /// If not, the generation before stayed in force.
     pub(crate) succeeded: bool,
@@ -104,7 +104,7 @@ pub(crate) struct Reload {
 
 /// A certificate in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Certificate {
+pub(crate) struct CertificateView {
     pub(crate) label: String,
     pub(crate) subject: String,
     pub(crate) sha256: String,
@@ -116,9 +116,9 @@ pub(crate) struct Certificate {
 
 /// An anchor, or a candidate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Anchor {
+pub(crate) struct AnchorView {
     #[serde(flatten)]
-    pub(crate) certificate: Certificate,
+    pub(crate) certificate: CertificateView,
     /// Handshakes that it vouched for; for a candidate, those that it would have vouched for.
     pub(crate) uses: u64,
     /// For an anchor also by a request on an open connection. Not there: not since the start.
@@ -127,15 +127,15 @@ pub(crate) struct Anchor {
 
 /// How revocation is looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Revocation {
+pub(crate) struct RevocationView {
     /// Whether a caller for whom no current list speaks is refused.
     pub(crate) refuses_unknown: bool,
-    pub(crate) lists: Vec<RevocationList>,
+    pub(crate) lists: Vec<RevocationListView>,
 }
 
 /// One revocation list, or a place where there should be one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RevocationList {
+pub(crate) struct RevocationListView {
     /// A path or a URL.
     pub(crate) source: String,
     pub(crate) state: ListState,
@@ -159,7 +159,7 @@ pub(crate) enum ListState {
 
 /// A route that Meta calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Webhook {
+pub(crate) struct WebhookView {
     pub(crate) name: String,
     pub(crate) demands_certificate: bool,
     /// Events with a wrong signature are let through.
@@ -170,7 +170,7 @@ pub(crate) struct Webhook {
     pub(crate) quiet_alarm: Option<QuietAlarm>,
     /// Verification requests whose token was right.
     pub(crate) verifications: u64,
-    pub(crate) secrets: Vec<Secret>,
+    pub(crate) secrets: Vec<SecretView>,
     pub(crate) refusals: Vec<Refused>,
     /// What a route that only reports let through.
     pub(crate) would_refuse: Vec<Refused>,
@@ -185,7 +185,7 @@ pub(crate) struct QuietAlarm {
 
 /// An app secret, by its label.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Secret {
+pub(crate) struct SecretView {
     pub(crate) label: String,
     /// Genuine events signed with it.
     pub(crate) uses: u64,
@@ -194,7 +194,7 @@ pub(crate) struct Secret {
 
 /// A route that passes through.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Site {
+pub(crate) struct SiteView {
     pub(crate) name: String,
     pub(crate) requests: u64,
     pub(crate) refusals: Vec<Refused>,
@@ -213,14 +213,14 @@ pub(crate) struct Refused {
 
 /// An application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Upstream {
+pub(crate) struct UpstreamView {
     pub(crate) name: String,
-    pub(crate) servers: Vec<Server>,
+    pub(crate) servers: Vec<ServerView>,
 }
 
 /// One of its servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Server {
+pub(crate) struct ServerView {
     pub(crate) url: String,
     pub(crate) state: ServerState,
     pub(crate) failures_in_a_row: u32,

@@ -17,7 +17,7 @@ use crate::tls::material::read_anchors;
 
 /// `[client_certificate]` and what its files hold.
 #[derive(Debug, Serialize)]
-pub(super) struct ClientCertificate {
+pub(super) struct ClientCertificateReport {
     /// Where certificates are found.
     pub(super) source: &'static str,
     /// Whether hubgate proves the chain; else a load balancer does.
@@ -28,14 +28,14 @@ pub(super) struct ClientCertificate {
     pub(super) common_names: Vec<String>,
     pub(super) verify_depth: usize,
     /// Those that could be read.
-    pub(super) anchors: Vec<Anchor>,
+    pub(super) anchors: Vec<AnchorReport>,
     /// Those that are not trusted, but looked out for.
-    pub(super) candidates: Vec<Anchor>,
+    pub(super) candidates: Vec<AnchorReport>,
 }
 
 /// One trust anchor.
 #[derive(Debug, Serialize)]
-pub(super) struct Anchor {
+pub(super) struct AnchorReport {
     pub(super) label: String,
     pub(super) path: PathBuf,
     pub(super) subject: String,
@@ -66,7 +66,7 @@ pub(super) enum State {
     KeyUnusable,
 }
 
-impl Anchor {
+impl AnchorReport {
     fn new(anchor: &anchor::Anchor, now: SystemTime) -> Self {
         let facts = &anchor.facts;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -110,13 +110,13 @@ pub(super) fn inspect(
     config: &Config,
     now: SystemTime,
     problems: &mut Problems,
-) -> Option<ClientCertificate> {
+) -> Option<ClientCertificateReport> {
     let settings = config.client_certificate.as_ref()?;
     // What cannot be read is among the errors already.
     let read = |file: &config::TrustAnchor| read_anchors(&file.label, &file.path).ok();
     let read_all = |files: &[config::TrustAnchor]| {
         let anchors = files.iter().filter_map(read).flatten();
-        anchors.map(|anchor| Anchor::new(&anchor, now)).collect::<Vec<_>>()
+        anchors.map(|anchor| AnchorReport::new(&anchor, now)).collect::<Vec<_>>()
     };
     let anchors = read_all(&settings.trust_anchors);
     let candidates = read_all(&settings.candidate_anchors);
@@ -133,7 +133,7 @@ pub(super) fn inspect(
             ));
         }
     }
-    Some(ClientCertificate {
+    Some(ClientCertificateReport {
         source: match settings.source {
             CertificateSource::Tls => "tls",
             CertificateSource::Alb => "alb",
@@ -148,8 +148,8 @@ pub(super) fn inspect(
     })
 }
 
-fn judge(role: &str, anchor: &Anchor, problems: &mut Problems) {
-    let Anchor { label, not_before, not_after, days_left, .. } = anchor;
+fn judge(role: &str, anchor: &AnchorReport, problems: &mut Problems) {
+    let AnchorReport { label, not_before, not_after, days_left, .. } = anchor;
     match anchor.state {
         State::Expired => problems.warn(format!(
             "{role} `{label}` expired on {not_after} and vouches for nobody; install its successor"
@@ -179,7 +179,7 @@ fn judge(role: &str, anchor: &Anchor, problems: &mut Problems) {
     }
 }
 
-fn judge_together(anchors: &[Anchor], problems: &mut Problems) {
+fn judge_together(anchors: &[AnchorReport], problems: &mut Problems) {
     if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != State::Valid) {
         problems.error("no trust anchor is valid now, so no caller can be believed");
     }

@@ -12,7 +12,7 @@ use crate::listener;
 
 /// One address.
 #[derive(Debug, Serialize)]
-pub(super) struct Listening {
+pub(super) struct ListeningReport {
     pub(super) address: SocketAddr,
     pub(super) purpose: Purpose,
     pub(super) state: State,
@@ -46,13 +46,13 @@ pub(super) enum State {
     Unusable,
 }
 
-pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening> {
+pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<ListeningReport> {
     let callers = config.server.listen.iter().map(|address| (*address, Purpose::Callers));
     let plain = config.server.plain_listen.iter().map(|address| (*address, Purpose::Proxies));
     let redirect = config.redirect.iter().flat_map(|redirect| &redirect.listen);
     let redirect = redirect.map(|address| (*address, Purpose::Redirect));
     let admin = config.admin.iter().map(|admin| (admin.listen, Purpose::Admin));
-    let mut seen: Vec<Listening> = Vec::new();
+    let mut seen: Vec<ListeningReport> = Vec::new();
     for (address, purpose) in callers.chain(plain).chain(redirect).chain(admin) {
         if let Some(other) = seen.iter().find(|other| overlap(other.address, address)) {
             let sentence = format!(
@@ -62,7 +62,7 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening
             problems.told(vec![FaultReport { code: ErrorCode::StartListenFailed, sentence }]);
         }
         let state = state(address, problems);
-        seen.push(Listening { address, purpose, state });
+        seen.push(ListeningReport { address, purpose, state });
     }
     seen
 }

@@ -67,20 +67,20 @@ struct Report {
 /// What a configuration comes to.
 #[derive(Debug, Serialize)]
 struct Facts {
-    listen: Vec<listening::Listening>,
+    listen: Vec<listening::ListeningReport>,
     /// Whether sockets that systemd hands over are served, too; they are not there to be seen.
     inherit: bool,
     /// Who says in a PROXY protocol header who called.
     proxy_protocol_from: Vec<String>,
     /// Who says in `X-Forwarded-For` who called.
     trusted_proxies: Vec<String>,
-    server: Vec<server_chain::ServerChain>,
-    client_certificate: Option<anchors::ClientCertificate>,
+    server: Vec<server_chain::ServerChainReport>,
+    client_certificate: Option<anchors::ClientCertificateReport>,
     /// Not there: nobody looks at revocation.
-    revocation: Option<revocation::Revocation>,
-    upstreams: Vec<upstreams::Upstream>,
-    webhooks: Vec<webhooks::Webhook>,
-    sites: Vec<sites::Site>,
+    revocation: Option<revocation::RevocationReport>,
+    upstreams: Vec<upstreams::UpstreamReport>,
+    webhooks: Vec<webhooks::WebhookReport>,
+    sites: Vec<sites::SiteReport>,
 }
 
 /// What is wrong, and what is worth a look.

@@ -14,7 +14,7 @@ use crate::tls::revocation;
 
 /// The keys of `[client_certificate]` about revocation, and what their files hold.
 #[derive(Debug, Serialize)]
-pub(super) struct Revocation {
+pub(super) struct RevocationReport {
     /// What becomes of a caller for whom no current list speaks.
     pub(super) stale_crl: &'static str,
     /// Those of files that could be read.
@@ -56,7 +56,7 @@ pub(super) fn inspect(
     trust: Option<&ClientTrust>,
     now: SystemTime,
     problems: &mut Problems,
-) -> Option<Revocation> {
+) -> Option<RevocationReport> {
     let settings = &config.client_certificate.as_ref().filter(|c| c.crl.is_checked())?.crl;
     let lists = lists(settings, now);
     for list in lists.iter().filter(|list| list.is_stale) {
@@ -73,7 +73,7 @@ pub(super) fn inspect(
             ),
         });
     }
-    Some(Revocation {
+    Some(RevocationReport {
         stale_crl: match settings.stale {
             StaleCrl::Refuse => "refuse",
             StaleCrl::Warn => "warn",

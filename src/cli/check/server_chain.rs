@@ -14,18 +14,18 @@ use crate::tls::material::{MaterialError, read_certificates, read_server_identit
 
 /// The server's certificate and key.
 #[derive(Debug, Serialize)]
-pub(super) struct ServerChain {
+pub(super) struct ServerChainReport {
     pub(super) certificate: PathBuf,
     pub(super) private_key: PathBuf,
     /// Not there if one of the two could not be read.
     pub(super) key_matches: Option<bool>,
     /// Leaf first; empty if it could not be read.
-    pub(super) chain: Vec<Certificate>,
+    pub(super) chain: Vec<CertificateReport>,
 }
 
 /// One certificate of the chain.
 #[derive(Debug, Serialize)]
-pub(super) struct Certificate {
+pub(super) struct CertificateReport {
     pub(super) subject: String,
     pub(super) issuer: String,
     pub(super) names: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) struct Certificate {
     pub(super) sha256: String,
 }
 
-impl Certificate {
+impl CertificateReport {
     fn new(facts: &CertificateFacts, now: SystemTime) -> Self {
         Self {
             subject: facts.subject.clone(),
@@ -53,14 +53,18 @@ pub(super) fn inspect(
     config: &Config,
     now: SystemTime,
     problems: &mut Problems,
-) -> Vec<ServerChain> {
+) -> Vec<ServerChainReport> {
     let pairs = config.server.certificates.iter();
     let chains: Vec<_> = pairs.map(|pair| inspect_one(pair, now, problems)).collect();
     judge_hosts(&chains, config, problems);
     chains
 }
 
-fn inspect_one(pair: &ServerCertificate, now: SystemTime, problems: &mut Problems) -> ServerChain {
+fn inspect_one(
+    pair: &ServerCertificate,
+    now: SystemTime,
+    problems: &mut Problems,
+) -> ServerChainReport {
     let ServerCertificate { certificate, private_key } = pair;
     // What cannot be read is among the errors already.
     let chain = read_certificates(certificate).unwrap_or_default();
@@ -68,11 +72,11 @@ fn inspect_one(pair: &ServerCertificate, now: SystemTime, problems: &mut Problem
     judge_times(&facts, now, problems);
     judge_issuers(&facts, problems);
     judge_names(&facts, problems);
-    ServerChain {
+    ServerChainReport {
         certificate: certificate.clone(),
         private_key: private_key.clone(),
         key_matches: key_matches(pair),
-        chain: facts.iter().map(|facts| Certificate::new(facts, now)).collect(),
+        chain: facts.iter().map(|facts| CertificateReport::new(facts, now)).collect(),
     }
 }
 
@@ -138,7 +142,7 @@ fn judge_names(chain: &[CertificateFacts], problems: &mut Problems) {
 }
 
 /// Those of the webhooks, since Meta looks at the name; browsers would say it themselves.
-fn judge_hosts(chains: &[ServerChain], config: &Config, problems: &mut Problems) {
+fn judge_hosts(chains: &[ServerChainReport], config: &Config, problems: &mut Problems) {
     let leaves = chains.iter().filter_map(|chain| chain.chain.first());
     let names: Vec<_> = leaves.flat_map(|leaf| &leaf.names).collect();
     // Without any the certificate itself was found fault with.

@@ -6,7 +6,7 @@ use crate::config::Config;
 
 /// One site.
 #[derive(Debug, Serialize)]
-pub(super) struct Site {
+pub(super) struct SiteReport {
     pub(super) name: String,
     pub(super) path: String,
     /// Not only this path, but everything below it.
@@ -20,8 +20,8 @@ pub(super) struct Site {
     pub(super) upstream: String,
 }
 
-pub(super) fn inspect(config: &Config) -> Vec<Site> {
-    let sites = config.sites.iter().map(|site| Site {
+pub(super) fn inspect(config: &Config) -> Vec<SiteReport> {
+    let sites = config.sites.iter().map(|site| SiteReport {
         name: site.name.clone(),
         path: site.path.clone(),
         is_prefix: site.is_prefix,

@@ -1,12 +1,12 @@
 //! The report for people: a section for each thing, keys in a column, problems at the end.
 
-use super::anchors::{Anchor, ClientCertificate};
-use super::listening::{Listening, Purpose, State};
-use super::revocation::Revocation;
-use super::server_chain::ServerChain;
-use super::sites::Site;
-use super::upstreams::Upstream;
-use super::webhooks::{Secret, Source, Webhook, mode};
+use super::anchors::{AnchorReport, ClientCertificateReport};
+use super::listening::{ListeningReport, Purpose, State};
+use super::revocation::RevocationReport;
+use super::server_chain::ServerChainReport;
+use super::sites::SiteReport;
+use super::upstreams::UpstreamReport;
+use super::webhooks::{SecretReport, Source, WebhookReport, mode};
 use super::{Facts, Problems, Report};
 use crate::cli::page::Page;
 
@@ -72,7 +72,7 @@ fn facts_of(page: &mut Page, facts: &Facts) {
 
 fn listen(page: &mut Page, facts: &Facts) {
     page.section("listen");
-    let row = |Listening { address, purpose, state }: &Listening| {
+    let row = |ListeningReport { address, purpose, state }: &ListeningReport| {
         let purpose = match purpose {
             Purpose::Callers => "for callers",
             Purpose::Proxies => "for trusted proxies, plain HTTP",
@@ -101,7 +101,7 @@ fn listen(page: &mut Page, facts: &Facts) {
     page.rows(&rows);
 }
 
-fn server(page: &mut Page, server: &ServerChain) {
+fn server(page: &mut Page, server: &ServerChainReport) {
     page.section("server certificate");
     page.row("file", &server.certificate.display().to_string());
     let matches = match server.key_matches {
@@ -123,7 +123,7 @@ fn server(page: &mut Page, server: &ServerChain) {
     }
 }
 
-fn client_certificate(page: &mut Page, section: &ClientCertificate) {
+fn client_certificate(page: &mut Page, section: &ClientCertificateReport) {
     page.section("client certificate");
     let source = match section.source {
         "tls" => "the TLS handshake",
@@ -149,7 +149,7 @@ fn client_certificate(page: &mut Page, section: &ClientCertificate) {
     }
 }
 
-fn one_anchor(page: &mut Page, role: &str, anchor: &Anchor) {
+fn one_anchor(page: &mut Page, role: &str, anchor: &AnchorReport) {
     page.heading(&format!("{role} {}", anchor.label));
     page.row("file", &anchor.path.display().to_string());
     page.row("subject", &anchor.subject);
@@ -158,7 +158,7 @@ fn one_anchor(page: &mut Page, role: &str, anchor: &Anchor) {
     page.row("known", &anchor.identity());
 }
 
-fn revocation(page: &mut Page, section: &Revocation) {
+fn revocation(page: &mut Page, section: &RevocationReport) {
     page.section("revocation");
     page.row(
         "without a list",
@@ -181,9 +181,9 @@ fn revocation(page: &mut Page, section: &Revocation) {
     }
 }
 
-fn upstreams(page: &mut Page, upstreams: &[Upstream]) {
+fn upstreams(page: &mut Page, upstreams: &[UpstreamReport]) {
     page.section("upstreams");
-    let row = |upstream: &Upstream| {
+    let row = |upstream: &UpstreamReport| {
         let state = match upstream.is_reachable {
             true => "accepts connections",
             false => "does not accept connections",
@@ -193,7 +193,7 @@ fn upstreams(page: &mut Page, upstreams: &[Upstream]) {
     page.rows(&upstreams.iter().map(row).collect::<Vec<_>>());
 }
 
-fn webhook_route(page: &mut Page, webhook: &Webhook) {
+fn webhook_route(page: &mut Page, webhook: &WebhookReport) {
     page.section(&format!("webhook {}", webhook.name));
     page.row("path", &webhook.path);
     page.row("host", webhook.host.as_deref().unwrap_or("any"));
@@ -226,7 +226,7 @@ fn webhook_route(page: &mut Page, webhook: &Webhook) {
     page.row("verification", &verification);
 }
 
-fn site_route(page: &mut Page, site: &Site) {
+fn site_route(page: &mut Page, site: &SiteReport) {
     page.section(&format!("site {}", site.name));
     let below = if site.is_prefix { " and everything below it" } else { "" };
     page.row("path", &format!("{}{below}", site.path));
@@ -241,7 +241,7 @@ fn site_route(page: &mut Page, site: &Site) {
     page.row("needs", "nothing: passed through without proof");
 }
 
-fn source(secret: &Secret) -> String {
+fn source(secret: &SecretReport) -> String {
     let mode = |mode: &Option<String>| {
         mode.as_ref().map_or_else(String::new, |mode| format!(", mode {mode}"))
     };

@@ -13,7 +13,7 @@ use crate::worker;
 
 /// One server of an upstream.
 #[derive(Debug, Serialize)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamReport {
     pub(super) name: String,
     pub(super) url: String,
     /// Whether a connection was accepted within the upstream's connect timeout.
@@ -24,7 +24,10 @@ pub(super) struct Upstream {
 }
 
 /// Connects to all of them at once, so that many dead ones take no longer than one.
-pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Result<Vec<Upstream>> {
+pub(super) fn inspect(
+    config: &Config,
+    problems: &mut Problems,
+) -> anyhow::Result<Vec<UpstreamReport>> {
     let runtime = worker::runtime().context("cannot start the runtime for connections")?;
     let outcomes = runtime.block_on(async {
         let connect = |(upstream, server): (&config::Upstream, &UpstreamAddress)| {
@@ -49,7 +52,7 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> anyhow::Resul
             ));
         }
         let (name, url) = (upstream.name.clone(), server.to_string());
-        Upstream { name, url, is_reachable: problem.is_none(), problem }
+        UpstreamReport { name, url, is_reachable: problem.is_none(), problem }
     });
     Ok(upstreams.collect())
 }

@@ -9,16 +9,16 @@ use crate::config::{self, Config, Demand, Enforcement, SecretSource, Verificatio
 
 /// One route.
 #[derive(Debug, Serialize)]
-pub(super) struct Webhook {
+pub(super) struct WebhookReport {
     pub(super) name: String,
     pub(super) path: String,
     /// Not there: any.
     pub(super) host: Option<String>,
     pub(super) upstream: String,
-    pub(super) app_secrets: Vec<Secret>,
-    pub(super) verify_tokens: Vec<Secret>,
+    pub(super) app_secrets: Vec<SecretReport>,
+    pub(super) verify_tokens: Vec<SecretReport>,
     /// The secret that its application can tell proven requests by; not there: it has none.
-    pub(super) proof: Option<Secret>,
+    pub(super) proof: Option<SecretReport>,
     pub(super) signature: &'static str,
     pub(super) verification: &'static str,
     pub(super) client_certificate: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct Webhook {
 
 /// One app secret, verify token or proof.
 #[derive(Debug, Serialize)]
-pub(super) struct Secret {
+pub(super) struct SecretReport {
     pub(super) label: String,
     #[serde(flatten)]
     pub(super) source: Source,
@@ -47,14 +47,14 @@ pub(super) enum Source {
     Made,
 }
 
-pub(super) fn inspect(config: &Config) -> Vec<Webhook> {
-    let webhooks = config.webhooks.iter().map(|webhook| Webhook {
+pub(super) fn inspect(config: &Config) -> Vec<WebhookReport> {
+    let webhooks = config.webhooks.iter().map(|webhook| WebhookReport {
         name: webhook.name.clone(),
         path: webhook.path.clone(),
         host: webhook.host.clone(),
         upstream: super::upstream_name(config, webhook.upstream),
-        app_secrets: webhook.app_secrets.iter().map(Secret::new).collect(),
-        verify_tokens: webhook.verify_tokens.iter().map(Secret::new).collect(),
+        app_secrets: webhook.app_secrets.iter().map(SecretReport::new).collect(),
+        verify_tokens: webhook.verify_tokens.iter().map(SecretReport::new).collect(),
         proof: proof(config, webhook),
         signature: match webhook.signature {
             Enforcement::Enforce => "enforce",
@@ -71,9 +71,9 @@ pub(super) fn inspect(config: &Config) -> Vec<Webhook> {
     webhooks.collect()
 }
 
-fn proof(config: &Config, webhook: &config::Webhook) -> Option<Secret> {
+fn proof(config: &Config, webhook: &config::Webhook) -> Option<SecretReport> {
     let proof = config.upstreams.get(webhook.upstream)?.proof.as_ref();
-    proof.map(|proof| Secret::new(proof.secret()))
+    proof.map(|proof| SecretReport::new(proof.secret()))
 }
 
 fn word(demand: Demand) -> &'static str {
@@ -83,7 +83,7 @@ fn word(demand: Demand) -> &'static str {
     }
 }
 
-impl Secret {
+impl SecretReport {
     fn new(secret: &config::Secret) -> Self {
         let source = match secret.source() {
             SecretSource::File { path } => Source::File { path: path.clone(), mode: mode(path) },

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::admin::status::{Health, Status};
+use crate::admin::status::{Color, Status};
 use crate::config::Admin;
 
 mod text;
@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             // Not `print!`, which panics when the other end of a pipe has seen enough.
             std::io::stdout().write_all(shown.as_bytes()).context("cannot write the status")?;
             Ok(match status.health {
-                Health::Green | Health::Yellow => ExitCode::SUCCESS,
-                Health::Red => ExitCode::FAILURE,
+                Color::Green | Color::Yellow => ExitCode::SUCCESS,
+                Color::Red => ExitCode::FAILURE,
             })
         }
         // FaultReport here, for the code of every other command would say that it is red.

@@ -1,8 +1,8 @@
 //! The document for people: a section for each thing, and what to do at the end.
 
 use crate::admin::status::{
-    Advice, Anchor, Certificate, Health, ListState, Moment, Refused, Revocation, Server,
-    ServerState, Site, Status, Upstream, Webhook,
+    Advice, AnchorView, CertificateView, Color, ListState, Moment, Refused, RevocationView,
+    ServerState, ServerView, SiteView, Status, UpstreamView, WebhookView,
 };
 use crate::cli::page::Page;
 use crate::lifecycle::Phase;
@@ -14,12 +14,14 @@ pub(super) fn show(status: &Status) -> String {
     let word = painted(&page, status.health, health(status.health));
     page.line(&format!("hubgate {} is {word}", status.version));
     process(&mut page, status);
-    let certificates = |all: &[Certificate]| all.iter().map(certificate_row).collect::<Vec<_>>();
+    let certificates =
+        |all: &[CertificateView]| all.iter().map(certificate_row).collect::<Vec<_>>();
     rows(&mut page, "server certificate", certificates(&status.server_certificates));
-    let used =
-        |anchor: &Anchor| anchor_row(anchor, &times(anchor.uses, "handshake"), "last used", now);
+    let used = |anchor: &AnchorView| {
+        anchor_row(anchor, &times(anchor.uses, "handshake"), "last used", now)
+    };
     rows(&mut page, "trust anchors", status.anchors.iter().map(used).collect());
-    let matched = |anchor: &Anchor| {
+    let matched = |anchor: &AnchorView| {
         anchor_row(anchor, &times(anchor.uses, "refused caller"), "last one", now)
     };
     rows(&mut page, "candidate anchors", status.candidates.iter().map(matched).collect());
@@ -64,12 +66,12 @@ fn process(page: &mut Page, status: &Status) {
     }
 }
 
-fn certificate_row(certificate: &Certificate) -> (String, String) {
-    let Certificate { label, subject, .. } = certificate;
+fn certificate_row(certificate: &CertificateView) -> (String, String) {
+    let CertificateView { label, subject, .. } = certificate;
     (label.clone(), format!("{}; {subject}", end(certificate)))
 }
 
-fn anchor_row(anchor: &Anchor, uses: &str, last: &str, now: &Moment) -> (String, String) {
+fn anchor_row(anchor: &AnchorView, uses: &str, last: &str, now: &Moment) -> (String, String) {
     let used = match &anchor.last_used {
         Some(moment) => format!("{uses}, {last} {}", ago(moment, now)),
         None => format!("{uses} since the start"),
@@ -77,7 +79,7 @@ fn anchor_row(anchor: &Anchor, uses: &str, last: &str, now: &Moment) -> (String,
     (anchor.certificate.label.clone(), format!("{used}; {}", end(&anchor.certificate)))
 }
 
-fn end(Certificate { not_after, days_left, .. }: &Certificate) -> String {
+fn end(CertificateView { not_after, days_left, .. }: &CertificateView) -> String {
     let day = not_after.utc.split('T').next().unwrap_or_default();
     match days_left {
         0 => format!("ends {day}, within a day"),
@@ -87,7 +89,7 @@ fn end(Certificate { not_after, days_left, .. }: &Certificate) -> String {
     }
 }
 
-fn revocation_lists(page: &mut Page, revocation: &Revocation) {
+fn revocation_lists(page: &mut Page, revocation: &RevocationView) {
     let lists = revocation.lists.iter().map(|list| {
         let until = list.next_update.as_ref().map_or("", |moment| moment.utc.as_str());
         let state = match list.state {
@@ -105,7 +107,7 @@ fn revocation_lists(page: &mut Page, revocation: &Revocation) {
     page.row("otherwise", &format!("whoever has no current list is {unknown}"));
 }
 
-fn webhook(page: &mut Page, webhook: &Webhook, now: &Moment) {
+fn webhook(page: &mut Page, webhook: &WebhookView, now: &Moment) {
     page.section(&format!("webhook {}", webhook.name));
     let events = times(webhook.events_verified, "genuine event");
     page.row("last event", &since(webhook.last_verified_event.as_ref(), now, &events));
@@ -127,14 +129,14 @@ fn webhook(page: &mut Page, webhook: &Webhook, now: &Moment) {
     labelled(page, "refused", &webhook.refusals, now);
 }
 
-fn site(page: &mut Page, site: &Site, now: &Moment) {
+fn site(page: &mut Page, site: &SiteView, now: &Moment) {
     page.section(&format!("site {}", site.name));
     page.row("requests", &site.requests.to_string());
     labelled(page, "refused", &site.refusals, now);
 }
 
-fn upstream(page: &mut Page, upstream: &Upstream) {
-    let server = |server: &Server| {
+fn upstream(page: &mut Page, upstream: &UpstreamView) {
+    let server = |server: &ServerView| {
         let failures = times(u64::from(server.failures_in_a_row), "failure");
         let state = match server.state {
             ServerState::Good => "good".to_owned(),
@@ -222,19 +224,19 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-fn health(health: Health) -> &'static str {
+fn health(health: Color) -> &'static str {
     match health {
-        Health::Green => "green",
-        Health::Yellow => "yellow",
-        Health::Red => "red",
+        Color::Green => "green",
+        Color::Yellow => "yellow",
+        Color::Red => "red",
     }
 }
 
-fn painted(page: &Page, health: Health, text: &str) -> String {
+fn painted(page: &Page, health: Color, text: &str) -> String {
     match health {
-        Health::Green => page.paint.good(text),
-        Health::Yellow => page.paint.warning(text),
-        Health::Red => page.paint.error(text),
+        Color::Green => page.paint.good(text),
+        Color::Yellow => page.paint.warning(text),
+        Color::Red => page.paint.error(text),
     }
 }
 

@@ -7,21 +7,21 @@ use crate::config::findings::{At, Written};
 
 /// `[client_certificate]` as written.
 #[derive(Debug)]
-pub(in crate::config) struct ClientCertificate {
+pub(in crate::config) struct RawClientCertificate {
     pub(in crate::config) at: At,
     /// `None`: from the handshake.
     pub(in crate::config) source: Option<Written<CertificateSource>>,
     /// `None`: not there.
-    pub(in crate::config) trust_anchors: Option<Vec<TrustAnchor>>,
-    pub(in crate::config) candidate_anchors: Vec<TrustAnchor>,
+    pub(in crate::config) trust_anchors: Option<Vec<RawTrustAnchor>>,
+    pub(in crate::config) candidate_anchors: Vec<RawTrustAnchor>,
     pub(in crate::config) common_names: Vec<Written<String>>,
     pub(in crate::config) verify_depth: Written<i64>,
-    pub(in crate::config) crl: Crl,
+    pub(in crate::config) crl: RawCrl,
 }
 
 /// The keys of `[client_certificate]` about revocation lists, as written.
 #[derive(Debug)]
-pub(in crate::config) struct Crl {
+pub(in crate::config) struct RawCrl {
     pub(in crate::config) files: Vec<Written<String>>,
     pub(in crate::config) fetch: CrlFetch,
     pub(in crate::config) cache: Option<Written<String>>,
@@ -32,7 +32,7 @@ pub(in crate::config) struct Crl {
     pub(in crate::config) refresh_max_ms: Written<i64>,
 }
 
-impl Crl {
+impl RawCrl {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         let fetch = table.choice("crl_fetch", CRL_FETCHES);
         let stale = table.choice("stale_crl", STALE_CRLS);
@@ -49,35 +49,35 @@ impl Crl {
     }
 }
 
-impl ClientCertificate {
+impl RawClientCertificate {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("common_names");
         let meta = Written { value: "client.webhooks.fbclientcerts.com".to_owned(), at };
         Self {
             at: table.at().clone(),
             source: table.choice("source", SOURCES),
-            trust_anchors: table
-                .optional("trust_anchors")
-                .map(|item| item.list(TrustAnchor::read).map_or_else(Vec::new, |list| list.value)),
+            trust_anchors: table.optional("trust_anchors").map(|item| {
+                item.list(RawTrustAnchor::read).map_or_else(Vec::new, |list| list.value)
+            }),
             candidate_anchors: table
                 .optional("candidate_anchors")
-                .and_then(|item| item.list(TrustAnchor::read))
+                .and_then(|item| item.list(RawTrustAnchor::read))
                 .map_or_else(Vec::new, |list| list.value),
             common_names: texts(table.optional("common_names")).unwrap_or_else(|| vec![meta]),
             verify_depth: table.number_or("verify_depth", 3),
-            crl: Crl::read(table),
+            crl: RawCrl::read(table),
         }
     }
 }
 
 /// One entry of `trust_anchors` or `candidate_anchors` as written: a path, or a table.
 #[derive(Debug)]
-pub(in crate::config) struct TrustAnchor {
+pub(in crate::config) struct RawTrustAnchor {
     pub(in crate::config) file: Written<String>,
     pub(in crate::config) label: Option<Written<String>>,
 }
 
-impl TrustAnchor {
+impl RawTrustAnchor {
     fn read(item: Item<'_, '_>) -> Option<Self> {
         if item.is_text() {
             return Some(Self { file: item.text()?, label: None });

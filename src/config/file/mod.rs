@@ -12,49 +12,49 @@ mod client_certificate;
 mod server;
 mod upstream;
 
-pub(super) use self::client_certificate::{ClientCertificate, Crl, TrustAnchor};
-pub(super) use self::server::{PemFile, Server};
-pub(super) use self::upstream::{HealthCheck, IdentityHeaderNames, Upstream, UpstreamTls};
+pub(super) use self::client_certificate::{RawClientCertificate, RawCrl, RawTrustAnchor};
+pub(super) use self::server::{PemFile, RawServer};
+pub(super) use self::upstream::{IdentityHeaderNames, RawHealthCheck, RawUpstream, RawUpstreamTls};
 
 /// The whole file as written.
 #[derive(Debug)]
 pub(super) struct File {
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<RawServer>,
     /// `Some(None)`: not there.
-    pub(super) client_certificate: Option<Option<ClientCertificate>>,
-    pub(super) limits: Option<Limits>,
-    pub(super) reload: Option<Reload>,
-    pub(super) upstreams: Vec<Upstream>,
-    pub(super) webhooks: Vec<Webhook>,
-    pub(super) sites: Vec<Site>,
-    pub(super) redirect: Option<Redirect>,
-    pub(super) admin: Option<Admin>,
-    pub(super) log: Option<Log>,
+    pub(super) client_certificate: Option<Option<RawClientCertificate>>,
+    pub(super) limits: Option<RawLimits>,
+    pub(super) reload: Option<RawReload>,
+    pub(super) upstreams: Vec<RawUpstream>,
+    pub(super) webhooks: Vec<RawWebhook>,
+    pub(super) sites: Vec<RawSite>,
+    pub(super) redirect: Option<RawRedirect>,
+    pub(super) admin: Option<RawAdmin>,
+    pub(super) log: Option<RawLog>,
 }
 
 impl File {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
-            server: table.section("server", Server::read),
+            server: table.section("server", RawServer::read),
             client_certificate: match table.optional("client_certificate") {
-                Some(item) => item.table(ClientCertificate::read).map(Some),
+                Some(item) => item.table(RawClientCertificate::read).map(Some),
                 None => Some(None),
             },
-            limits: table.section("limits", Limits::read),
-            reload: table.section("reload", Reload::read),
-            upstreams: entries(table.required("upstream"), Upstream::read),
-            webhooks: entries(table.required("webhook"), Webhook::read),
-            sites: entries(table.optional("site"), Site::read),
-            redirect: table.optional("redirect").and_then(|item| item.table(Redirect::read)),
-            admin: table.section("admin", Admin::read),
-            log: table.section("log", Log::read),
+            limits: table.section("limits", RawLimits::read),
+            reload: table.section("reload", RawReload::read),
+            upstreams: entries(table.required("upstream"), RawUpstream::read),
+            webhooks: entries(table.required("webhook"), RawWebhook::read),
+            sites: entries(table.optional("site"), RawSite::read),
+            redirect: table.optional("redirect").and_then(|item| item.table(RawRedirect::read)),
+            admin: table.section("admin", RawAdmin::read),
+            log: table.section("log", RawLog::read),
         }
     }
 }
 
 /// `[limits]` as written.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct RawLimits {
     pub(super) connections: Written<i64>,
     pub(super) handshake_timeout_ms: Written<i64>,
     pub(super) header_timeout_ms: Written<i64>,
@@ -70,7 +70,7 @@ pub(super) struct Limits {
     pub(super) h2_pending_resets: Written<i64>,
 }
 
-impl Limits {
+impl RawLimits {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             connections: table.number_or("connections", 16_384),
@@ -92,12 +92,12 @@ impl Limits {
 
 /// `[reload]` as written.
 #[derive(Debug)]
-pub(super) struct Reload {
+pub(super) struct RawReload {
     pub(super) watch: bool,
     pub(super) watch_interval_ms: Written<i64>,
 }
 
-impl Reload {
+impl RawReload {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             watch: table.flag_or("watch", false),
@@ -108,15 +108,15 @@ impl Reload {
 
 /// One `[[webhook]]` as written.
 #[derive(Debug)]
-pub(super) struct Webhook {
+pub(super) struct RawWebhook {
     pub(super) at: At,
     pub(super) name: Option<Written<String>>,
     pub(super) path: Option<Written<String>>,
     pub(super) host: Option<Written<String>>,
     pub(super) upstream: Option<Written<String>>,
-    pub(super) app_secrets: Vec<Secret>,
+    pub(super) app_secrets: Vec<RawSecret>,
     /// `None`: not there.
-    pub(super) verify_token: Option<Written<Vec<Secret>>>,
+    pub(super) verify_token: Option<Written<Vec<RawSecret>>>,
     pub(super) verification: Verification,
     pub(super) client_certificate: Written<Demand>,
     /// `None`: the same as for events.
@@ -128,7 +128,7 @@ pub(super) struct Webhook {
     pub(super) body_max_bytes: Option<Written<i64>>,
 }
 
-impl Webhook {
+impl RawWebhook {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().clone();
         let required = Written { value: Demand::Required, at: at.child("client_certificate") };
@@ -140,11 +140,11 @@ impl Webhook {
             upstream: table.required("upstream").and_then(Item::text),
             app_secrets: table
                 .required("app_secrets")
-                .and_then(|item| item.one_or_list(Secret::read))
+                .and_then(|item| item.one_or_list(RawSecret::read))
                 .map_or_else(Vec::new, |list| list.value),
             verify_token: table
                 .optional("verify_token")
-                .and_then(|item| item.one_or_list(Secret::read)),
+                .and_then(|item| item.one_or_list(RawSecret::read)),
             verification: table
                 .choice("verification", VERIFICATIONS)
                 .map_or(Verification::Answer, |choice| choice.value),
@@ -161,7 +161,7 @@ impl Webhook {
 
 /// One `[[site]]` as written.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct RawSite {
     pub(super) name: Option<Written<String>>,
     pub(super) path: Written<String>,
     pub(super) is_prefix: bool,
@@ -175,7 +175,7 @@ pub(super) struct Site {
     pub(super) idle_timeout_ms: Written<i64>,
 }
 
-impl Site {
+impl RawSite {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let root = Written { value: "/".to_owned(), at: table.at().child("path") };
         Self {
@@ -196,13 +196,13 @@ impl Site {
 
 /// `[redirect]` as written.
 #[derive(Debug)]
-pub(super) struct Redirect {
+pub(super) struct RawRedirect {
     pub(super) listen: Vec<Written<String>>,
     pub(super) https_port: Written<i64>,
     pub(super) acme_directory: Option<Written<String>>,
 }
 
-impl Redirect {
+impl RawRedirect {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             listen: texts(table.required("listen")).unwrap_or_default(),
@@ -214,7 +214,7 @@ impl Redirect {
 
 /// One secret as written: where it is, never what it is.
 #[derive(Debug)]
-pub(super) struct Secret {
+pub(super) struct RawSecret {
     pub(super) at: At,
     pub(super) file: Option<Written<String>>,
     pub(super) env: Option<Written<String>>,
@@ -222,7 +222,7 @@ pub(super) struct Secret {
     pub(super) label: Option<Written<String>>,
 }
 
-impl Secret {
+impl RawSecret {
     pub(super) fn read(item: Item<'_, '_>) -> Option<Self> {
         if item.is_text() {
             return item.refuse(Fault::InlineSecret);
@@ -239,12 +239,12 @@ impl Secret {
 
 /// `[admin]` as written.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(super) struct RawAdmin {
     pub(super) enabled: bool,
     pub(super) listen: Written<String>,
 }
 
-impl Admin {
+impl RawAdmin {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("listen");
         let listen = table.optional("listen").and_then(Item::text);
@@ -257,14 +257,14 @@ impl Admin {
 
 /// `[log]` as written.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct RawLog {
     pub(super) format: LogFormat,
     pub(super) level: LogLevel,
     pub(super) access: bool,
     pub(super) expiry_warning_days: Vec<Written<i64>>,
 }
 
-impl Log {
+impl RawLog {
     fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("expiry_warning_days");
         let days = table.optional("expiry_warning_days");

@@ -7,9 +7,9 @@ use crate::config::findings::{At, Written};
 
 /// `[server]` as written.
 #[derive(Debug)]
-pub(in crate::config) struct Server {
+pub(in crate::config) struct RawServer {
     pub(in crate::config) listen: Vec<Written<String>>,
-    pub(in crate::config) certificates: Vec<ServerCertificate>,
+    pub(in crate::config) certificates: Vec<RawServerCertificate>,
     pub(in crate::config) unknown_sni: UnknownSni,
     pub(in crate::config) workers: Written<i64>,
     pub(in crate::config) drain_timeout_ms: Written<i64>,
@@ -18,13 +18,13 @@ pub(in crate::config) struct Server {
     pub(in crate::config) plain_listen: Vec<Written<String>>,
 }
 
-impl Server {
+impl RawServer {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("listen");
         let everywhere = Written { value: "[::]:8443".to_owned(), at };
         Self {
             listen: texts(table.optional("listen")).unwrap_or_else(|| vec![everywhere]),
-            certificates: ServerCertificate::read_all(table),
+            certificates: RawServerCertificate::read_all(table),
             unknown_sni: table
                 .choice("unknown_sni", UNKNOWN_SNIS)
                 .map_or(UnknownSni::Default, |choice| choice.value),
@@ -39,12 +39,12 @@ impl Server {
 
 /// A certificate of the server with its key, as written.
 #[derive(Debug)]
-pub(in crate::config) struct ServerCertificate {
+pub(in crate::config) struct RawServerCertificate {
     pub(in crate::config) certificate: Option<PemFile>,
     pub(in crate::config) private_key: Option<PemFile>,
 }
 
-impl ServerCertificate {
+impl RawServerCertificate {
     /// Either two keys of `[server]`, or `[[server.certificate]]` with these two in each.
     fn read_all(table: &mut Table<'_, '_>) -> Vec<Self> {
         let certificate = match table.required("certificate") {

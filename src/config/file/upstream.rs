@@ -3,11 +3,11 @@
 use super::super::choices::{Dialect, HostHeader, Repeat};
 use super::super::document::{Item, Table};
 use super::super::findings::{At, Written};
-use super::{PemFile, Secret, texts};
+use super::{PemFile, RawSecret, texts};
 
 /// One `[[upstream]]` as written.
 #[derive(Debug)]
-pub(in super::super) struct Upstream {
+pub(in super::super) struct RawUpstream {
     pub(in super::super) name: Option<Written<String>>,
     pub(in super::super) at: At,
     pub(in super::super) url: Option<Written<String>>,
@@ -17,10 +17,10 @@ pub(in super::super) struct Upstream {
     pub(in super::super) identity_headers: Vec<Written<Dialect>>,
     pub(in super::super) identity_header_names: Option<Written<IdentityHeaderNames>>,
     /// `None`: it cannot tell what is proven.
-    pub(in super::super) proof: Option<Secret>,
-    pub(in super::super) tls: UpstreamTls,
+    pub(in super::super) proof: Option<RawSecret>,
+    pub(in super::super) tls: RawUpstreamTls,
     /// `None`: nobody asks.
-    pub(in super::super) health_check: Option<HealthCheck>,
+    pub(in super::super) health_check: Option<RawHealthCheck>,
     pub(in super::super) connect_timeout_ms: Written<i64>,
     pub(in super::super) timeout_ms: Written<i64>,
     pub(in super::super) idle_timeout_ms: Written<i64>,
@@ -28,7 +28,7 @@ pub(in super::super) struct Upstream {
     pub(in super::super) response_max_bytes: Written<i64>,
 }
 
-impl Upstream {
+impl RawUpstream {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         let at = table.at().child("identity_headers");
         let rfc9440 = Written { value: Dialect::Rfc9440, at };
@@ -48,11 +48,11 @@ impl Upstream {
             identity_header_names: table
                 .optional("identity_header_names")
                 .and_then(|item| item.table(IdentityHeaderNames::read)),
-            proof: table.optional("proof").and_then(Secret::read),
-            tls: UpstreamTls::read(table),
+            proof: table.optional("proof").and_then(RawSecret::read),
+            tls: RawUpstreamTls::read(table),
             health_check: table
                 .optional("health_check")
-                .and_then(|item| item.table(HealthCheck::read)),
+                .and_then(|item| item.table(RawHealthCheck::read)),
             connect_timeout_ms: table.number_or("connect_timeout_ms", 1_000),
             timeout_ms: table.number_or("timeout_ms", 4_000),
             idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
@@ -64,7 +64,7 @@ impl Upstream {
 
 /// `health_check` as written.
 #[derive(Debug)]
-pub(in super::super) struct HealthCheck {
+pub(in super::super) struct RawHealthCheck {
     pub(in super::super) path: Option<Written<String>>,
     pub(in super::super) interval_ms: Written<i64>,
     pub(in super::super) timeout_ms: Written<i64>,
@@ -72,7 +72,7 @@ pub(in super::super) struct HealthCheck {
     pub(in super::super) healthy_after: Written<i64>,
 }
 
-impl HealthCheck {
+impl RawHealthCheck {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             path: table.required("path").and_then(Item::text),
@@ -86,14 +86,14 @@ impl HealthCheck {
 
 /// The keys of `[[upstream]]` about TLS, as written.
 #[derive(Debug)]
-pub(in super::super) struct UpstreamTls {
+pub(in super::super) struct RawUpstreamTls {
     pub(in super::super) ca: Option<Written<String>>,
     pub(in super::super) server_name: Option<Written<String>>,
     pub(in super::super) client_certificate: Option<PemFile>,
     pub(in super::super) client_private_key: Option<PemFile>,
 }
 
-impl UpstreamTls {
+impl RawUpstreamTls {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
             ca: table.optional("ca").and_then(Item::text),

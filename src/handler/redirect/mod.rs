@@ -31,7 +31,7 @@ pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Inc
         request.method(),
         local.generation.config.log.access,
     );
-    let mut answer = match conduct(&connected, &local, request, &mut log_entry).await {
+    let mut answer = match respond(&connected, &local, request, &mut log_entry).await {
         Ok(answer) => answer,
         Err(refusal) => {
             log_entry.outcome = Outcome::Refused(refusal);
@@ -45,7 +45,7 @@ pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Inc
     answer
 }
 
-async fn conduct(
+async fn respond(
     connected: &CallerConnection,
     local: &WorkerGeneration,
     request: Request<Incoming>,

@@ -13,7 +13,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method};
 use rustls::pki_types::UnixTime;
 
-use super::super::{Exchange, alb};
+use super::super::{RoutedRequest, alb};
 use crate::caller::CallerConnection;
 use crate::config::ListenerProtocol;
 use crate::lifecycle::Change;
@@ -44,25 +44,25 @@ pub(in crate::handler) struct Conditions {
 impl Conditions {
     /// Those of a request; `parts` are still as they came.
     pub(in crate::handler) fn of(
-        exchange: &Exchange<'_>,
+        routed: &RoutedRequest<'_>,
         route: &SiteRoute,
         log_entry: &AccessLogEntry,
         parts: &Parts,
     ) -> Self {
-        let caller = &exchange.connected.caller;
+        let caller = &routed.connected.caller;
         Self {
-            connected: Rc::clone(exchange.connected),
+            connected: Rc::clone(routed.connected),
             client: Rc::clone(&log_entry.client),
             route: Arc::clone(&route.name),
-            host: exchange.host.clone(),
-            target: exchange.target.clone(),
-            rests_on_proxy: exchange.forwarded.is_some()
+            host: routed.host.clone(),
+            target: routed.target.clone(),
+            rests_on_proxy: routed.forwarded.is_some()
                 || caller.protocol == ListenerProtocol::PlainFromProxies,
-            reserved: match exchange.client {
+            reserved: match routed.client {
                 Some(_) => alb::reserved(&parts.headers),
                 None => HeaderMap::new(),
             },
-            proven_until: exchange.client.as_ref().map(|client| client.valid_until()),
+            proven_until: routed.client.as_ref().map(|client| client.valid_until()),
         }
     }
 

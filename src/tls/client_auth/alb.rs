@@ -16,14 +16,14 @@ use super::{ClientAuthError, ClientTrust, VerifiedClient};
 use crate::refusal::ConnectionRefusal;
 use crate::tls::certificate::{CertificateFacts, moment, parse};
 use crate::tls::identity::Identity;
-use crate::tls::path::Span;
+use crate::tls::path::Validity;
 use crate::tls::public_key::must_be_usable;
 use crate::tls::revocation::RevocationStatus;
 use crate::tls::subject_text::{self, Malformed};
 
 /// What a load balancer says of the client certificate that it was shown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Forwarded<'a> {
+pub(crate) enum ForwardedCertificate<'a> {
     /// PEM of the leaf alone, whose chain the balancer proved.
     Leaf(&'a [u8]),
     /// PEM of everything that was presented, leaf first, proven by nobody yet.
@@ -57,20 +57,20 @@ impl ClientTrust {
     /// Proves what a trusted load balancer forwards.
     pub(crate) fn prove_forwarded(
         &self,
-        forwarded: Forwarded<'_>,
+        forwarded: ForwardedCertificate<'_>,
         now: UnixTime,
     ) -> Result<Arc<VerifiedClient>, ForwardedClientError> {
         match forwarded {
             // Nobody has proven it, so without anchors it is refused, as any chain is.
-            Forwarded::Chain(pem) => {
+            ForwardedCertificate::Chain(pem) => {
                 let chain = certificates(pem).ok_or(ForwardedClientError::Malformed)?;
                 self.prove(&chain, now).map_err(ForwardedClientError::Refused)
             }
-            Forwarded::Leaf(pem) => match certificates(pem).as_deref() {
+            ForwardedCertificate::Leaf(pem) => match certificates(pem).as_deref() {
                 Some([leaf]) => self.prove_leaf(leaf, now).map_err(ForwardedClientError::Refused),
                 Some(_) | None => Err(ForwardedClientError::Malformed),
             },
-            Forwarded::Subject(text) => self.prove_subject(text),
+            ForwardedCertificate::Subject(text) => self.prove_subject(text),
         }
     }
 
@@ -99,7 +99,7 @@ impl ClientTrust {
         let _readable = EndEntityCert::try_from(leaf)
             .map_err(|_unreadable| ConnectionRefusal::CertificateMalformed)?;
         let certificate = parse(leaf)?;
-        let valid = Span::of(&certificate);
+        let valid = Validity::of(&certificate);
         valid.must_contain(moment(now))?;
         must_be_for_clients(&certificate)?;
         let common_name = self.expected_name(leaf)?;
@@ -118,7 +118,7 @@ impl ClientTrust {
         }
         let common_name = self.configured_name(&name.ok_or(ConnectionRefusal::NameNotSingle)?)?;
         let identity = Identity::of_subject(text);
-        Ok(Arc::new(self.vouched(common_name, None, identity, Vec::new(), Span::unbounded())))
+        Ok(Arc::new(self.vouched(common_name, None, identity, Vec::new(), Validity::unbounded())))
     }
 
     fn vouched(
@@ -127,7 +127,7 @@ impl ClientTrust {
         facts: Option<CertificateFacts>,
         identity: Identity,
         chain: Vec<CertificateDer<'static>>,
-        valid: Span,
+        valid: Validity,
     ) -> VerifiedClient {
         VerifiedClient {
             common_name,

@@ -23,7 +23,7 @@ use webpki::EndEntityCert;
 use super::anchor::Anchor;
 use super::certificate::{CertificateFacts, moment, parse};
 use super::identity::Identity;
-use super::path::{Anchors, Path, Span};
+use super::path::{Anchors, Path, Validity};
 use super::public_key::must_be_usable;
 use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
@@ -31,7 +31,7 @@ use crate::config::{Crl, StaleCrl};
 use crate::refusal::ConnectionRefusal;
 use crate::telemetry::log::RefusedClient;
 
-pub(crate) use self::alb::{Forwarded, ForwardedClientError};
+pub(crate) use self::alb::{ForwardedCertificate, ForwardedClientError};
 
 mod alb;
 mod last_seen;
@@ -91,7 +91,7 @@ pub struct VerifiedClient {
     chain: Vec<CertificateDer<'static>>,
     /// `None`: a load balancer vouched.
     path: Option<ProvenPath>,
-    valid: Span,
+    valid: Validity,
     revocation: RevocationStatus,
     /// Number of the basis that it rests on.
     basis: u64,

@@ -1,6 +1,6 @@
-//! Stations of the road one by one, for measuring: `benches/micro` calls these, and nobody else.
+//! The stages of a request one by one, for measuring: `benches/micro` calls these, and nobody else.
 //!
-//! Thin doors into private rooms, without any logic of their own, so that what is measured is what
+//! Thin access to private modules, without any logic of their own, so that what is measured is what
 //! a request goes through.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Conducts one connection: permit, TLS handshake, HTTP; records how it went, once.
+//! Serves one connection: permit, TLS handshake, HTTP; records how it went, once.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

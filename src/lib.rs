@@ -92,7 +92,7 @@
 //!    says so in log, metrics and status.
 //! 10. No globals but the log's subscriber, which the command line sets; secrets are in no log,
 //!     error, metric or `Debug`.
-//! 11. What strangers can cause at will is never louder than INFO.
+//! 11. What strangers can cause at will is never logged above INFO.
 //!
 //! # Threads
 //!

@@ -1,1 +1,1 @@
-"""The rooms of `benches/compare`."""
+"""The modules of `benches/compare`."""

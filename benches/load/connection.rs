@@ -101,7 +101,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Says goodbye as far as the socket takes it at once.
+    /// Closes as far as the socket takes it at once.
     pub(crate) fn close(mut self) {
         self.tls.send_close_notify();
         // The proxy may have gone first; then there is nobody to tell.

@@ -1,4 +1,4 @@
-//! What each station of the road costs by itself: `cargo bench --bench micro`.
+//! What each stage of a request costs by itself: `cargo bench --bench micro --features internals`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     written?;
 
     let directory = arguments.dir.display();
-    println!("Written to {directory}, good for rehearsals and nothing else:\n");
+    println!("Written to {directory}, good for tests and nothing else:\n");
     for file in setup.files() {
         let note = if file.is_secret { " (mode 0600)" } else { "" };
         println!("  {:<20} {}{note}", file.name, file.what);

@@ -1,5 +1,5 @@
-//! The command line: one file a command. The only room that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+//! The command line: one file a command. The only module that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module talks to people")]
 
 use std::path::Path;
 use std::process::ExitCode;

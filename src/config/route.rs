@@ -70,7 +70,7 @@ fn path_fault(path: &str) -> Option<Fault> {
     if path.contains("//") {
         return Some(Fault::PathSegment { segment: "//" });
     }
-    // With parameters, too: the road lets no request with such a segment through.
+    // With parameters, too: no request with such a segment passes.
     let mut names = path.split('/').map(|segment| segment.split(';').next().unwrap_or(segment));
     names.find_map(|name| match name {
         "." => Some(Fault::PathSegment { segment: "/." }),

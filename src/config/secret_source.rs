@@ -34,7 +34,7 @@ pub enum SecretSource {
         /// Where it is, for as long as the service runs.
         path: PathBuf,
     },
-    /// This process: throw-away secrets of a rehearsal or a test.
+    /// This process: throw-away secrets of a demo or a test.
     Made,
 }
 

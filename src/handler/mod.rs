@@ -1,4 +1,4 @@
-//! Conducts one request: route, proofs, upstream, answer; records how it went, once.
+//! Handles one request: route, proofs, upstream, response; writes its access log entry, once.
 
 use std::future::Future;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Conducts a request to a site: it passes through as it is, streamed both ways, without proof and
+//! Handles a request to a site: it passes through as it is, streamed both ways, without proof and
 //! without anything in it that could be taken for proof.
 
 use std::cell::Cell;

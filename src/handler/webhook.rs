@@ -1,4 +1,4 @@
-//! Conducts a request to a webhook: nothing passes that is not proven.
+//! Handles a request to a webhook: nothing passes that is not proven.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ impl Forward<'_> {
         let request =
             routed.upstream_request(parts, body, verified, &log_entry.request_id, identity)?;
         let busy = TaskGuard::new(&routed.connected.worker);
-        // A caller that hangs up does not take a begun delivery with it.
+        // A caller that disconnects does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
             let answer = pool.exchange(request, began).await;
             drop((admitted, busy));

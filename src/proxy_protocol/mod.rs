@@ -3,7 +3,7 @@
 //! In: a fresh socket, its peer, and the networks that are trusted to speak for others. Out: who
 //! really called, and the socket standing at the first byte after the header. A peer in these
 //! networks must send a header, and nobody else may. Consumes exactly the header. Knows nothing of
-//! TLS or HTTP; the deadline is the conductor's.
+//! TLS or HTTP; the deadline is the connection's.
 
 use std::net::SocketAddr;
 

@@ -3,7 +3,7 @@
 //! [`ConnectionRefusal`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each variant has
 //! a stable label (metric label, log field, what `hubgate explain` takes), a severity and a hint for
 //! the operator. No match here has a wildcard arm: a new variant does not compile until it has all.
-//! What strangers can cause at will is never louder than [`Severity::Notice`].
+//! What strangers can cause at will is never logged above [`Severity::Notice`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod connection;
@@ -12,7 +12,7 @@ mod request;
 pub use self::connection::ConnectionRefusal;
 pub use self::request::Refusal;
 
-/// How loudly a refusal is logged; the one `match` from here to a level is in `telemetry::log`.
+/// How severe a refusal is; the one `match` from here to a level is in `telemetry::log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Scanners and accidents: DEBUG.

@@ -79,7 +79,7 @@ where
     }
 }
 
-/// Waits until there is something for HTTP to do: bytes, an end, or a farewell.
+/// Waits until there is something for HTTP to do: bytes, an end, or the end of serving.
 async fn park<D: Future<Output = ()>>(
     io: &CallerIo,
     timeouts: &ConnectionTimeouts,
@@ -204,7 +204,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                     return Poll::Ready(Stop::Ended(None));
                 }
             }
-            // Idle for too long: say goodbye properly, and give that a moment.
+            // Idle for too long: close gracefully, and give that a moment.
             is_ending = true;
             end_gracefully(connection.as_mut());
             timeouts.linger();

@@ -159,7 +159,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection in use never rests; one that does saves two thirds of its memory, for two allocations
+/// A connection in use is never parked; one that is saves two thirds of its memory, for two allocations
 /// when the next request comes.
 const REST_AFTER: Duration = Duration::from_secs(1);
 

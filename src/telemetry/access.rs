@@ -1,6 +1,6 @@
 //! One log_entry a request: what came, what became of it, how long it took.
 //!
-//! Filled by `exchange` on the way, written once when it is dropped, so that a caller who hangs up
+//! Filled by the handler on the way, written once when it is dropped, so that a caller who disconnects
 //! half-way leaves a log_entry too. Never a body, a token or a secret: the query is not in it at all.
 
 use std::rc::Rc;
@@ -46,7 +46,7 @@ pub(crate) struct RequestId([u8; 32]);
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The caller hung up before there was an answer.
+    /// The caller disconnected before there was an answer.
     CallerGone,
     /// A proven event, and the application's answer.
     Delivered,

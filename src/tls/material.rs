@@ -1,6 +1,6 @@
 //! PEM files made into certificates, keys and trust anchors.
 //!
-//! The only room that knows `rustls-pemfile`. In: paths. Out: the server's identity, with its key
+//! The only module that knows `rustls-pemfile`. In: paths. Out: the server's identity, with its key
 //! proven to belong to its leaf and its chain in order, anchors with label and facts, and revocation
 //! lists.
 

@@ -1,7 +1,7 @@
 //! Puts [`ClientTrust`] into rustls' handshake.
 //!
 //! rustls takes an error from a closed list and answers with the TLS alert of that entry; it has no
-//! room for what was presented, which is what the operator needs. So the auth_error is also left in
+//! room for what was presented, which is what the operator needs. So the reason is also left in
 //! a slot. One verifier belongs to one worker, whose thread runs the handshake step and reads the
 //! slot with nothing in between, so the slot never holds another connection's reason.
 

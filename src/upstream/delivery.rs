@@ -1,7 +1,7 @@
 //! A delivery under transport, which does not depend on whoever waits for it.
 //!
 //! While the caller waits, it is a part of the caller's own task, which costs nothing; when the
-//! caller hangs up, it goes on in a task of its own.
+//! caller disconnects, it goes on in a task of its own.
 
 use std::future::Future;
 use std::pin::Pin;

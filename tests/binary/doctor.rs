@@ -196,7 +196,7 @@ async fn a_chain_with_its_intermediate_is_in_order_and_an_application_that_check
 
     let server = Server::start(&identity, BOTH, echoing).await;
     let examined = examine(&place, server.port, PATH, more).await;
-    examined.assert_says("ok", "certificate", "issued by O=hubgate rehearsal, CN=an intermediate");
+    examined.assert_says("ok", "certificate", "issued by O=hubgate test, CN=an intermediate");
     examined.assert_says("look", "client", "asks for no client certificate");
     examined.assert_says("ok", "verification", "bare");
     examined.assert_says("no", "wrong token", "anybody could register");

@@ -1,4 +1,4 @@
-//! A caller that hangs up: before the event is proven, and while the backend works on it.
+//! A caller that disconnects: before the event is proven, and while the backend works on it.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ async fn connect(world: &World, http: Http) -> Connection {
     Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap()
 }
 
-/// Waits until a connection rests that has begun to do nothing now, and `others` with it.
+/// Waits until a connection is parked that has begun to do nothing now, and `others` with it.
 async fn until_rested(world: &World, others: f64) -> Connection {
     let witness = connect(world, Http::One).await;
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);

@@ -1,6 +1,6 @@
 //! Directives that need nothing of their own in hubgate, or have no counterpart, and why.
 //!
-//! Looked up for what no other part of this room has settled. What is not here is unknown, and an
+//! Looked up for what no other module of this package has settled. What is not here is unknown, and an
 //! unknown directive in a location counts as a restriction: the location is not opened.
 
 use super::ledger::Outcome;
@@ -16,7 +16,7 @@ pub(super) fn is_restriction(name: &str) -> bool {
     RESTRICTIONS.contains(&name) || !(is_plain(name) || fate(name).is_some())
 }
 
-/// Directives that are translated elsewhere in this room, and restrict nobody.
+/// Directives that are translated elsewhere in this package, and restrict nobody.
 fn is_plain(name: &str) -> bool {
     PLAIN.contains(&name)
 }
@@ -478,7 +478,7 @@ const TABLE: &[Row] = &[
             "health_check",
         ],
         Outcome::Unneeded,
-        "the least loaded server gets the request, and one that fails rests for a while",
+        "the least loaded server gets the request, and one that fails is ejected for a while",
     ),
     (
         &["set", "map", "geo", "split_clients", "if", "geoip_country", "geoip2", "map_hash"],

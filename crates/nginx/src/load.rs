@@ -1,7 +1,7 @@
 //! Reads an nginx configuration with everything that it includes.
 //!
 //! In: the path of the main file. Out: one tree, in which what was included follows its `include`,
-//! as nginx reads it. The only place of this room that touches files.
+//! as nginx reads it. The only module of this package that touches files.
 
 use std::fs;
 use std::io;

@@ -188,7 +188,7 @@ fn settle_block(block: &Directive, anchor: Anchor, ledger: &mut Ledger) {
         } else if parameters.is_empty() {
             (Outcome::Carried, "")
         } else {
-            (Outcome::Carried, "one that fails rests for a while, without further settings")
+            (Outcome::Carried, "one that fails is ejected for a while, without further settings")
         };
         ledger.settle(line, anchor, outcome, note);
     }

@@ -1,4 +1,4 @@
-//! Everything that a rehearsal needs at hand: both shapes of Meta's PKI, a server's certificate,
+//! Everything that a test set-up needs at hand: both shapes of Meta's PKI, a server's certificate,
 //! an app secret and a verify token; in memory, and as the files that a configuration names.
 
 use std::fs::{self, OpenOptions};
@@ -73,7 +73,7 @@ pub enum SetupError {
 impl Setup {
     /// A fresh set, with a server that goes by these names and addresses.
     pub fn new(server_names: &[ServerName<'_>]) -> Self {
-        let server_ca = Authority::root(Ca::named("hubgate rehearsal: server CA"));
+        let server_ca = Authority::root(Ca::named("hubgate test: server CA"));
         let server = server_ca.issue(Leaf::server(server_names));
         let meta = Authority::root(Ca::meta().key(Key::Rsa2048));
         let meta_client = meta.issue(Leaf::meta());

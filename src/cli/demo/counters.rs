@@ -13,7 +13,7 @@ pub(super) enum Judgement {
     EventVerified,
     /// The verification request's token was right.
     TokenVerified,
-    /// The label of a hang-up or of a refusal.
+    /// The label of a connection refusal or of a refusal.
     Refused(String),
 }
 

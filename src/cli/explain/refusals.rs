@@ -283,7 +283,7 @@ const BODY_TIMEOUT: Explanation = Explanation {
 const BODY_BROKEN: Explanation = Explanation {
     meaning: "The body broke off before its announced end, or its framing is wrong.",
     causes: &[
-        "the caller hung up; if it was Meta, it delivers again",
+        "the caller disconnected; if it was Meta, it delivers again",
         "a proxy in front with a shorter deadline than the caller's",
     ],
     next: "journalctl -u hubgate -o cat | grep body_broken",

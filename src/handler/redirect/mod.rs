@@ -1,4 +1,4 @@
-//! Conducts one request in plain HTTP: sent to https of the same host, or answered with the token
+//! Handles one request in plain HTTP: sent to https of the same host, or answered with the token
 //! that an ACME client has put there.
 //!
 //! In: a request at one of the addresses of `[redirect]`. Out: our own answer. Knows neither routes

@@ -80,7 +80,7 @@ async fn under_load_no_event_is_lost_while_one_of_two_servers_answers_beyond_the
 
 #[tokio::test]
 async fn an_event_that_one_server_read_and_hung_up_on_is_repeated_on_the_other() {
-    let one = Manner::now(Does::HangUp).backend_at(FREE_PORT).await;
+    let one = Manner::now(Does::Disconnect).backend_at(FREE_PORT).await;
     let other = Manner::now(Does::Answers).backend_at(FREE_PORT).await;
     let world = before(&[&one, &other], "repeat = \"broken\"").await;
     let meta = Sender::new(world.meta()).unwrap().connect().await.unwrap();
@@ -96,7 +96,7 @@ async fn an_event_that_one_server_read_and_hung_up_on_is_repeated_on_the_other()
 
 #[tokio::test]
 async fn an_event_that_one_server_read_and_hung_up_on_is_not_repeated_unless_that_is_allowed() {
-    let one = Manner::now(Does::HangUp).backend_at(FREE_PORT).await;
+    let one = Manner::now(Does::Disconnect).backend_at(FREE_PORT).await;
     let other = Manner::now(Does::Answers).backend_at(FREE_PORT).await;
     let world = before(&[&one, &other], "").await;
     let meta = Sender::new(world.meta()).unwrap().connect().await.unwrap();
@@ -135,7 +135,7 @@ enum Does {
     /// Reads, and waits for the other side to give up.
     Nothing,
     /// Reads, and closes.
-    HangUp,
+    Disconnect,
 }
 
 impl Manner {
@@ -158,7 +158,7 @@ impl Manner {
                         Does::Answers => {}
                         Does::AnswersAfter(time) => tokio::time::sleep(time).await,
                         Does::Nothing => return hop.until_closed().await,
-                        Does::HangUp => return,
+                        Does::Disconnect => return,
                     }
                     hop.write(OK).await;
                 }

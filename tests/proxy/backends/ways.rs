@@ -228,7 +228,7 @@ impl TlsBackend {
         Self::failing(0, ca, leaf).await
     }
 
-    /// Hangs up on the first `failures` connections instead of a handshake.
+    /// Disconnects the first `failures` connections instead of a handshake.
     async fn failing(failures: usize, ca: &Authority, leaf: Leaf) -> Self {
         Self::serve(failures, WebPkiClientVerifier::no_client_auth(), ca.issue(leaf)).await
     }

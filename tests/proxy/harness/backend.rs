@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
 }
 
 impl Hop {
-    /// Closes without a goodbye, so that the other side's kernel says "connection reset".
+    /// Closes without a close_notify, so that the other side's kernel says "connection reset".
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }

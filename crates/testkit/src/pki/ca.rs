@@ -45,7 +45,7 @@ impl Ca {
     /// lists.
     pub fn named(common_name: &str) -> Self {
         Self {
-            organization: "hubgate rehearsal".into(),
+            organization: "hubgate test".into(),
             common_name: common_name.into(),
             key: Key::EcdsaP256,
             validity: super::valid_now(10 * super::YEAR),
@@ -59,7 +59,7 @@ impl Ca {
 
     /// Shaped like `DigiCert High Assurance EV Root CA`.
     pub fn digicert_root() -> Self {
-        let ca = Self::named("hubgate rehearsal: DigiCert-shaped root").usages(&[
+        let ca = Self::named("hubgate test: DigiCert-shaped root").usages(&[
             Usage::DigitalSignature,
             Usage::KeyCertSign,
             Usage::CrlSign,
@@ -69,7 +69,7 @@ impl Ca {
 
     /// Shaped like `DigiCert SHA2 High Assurance Server CA`, which stood between root and leaf.
     pub fn digicert_intermediate() -> Self {
-        let ca = Self::named("hubgate rehearsal: DigiCert-shaped intermediate")
+        let ca = Self::named("hubgate test: DigiCert-shaped intermediate")
             .path_length(0)
             .usages(&[Usage::DigitalSignature, Usage::KeyCertSign, Usage::CrlSign])
             .purposes(&[Purpose::ServerAuth, Purpose::ClientAuth]);
@@ -79,7 +79,7 @@ impl Ca {
     /// Shaped like `Meta Outbound API CA 2025-12`: a root with pathlen 0, for client
     /// authentication only, which signs the leaf itself.
     pub fn meta() -> Self {
-        let ca = Self::named("hubgate rehearsal: Meta-shaped CA")
+        let ca = Self::named("hubgate test: Meta-shaped CA")
             .path_length(0)
             .purposes(&[Purpose::ClientAuth]);
         Self { organization: "Not Meta Platforms Inc.".into(), ..ca }

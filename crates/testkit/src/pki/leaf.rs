@@ -50,7 +50,7 @@ impl Leaf {
         let first = names.first().map_or("hubgate".into(), ServerName::to_str);
         Self {
             alternative_names: names.iter().map(alternative_name).collect(),
-            subject: Subject::organization("hubgate rehearsal")
+            subject: Subject::organization("hubgate test")
                 .and(Attribute::common_name(Spelling::Utf8, &first)),
             ..Self::named("").purposes(&[Purpose::ServerAuth])
         }

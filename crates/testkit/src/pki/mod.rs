@@ -72,9 +72,9 @@ impl Authority {
 
     /// The lowest of `count` authorities, each under the one before; at least one.
     pub fn intermediates(&self, count: usize) -> Self {
-        let first = self.intermediate(Ca::named("hubgate rehearsal: intermediate 1"));
+        let first = self.intermediate(Ca::named("hubgate test: intermediate 1"));
         (2..=count).fold(first, |above, number| {
-            above.intermediate(Ca::named(&format!("hubgate rehearsal: intermediate {number}")))
+            above.intermediate(Ca::named(&format!("hubgate test: intermediate {number}")))
         })
     }
 

@@ -220,13 +220,13 @@ impl Connection {
         }
     }
 
-    /// Says goodbye in HTTP and TLS and waits until that is written.
+    /// Closes in HTTP and TLS and waits until that is written.
     pub async fn close(mut self) {
         let driver = self.driver.get_mut().take();
         // The driver ends by itself once nobody can send through it any more.
         drop(self);
         if let Some(mut driver) = driver
-            && tokio::time::timeout(GOODBYE, &mut driver).await.is_err()
+            && tokio::time::timeout(CLOSE_TIMEOUT, &mut driver).await.is_err()
         {
             driver.abort();
         }
@@ -259,7 +259,7 @@ impl Connection {
         let Some(mut driver) = self.driver.lock().await.take() else {
             return error;
         };
-        match tokio::time::timeout(GOODBYE, &mut driver).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, &mut driver).await {
             Ok(Ok(Err(reason))) => SendError::from_hyper(reason),
             Ok(_) => error,
             Err(_) => {
@@ -339,6 +339,6 @@ async fn within<T>(
 
 /// How long a server that has not spoken yet may take to object to our certificate.
 const SILENCE: Duration = Duration::from_millis(300);
-/// How long a connection may take to say goodbye.
-const GOODBYE: Duration = Duration::from_millis(500);
+/// How long a connection may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;

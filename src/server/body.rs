@@ -48,7 +48,7 @@ impl BodyMemory {
 
 impl Held {
     /// What a body takes that was never received.
-    #[cfg(feature = "internals")]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn nothing() -> Self {
         BodyMemory::new(Gauge::default()).hold_nothing(0)
     }

@@ -94,9 +94,13 @@ impl Material {
         for (name, identity) in KEYS.iter().zip(&self.identities) {
             let pem = identity.key_pem();
             let lines = pem.lines().filter(|line| !line.starts_with('-')).enumerate();
-            // The first line is the same in every key of this kind.
+            // The first line is the same in every key of this kind, and what stands behind the
+            // second is of the public key, which the certificate has, too.
             all.extend(
-                lines.skip(1).map(|(n, line)| (format!("{name} key, line {n}"), line.into())),
+                lines
+                    .skip(1)
+                    .take(1)
+                    .map(|(n, line)| (format!("{name} key, line {n}"), line.into())),
             );
             // Of the DER what is neither the same in every key nor in the certificate.
             let der = identity.key.secret_der();

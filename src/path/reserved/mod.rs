@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use names::{
-    LONGEST_INDEX, SCRIPTS_MAX, directories, directory_of_index, is_page, is_short, last_name,
+    LONGEST_END, SCRIPTS_MAX, directories, directory_of_index, is_page, is_short, last_name,
     scripts, stems, without_last_slash,
 };
 
@@ -115,7 +115,7 @@ impl ReservedPaths {
             let below = if asked.is_rest_route { WORDPRESS } else { ALONE };
             asked.readings.iter().any(|path| {
                 // What is longer begins like one of them, or does not.
-                let end = self.longest + LONGEST_INDEX;
+                let end = self.longest + LONGEST_END;
                 let start = (end..end + 4).find_map(|end| path.get(..end)).unwrap_or(path);
                 let below = |directory: &str| {
                     below
@@ -155,12 +155,17 @@ impl ReservedPaths {
             || self.has_short(path)
     }
 
-    /// The whole path, its directory if it is an index, and without each of its extensions.
+    /// The whole path, and its directory if it is an index.
     fn has_name(&self, path: &str) -> bool {
+        self.has_extended(path)
+            || directory_of_index(path).is_some_and(|directory| self.has_extended(directory))
+    }
+
+    /// A name as it is, and without each of its extensions.
+    fn has_extended(&self, path: &str) -> bool {
         let last = last_name(path);
         let beginning = path.len() - last.len();
         self.get(path).is_some()
-            || directory_of_index(path).is_some_and(|directory| self.get(directory).is_some())
             || last.match_indices('.').any(|(dot, _)| {
                 let stem = path.get(..beginning + dot).unwrap_or(path).trim_end_matches('/');
                 let extension = last.get(dot + 1..).unwrap_or_default();
@@ -172,13 +177,13 @@ impl ReservedPaths {
     fn has_below(&self, path: &str) -> bool {
         let is_below = |name: &str| self.get(name).is_some_and(|name| name.with_below);
         let slashes = path.match_indices('/').map(|(slash, _)| slash).skip(1);
-        slashes.take_while(|slash| *slash <= self.longest + LONGEST_INDEX).any(|slash| {
+        slashes.take_while(|slash| *slash <= self.longest + LONGEST_END).any(|slash| {
             let start = path.get(..slash).unwrap_or(path);
             let is_script = || last_name(start).contains('.');
             is_below(start)
                 || is_script()
                     && (stems(start).any(|(stem, extension)| is_page(extension) && is_below(stem))
-                        || directory_of_index(start).is_some_and(|of| self.get(of).is_some()))
+                        || directory_of_index(start).is_some_and(|of| self.has_extended(of)))
         })
     }
 

@@ -75,8 +75,8 @@ pub(super) fn directory_of_index(path: &str) -> Option<&str> {
 
 const INDEXES: [&str; 2] = ["index", "default"];
 
-/// Of an index with its slash.
-pub(super) const LONGEST_INDEX: usize = 1 + 7 + 1 + LONGEST_EXTENSION;
+/// Room for an index, and for extensions before it.
+pub(super) const LONGEST_END: usize = 64;
 
 /// The root, all that a page is below of, and the page itself, if they are no longer than this.
 pub(super) fn directories(page: &str, longest: usize) -> impl Iterator<Item = &str> {

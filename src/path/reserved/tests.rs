@@ -142,6 +142,8 @@ fn an_index_is_its_directory() {
             "/hooks/index.html.en",
             "/hooks/index.php/a",
             "/index.php/hooks/index.php",
+            "/hooks.json/index.php",
+            "/hooks.json/index.php/a",
         ],
     );
     assert_free(&webhook("/hooks/"), &["/hooks/index.css", "/hooks/indexes", "/hooks/a/index.php"]);

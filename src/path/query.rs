@@ -68,10 +68,15 @@ fn path_of(pair: &str) -> Option<(&str, bool)> {
         return None;
     }
     let name = plain_name(name);
+    let is_known = |name: &str| PATH_PARAMETERS.contains(&name);
+    if is_known(&name) {
+        return Some((value, name == REST_ROUTE));
+    }
+    let (before, _) = name.split_once(['[', '\0'])?;
     // `q[]` is a list; where it is not closed, PHP reads `rest[route` as `rest_route`.
-    let (before, joined) = (cut(&name, &['[', '\0']), name.replace('[', "_"));
-    let known = PATH_PARAMETERS.iter().find(|known| **known == before || **known == joined)?;
-    Some((value, *known == REST_ROUTE))
+    let joined = name.replace('[', "_");
+    let is_rest_route = before == REST_ROUTE || joined == REST_ROUTE;
+    (is_known(before) || is_known(&joined)).then_some((value, is_rest_route))
 }
 
 const REST_ROUTE: &str = "rest_route";
@@ -105,6 +110,13 @@ fn readings(value: &str) -> Option<Vec<String>> {
     while let Some(bytes) = texts.get(read).cloned() {
         read += 1;
         let text = String::from_utf8_lossy(&bytes);
+        if has_one_reading(&text) {
+            let reading = folded(&resolved(&text));
+            if !readings.contains(&reading) {
+                readings.push(reading);
+            }
+            continue;
+        }
         let path = resolved(&text);
         let next = [
             bytes.contains(&b'%').then(|| decode(&bytes)),
@@ -133,6 +145,12 @@ fn readings(value: &str) -> Option<Vec<String>> {
         }
     }
     Some(readings)
+}
+
+/// Whether everybody reads the same path in it, as in most of what people look for.
+fn has_one_reading(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_+ ".contains(&byte);
+    text.bytes().all(is_plain) && text.split('/').all(|name| name.trim() == name)
 }
 
 /// More than anybody means well.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use names::{
     LONGEST_END, SCRIPTS_MAX, directories, directory_of_index, is_page, is_short, last_name,
-    scripts, stems, without_last_slash,
+    means_itself, scripts, stems, without_last_slash,
 };
 
 use super::query::asked_paths;
@@ -22,8 +22,12 @@ pub(crate) struct ReservedPaths {
     names: HashMap<String, Name>,
     /// How excepted paths begin.
     starts: Vec<Start>,
-    /// In bytes: what is longer is none of them, and is not looked for.
+    /// In bytes, of names and starts: what is longer is none of them, and is not looked for.
     longest: usize,
+    /// A bit for each length that a name has, the last for all that are longer.
+    lengths: u128,
+    /// Whether something is served below a name.
+    with_below: bool,
 }
 
 /// One name of something that is reserved.
@@ -100,10 +104,12 @@ impl ReservedPaths {
         known.with_below |= how.with_below;
         known.with_extensions |= how.with_extensions;
         self.longest = self.longest.max(name.len());
+        self.lengths |= bit_of(name);
+        self.with_below |= how.with_below;
     }
 
     fn get(&self, name: &str) -> Option<Name> {
-        if name.len() > self.longest { None } else { self.names.get(name).copied() }
+        if self.lengths & bit_of(name) == 0 { None } else { self.names.get(name).copied() }
     }
 
     /// Looks at what a query asks for, alone and below each directory of the path.
@@ -129,6 +135,10 @@ impl ReservedPaths {
 
     /// A reading, and what is left of it without the front controllers in it.
     fn has_in_path(&self, path: &str) -> bool {
+        if means_itself(path) {
+            let path = without_last_slash(path);
+            return self.has_start(path) || self.get(path).is_some() || self.has_below(path);
+        }
         scripts(path).count() > SCRIPTS_MAX || self.has_behind_scripts(path, SCRIPTS_MAX)
     }
 
@@ -149,10 +159,11 @@ impl ReservedPaths {
 
     fn has_reading(&self, path: &str) -> bool {
         let path = without_last_slash(path);
+        self.has_start(path) || self.has_name(path) || self.has_below(path) || self.has_short(path)
+    }
+
+    fn has_start(&self, path: &str) -> bool {
         self.starts.iter().any(|start| start.begins(path))
-            || self.has_name(path)
-            || self.has_below(path)
-            || self.has_short(path)
     }
 
     /// The whole path, and its directory if it is an index.
@@ -175,6 +186,9 @@ impl ReservedPaths {
 
     /// What the path is below of: what follows the name of a script is for the script (`PATH_INFO`).
     fn has_below(&self, path: &str) -> bool {
+        if !self.with_below && !path.contains('.') {
+            return false;
+        }
         let is_below = |name: &str| self.get(name).is_some_and(|name| name.with_below);
         let slashes = path.match_indices('/').map(|(slash, _)| slash).skip(1);
         slashes.take_while(|slash| *slash <= self.longest + LONGEST_END).any(|slash| {
@@ -213,6 +227,11 @@ impl Start {
         let rest = path.strip_prefix(self.text.as_str());
         rest.is_some_and(|rest| !self.is_whole || rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// Of the length of a name.
+fn bit_of(name: &str) -> u128 {
+    1 << name.len().min(127)
 }
 
 /// Where WordPress has what `rest_route` asks for.

@@ -5,6 +5,23 @@ pub(super) fn without_last_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
+/// Whether there is no script, index, extension or short name in a path: so it is with most.
+pub(super) fn means_itself(path: &str) -> bool {
+    let is_special = |name: &[u8]| {
+        matches!(name, [b'i', b'n', b'd', ..] | [b'd', b'e', b'f', ..])
+            || matches!(name, [b'c', b'g', b'i', ..] | [b'f', b'c', b'g', ..])
+    };
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        match byte {
+            b'.' | b'~' => return false,
+            b'/' if is_special(after) => return false,
+            _ => rest = after,
+        }
+    }
+    true
+}
+
 /// The segment at the end of a reading.
 pub(super) fn last_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)

@@ -210,29 +210,17 @@ struct RoutedRequest<'a> {
     now: UnixTime,
 }
 
-/// What is true of a request, in the words of `X-Hubgate-Verified`.
-struct Verified {
-    /// With a proven client certificate.
-    with_client: &'static str,
-    /// Without one.
-    alone: Option<&'static str>,
-}
-
 impl RoutedRequest<'_> {
     /// The request as the upstream gets it; the origin form is what a server is sent.
     fn upstream_request(
         &self,
         parts: &mut Parts,
         body: RequestBody,
-        verified: &Verified,
         request_id: &RequestId,
         identity: &IdentityHeaders,
     ) -> Result<Box<Request<RequestBody>>, Refusal> {
         let caller = &self.connected.caller;
-        let verified = match self.client {
-            Some(_) => Some(verified.with_client),
-            None => verified.alone,
-        };
+        let verified = body.verified(self.client.is_some());
         let (forwarded_proto, forwarded_port) =
             match caller.protocol == ListenerProtocol::PlainFromProxies {
                 true => (x_forwarded::proto(&parts.headers), x_forwarded::port(&parts.headers)),

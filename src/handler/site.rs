@@ -12,8 +12,8 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
+use super::RoutedRequest;
 use super::tunnel::{self, Conditions, Tunnel};
-use super::{RoutedRequest, Verified};
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
 use crate::server::respond::{Answer, ResponseBody};
@@ -22,8 +22,6 @@ use crate::telemetry::access::{AccessLogEntry, Outcome};
 use crate::upstream::RequestBody;
 use crate::upstream::headers::rewrite_streamed_response_headers;
 use crate::upstream::websocket::Handshake;
-
-const SITE: Verified = Verified { with_client: "client-certificate", alone: None };
 
 pub(super) async fn handle(
     routed: &RoutedRequest<'_>,
@@ -54,8 +52,7 @@ pub(super) async fn handle(
     let pool = routed.local.pool(settings.upstream)?;
     let identity = pool.identity_headers();
     let conditions = handshake.as_ref().map(|_| Conditions::of(routed, route, log_entry, parts));
-    let mut request =
-        routed.upstream_request(parts, body, &SITE, &log_entry.request_id, identity)?;
+    let mut request = routed.upstream_request(parts, body, &log_entry.request_id, identity)?;
     if let Some(handshake) = &handshake {
         handshake.ask(request.headers_mut());
     }
@@ -99,7 +96,7 @@ fn passing(
     ended: &Rc<Cell<bool>>,
 ) -> RequestBody {
     if ended.get() {
-        return RequestBody::Empty;
+        return RequestBody::empty();
     }
     let limit = u64::try_from(route.settings.body_max_bytes.get()).unwrap_or(u64::MAX);
     let mut body = Streamed::new(body, limit, route.settings.idle_timeout);
@@ -110,5 +107,5 @@ fn passing(
         timeouts.set_body_unread(false);
         ended.set(true);
     });
-    RequestBody::Streamed(body)
+    RequestBody::streamed(body)
 }

@@ -9,7 +9,7 @@ use http::{Method, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{RoutedRequest, Verified};
+use super::RoutedRequest;
 use crate::config::{Demand, Enforcement, Verification};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
@@ -18,19 +18,12 @@ use crate::server::respond::{Answer, ResponseBody};
 use crate::state::{RequestPermit, TaskGuard};
 use crate::telemetry::access::{AccessLogEntry, Outcome};
 use crate::tls::certificate::moment;
-use crate::upstream::RequestBody;
+use crate::upstream::WebhookBody;
 use crate::upstream::client::Whole;
 use crate::upstream::delivery::Delivery;
 use crate::upstream::headers::rewrite_response_headers;
 use crate::webhook::challenge::VerificationRequest;
 use crate::webhook::signature::{Check, PresentedSignature};
-
-const EVENT: Verified =
-    Verified { with_client: "client-certificate, signature", alone: Some("signature") };
-/// The signature is not right, and the route only reports that.
-const REPORTED: Verified = Verified { with_client: "client-certificate", alone: None };
-const VERIFICATION: Verified =
-    Verified { with_client: "client-certificate, verify-token", alone: Some("verify-token") };
 
 pub(super) async fn handle(
     routed: &RoutedRequest<'_>,
@@ -61,7 +54,7 @@ async fn event(
     let presented = PresentedSignature::read(&parts.headers);
     let reporting = match (route.settings.signature, &routed.client) {
         (Enforcement::Report, Some(client)) => Some(client),
-        // Without a usable presented there is no use in reading the body.
+        // Without a usable signature there is no use in reading the body.
         (Enforcement::Enforce, _) | (Enforcement::Report, None) => {
             presented.as_ref().map_err(|refusal| *refusal)?;
             None
@@ -83,25 +76,24 @@ async fn event(
     metrics.received_bytes.inc_by(u64::try_from(log_entry.bytes).unwrap_or(u64::MAX));
     let received = Instant::now();
     metrics.body_duration.observe(received.into_std() - log_entry.began);
-    let keys = &route.signing_keys;
     let checked = match reporting {
-        Some(client) => check.finish_reporting(keys, held, client),
-        None => Ok(check.finish(keys, held)?),
+        Some(client) => check.finish_reporting(held, client),
+        None => Ok(check.finish(held)?),
     };
-    let (body, verified) = match checked {
+    let body = match checked {
         Ok(body) => {
-            let (index, label) = body.secret.clone();
-            log_entry.secret = Some(label);
+            let (index, label) = body.secret();
+            log_entry.secret = Some(Arc::clone(label));
             metrics.event_verified(index, moment(routed.now));
-            (RequestBody::from(body), &EVENT)
+            WebhookBody::from(body)
         }
         Err(body) => {
-            log_entry.would_refuse = Some(body.refusal);
-            metrics.would_refuse(body.refusal, moment(routed.now));
-            (RequestBody::from(body), &REPORTED)
+            log_entry.would_refuse = Some(body.refusal());
+            metrics.would_refuse(body.refusal(), moment(routed.now));
+            WebhookBody::from(body)
         }
     };
-    let forward = Forward { routed, route, admitted, verified, began: received };
+    let forward = Forward { routed, route, admitted, began: received };
     let mut answer = forward.send(parts, body, log_entry).await?;
     // Meta takes every status but 200 for a failure and delivers again.
     if answer.status().is_success() {
@@ -120,7 +112,7 @@ async fn verification(
     demand_certificate(routed, route.settings.verification_client_certificate)?;
     let request = VerificationRequest::read(parts.uri.query())?;
     let proven = route.verify_tokens.check(request)?;
-    log_entry.secret = Some(Arc::clone(&proven.token));
+    log_entry.secret = Some(Arc::clone(proven.token()));
     route.metrics.verifications.inc();
     if route.settings.verification == Verification::Answer {
         log_entry.outcome = Outcome::ChallengeAnswered;
@@ -128,9 +120,8 @@ async fn verification(
     }
     let limits = &routed.local.generation.config.limits;
     let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
-    let verified = &VERIFICATION;
-    let forward = Forward { routed, route, admitted, verified, began: Instant::now() };
-    let answer = forward.send(parts, RequestBody::from(proven), log_entry).await?;
+    let forward = Forward { routed, route, admitted, began: Instant::now() };
+    let answer = forward.send(parts, WebhookBody::from(proven), log_entry).await?;
     log_entry.outcome = Outcome::ChallengeForwarded;
     Ok(answer)
 }
@@ -147,7 +138,6 @@ struct Forward<'a> {
     routed: &'a RoutedRequest<'a>,
     route: &'a WebhookRoute,
     admitted: RequestPermit,
-    verified: &'a Verified,
     /// When the last of what goes there had come.
     began: Instant,
 }
@@ -156,14 +146,14 @@ impl Forward<'_> {
     async fn send(
         self,
         parts: &mut Parts,
-        body: RequestBody,
+        body: WebhookBody,
         log_entry: &mut AccessLogEntry,
     ) -> Result<Answer, Refusal> {
-        let Self { routed, route, admitted, verified, began } = self;
+        let Self { routed, route, admitted, began } = self;
         let pool = Rc::clone(routed.local.pool(route.settings.upstream)?);
         let identity = pool.identity_headers();
         let request =
-            routed.upstream_request(parts, body, verified, &log_entry.request_id, identity)?;
+            routed.upstream_request(parts, body.into(), &log_entry.request_id, identity)?;
         let busy = TaskGuard::new(&routed.connected.worker);
         // A caller that disconnects does not take a begun delivery with it.
         let delivery = Delivery::new(async move {

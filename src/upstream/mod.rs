@@ -20,6 +20,6 @@ pub(crate) mod websocket;
 
 pub(crate) use self::health::HealthState;
 pub(crate) use self::pool::Lease;
-pub(crate) use self::request_body::RequestBody;
+pub(crate) use self::request_body::{RequestBody, WebhookBody};
 pub(crate) use self::target::Target;
 pub(crate) use self::target_error::TargetError;

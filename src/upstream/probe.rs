@@ -37,7 +37,7 @@ pub(crate) async fn ask(
 ) -> Result<(), Complaint> {
     let answer = async {
         let mut opened = target.open_aside(server).await.map_err(Complaint::Connect)?;
-        let mut request = Request::new(RequestBody::Empty);
+        let mut request = Request::new(RequestBody::empty());
         *request.uri_mut() = Uri::from(check.path.clone());
         let headers = request.headers_mut();
         headers.insert(HOST, server.host.clone());

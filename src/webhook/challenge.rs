@@ -26,14 +26,24 @@ pub(crate) struct VerificationRequest {
 /// The challenge of a request whose token was right. Only [`VerifyTokens::check`] makes one.
 #[derive(Debug)]
 pub(crate) struct ProvenChallenge {
-    pub(crate) challenge: String,
+    challenge: String,
     /// Label of the token that matched.
-    pub(crate) token: Arc<str>,
+    token: Arc<str>,
     /// For the application, where it shares a secret with us.
-    pub(crate) proof: Option<Proof>,
+    proof: Option<Proof>,
 }
 
 impl ProvenChallenge {
+    /// Label of the token that matched.
+    pub(crate) fn token(&self) -> &Arc<str> {
+        &self.token
+    }
+
+    /// The proof of it for the application.
+    pub(crate) fn into_proof(self) -> Option<Proof> {
+        self.proof
+    }
+
     /// The bare challenge, as the sender of the verification request expects it.
     pub(crate) fn into_answer(self) -> Answer {
         respond::echo(Bytes::from(self.challenge))

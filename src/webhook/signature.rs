@@ -34,12 +34,13 @@ struct Key {
     keyed: Hmac<Sha256>,
 }
 
-/// What a sender reserved: the 32 bytes of `sha256=<64 lower-case hex digits>`.
+/// What a sender presents: the 32 bytes of `sha256=<64 lower-case hex digits>`.
 #[derive(Debug)]
 pub(crate) struct PresentedSignature([u8; 32]);
 
-/// A body on its way through the hash.
-pub(crate) struct Check {
+/// A body on its way through the hash, with the keys of one route from its beginning to its end.
+pub(crate) struct Check<'k> {
+    keys: &'k SigningKeys,
     presented: Result<PresentedSignature, Refusal>,
     running: Vec<Hmac<Sha256>>,
     /// Only where a proof is made of it.
@@ -52,20 +53,44 @@ pub(crate) struct Check {
 /// proof.
 #[derive(Debug)]
 pub(crate) struct VerifiedBody {
-    pub(crate) frames: Frames,
+    frames: Frames,
     /// Which secret it was: index into the route's list, and label.
-    pub(crate) secret: (usize, Arc<str>),
+    secret: (usize, Arc<str>),
     /// For the application, where it shares a secret with us.
-    pub(crate) proof: Option<Proof>,
+    proof: Option<Proof>,
+}
+
+impl VerifiedBody {
+    /// Which secret it was signed with: index into the route's list, and label.
+    pub(crate) fn secret(&self) -> (usize, &Arc<str>) {
+        (self.secret.0, &self.secret.1)
+    }
+
+    /// The bytes as they were hashed, and the proof of them for the application.
+    pub(crate) fn into_parts(self) -> (Frames, Option<Proof>) {
+        (self.frames, self.proof)
+    }
 }
 
 /// A body whose signature is not right, on a route that only reports it. Only
 /// [`Check::finish_reporting`] makes one, for a caller whose certificate is proven.
 #[derive(Debug)]
 pub(crate) struct ReportedBody {
-    pub(crate) frames: Frames,
+    frames: Frames,
     /// What it would be refused for.
-    pub(crate) refusal: Refusal,
+    refusal: Refusal,
+}
+
+impl ReportedBody {
+    /// What it would be refused for.
+    pub(crate) fn refusal(&self) -> Refusal {
+        self.refusal
+    }
+
+    /// The bytes as they came.
+    pub(crate) fn into_frames(self) -> Frames {
+        self.frames
+    }
 }
 
 /// The bytes as they were hashed, in the pieces in which they arrived.
@@ -107,15 +132,15 @@ impl PresentedSignature {
     }
 }
 
-impl Check {
-    /// Without a usable presented the body can only be reported, never verified.
+impl<'k> Check<'k> {
+    /// Without a usable signature the body can only be reported, never verified.
     pub(crate) fn begin(
-        keys: &SigningKeys,
+        keys: &'k SigningKeys,
         presented: Result<PresentedSignature, Refusal>,
     ) -> Self {
         let running = keys.keys.iter().map(|key| key.keyed.clone()).collect();
         let hash = keys.proof.as_ref().map(BodyHash::begin);
-        Self { presented, running, hash, frames: Vec::with_capacity(1), length: 0 }
+        Self { keys, presented, running, hash, frames: Vec::with_capacity(1), length: 0 }
     }
 
     /// Hashes one frame and keeps it.
@@ -135,8 +160,8 @@ impl Check {
     }
 
     /// The body is whole: compares in constant time with what each secret makes of it.
-    pub(crate) fn finish(self, keys: &SigningKeys, held: Held) -> Result<VerifiedBody, Refusal> {
-        let (verified, frames) = self.compare(keys, held);
+    pub(crate) fn finish(self, held: Held) -> Result<VerifiedBody, Refusal> {
+        let (verified, frames) = self.compare(held);
         let (secret, proof) = verified?;
         Ok(VerifiedBody { frames, secret, proof })
     }
@@ -144,17 +169,16 @@ impl Check {
     /// As [`Check::finish`], but gives back the body of a proven client even so.
     pub(crate) fn finish_reporting(
         self,
-        keys: &SigningKeys,
         held: Held,
         _proven: &VerifiedClient,
     ) -> Result<VerifiedBody, ReportedBody> {
-        match self.compare(keys, held) {
+        match self.compare(held) {
             (Ok((secret, proof)), frames) => Ok(VerifiedBody { frames, secret, proof }),
             (Err(refusal), frames) => Err(ReportedBody { frames, refusal }),
         }
     }
 
-    fn compare(self, keys: &SigningKeys, held: Held) -> (Result<Match, Refusal>, Frames) {
+    fn compare(self, held: Held) -> (Result<Match, Refusal>, Frames) {
         let frames = Frames { pieces: self.frames, length: self.length, _held: held };
         let presented = match self.presented {
             Ok(PresentedSignature(presented)) => presented.into(),
@@ -162,7 +186,7 @@ impl Check {
         };
         let mut matching = None;
         // No early end: the time says nothing about which secret, if any, it was.
-        for (index, (mac, key)) in self.running.into_iter().zip(&keys.keys).enumerate() {
+        for (index, (mac, key)) in self.running.into_iter().zip(&self.keys.keys).enumerate() {
             if mac.verify(&presented).is_ok() && matching.is_none() {
                 matching = Some((index, Arc::clone(&key.label)));
             }
@@ -212,7 +236,7 @@ mod tests {
             for frame in self.body.as_bytes().chunks(piece) {
                 check.update(Bytes::copy_from_slice(frame));
             }
-            check.finish(&keys, Held::nothing())
+            check.finish(Held::nothing())
         }
     }
 

@@ -9,4 +9,5 @@
 
 mod layers;
 mod map;
+mod proofs;
 mod source;

@@ -102,7 +102,9 @@ fn masked(text: &str) -> String {
         .replace("just now", "0 s ago")
         .replace("not ready;", "READY;")
         .replace(" ready;", " READY;")
-        .replace("; passed over", "; WHAT THEN")
+        .replace("ejected, ", "STATE, ")
+        .replace("half_open, ", "STATE, ")
+        .replace("; not tried for a while", "; WHAT THEN")
         .replace("; the next request tries it", "; WHAT THEN");
     text.lines().map(masked_line).collect::<Vec<_>>().join("\n")
 }

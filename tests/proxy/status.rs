@@ -81,7 +81,7 @@ async fn a_proxy_that_was_just_started_is_green_and_has_seen_nothing() {
     }
     let server = &entry(&status["upstreams"], "name", "app")["servers"][0];
     assert_eq!(server["url"], format!("http://{}", world.app.address));
-    assert_eq!(server["state"], "good");
+    assert_eq!(server["state"], "available");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn what_is_known_of_routes_and_servers_outlives_a_reload() {
         let webhook = &after["webhooks"][0];
         assert_ne!(webhook["events_verified"], 0, "{webhook:#}");
         assert_eq!(webhook["refusals"][0]["reason"], "upstream_unreachable", "{webhook:#}");
-        assert_ne!(after["upstreams"][0]["servers"][0]["state"], "good", "{after:#}");
+        assert_ne!(after["upstreams"][0]["servers"][0]["state"], "available", "{after:#}");
         assert_eq!(after["health"], "red");
         assert_eq!(send(world.meta(), event("2")).await.unwrap().status, 502);
         let failures =
@@ -188,13 +188,13 @@ async fn an_upstream_without_a_server_that_answers_makes_it_red_until_one_answer
     let expected = format!("red: upstream `app` does not answer: `http://{address}`");
     assert!(advice(&status).contains(&expected), "{:?}", advice(&status));
     let server = &status["upstreams"][0]["servers"][0];
-    assert_ne!(server["state"], "good", "{server}");
+    assert_ne!(server["state"], "available", "{server}");
     assert_ne!(server["failures_in_a_row"], 0, "{server}");
 
     let _back = crate::harness::backend::Backend::good_at(address).await;
     assert_eq!(send(world.meta(), event("2")).await.unwrap().status, 200);
     let status = until(&world, |status| status["health"] != "red").await;
-    assert_eq!(status["upstreams"][0]["servers"][0]["state"], "good");
+    assert_eq!(status["upstreams"][0]["servers"][0]["state"], "available");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn nobody_is_ready_whose_every_server_failed_a_moment_ago() {
     let told = async {
         loop {
             assert_eq!(send(world.meta(), event("1")).await.unwrap().status, 502);
-            // It is passed over for a while only: on a slow machine, longer the next time.
+            // It is ejected for a while only: on a slow machine, longer the next time.
             let answer = operator::get(&world, "/ready").await;
             if answer.0 != 200 {
                 return answer;
@@ -220,7 +220,7 @@ async fn nobody_is_ready_whose_every_server_failed_a_moment_ago() {
 }
 
 #[tokio::test]
-async fn a_route_that_only_reports_is_told_loudly_with_what_it_let_through() {
+async fn a_route_that_only_reports_is_a_warning_that_says_what_it_let_through() {
     let world = Plan::new().webhook("signature = \"report\"").start().await;
     let forged = Message::event("another secret", "1");
     assert_eq!(send(world.meta(), forged).await.unwrap().status, 200);
@@ -230,9 +230,9 @@ async fn a_route_that_only_reports_is_told_loudly_with_what_it_let_through() {
 
     assert_eq!(status["webhooks"][0]["only_reports"], true);
     assert_eq!(status["webhooks"][0]["would_refuse"][0]["reason"], "signature_mismatch");
-    let loud =
+    let warning =
         format!("yellow: webhook `{PATH}` ONLY REPORTS wrong signatures and lets such events pass");
-    assert_eq!(advice(&status), [loud]);
+    assert_eq!(advice(&status), [warning]);
 }
 
 #[tokio::test]

@@ -174,7 +174,7 @@ fn about(webhook: &str, refused: &Refused) -> Advice {
 const RECENT_SECONDS: u64 = 10 * 60;
 
 fn on_upstream(upstream: &UpstreamView) -> Option<Advice> {
-    let fails = |server: &&ServerView| server.state != ServerState::Good;
+    let fails = |server: &&ServerView| server.state != ServerState::Available;
     let failing: Vec<_> = upstream.servers.iter().filter(fails).collect();
     let urls: Vec<_> = failing.iter().map(|server| format!("`{}`", server.url)).collect();
     let (name, urls) = (&upstream.name, urls.join(", "));
@@ -234,7 +234,7 @@ mod tests {
                 would_refuse: Vec::new(),
             }],
             sites: Vec::new(),
-            upstreams: vec![upstream(&[ServerState::Good])],
+            upstreams: vec![upstream(&[ServerState::Available])],
             handshake_refusals: Vec::new(),
             unmatched_refusals: Vec::new(),
         }
@@ -282,7 +282,7 @@ mod tests {
         (SystemTime::now() - Duration::from_secs(seconds)).into()
     }
 
-    /// Gauge and beginning of each piece of advice.
+    /// Color and beginning of each piece of advice.
     fn told(change: impl FnOnce(&mut Status)) -> Vec<(Color, String)> {
         let mut status = well();
         change(&mut status);
@@ -303,7 +303,7 @@ mod tests {
     fn the_worst_comes_first() {
         let told = told(|status| {
             status.webhooks.iter_mut().for_each(|webhook| webhook.only_reports = true);
-            status.upstreams = vec![upstream(&[ServerState::OnTrial])];
+            status.upstreams = vec![upstream(&[ServerState::HalfOpen])];
             status.server_certificates = vec![certificate("leaf", SystemTime::now(), 5)];
         });
         let levels: Vec<_> = told.iter().map(|(health, _)| *health).collect();
@@ -339,13 +339,13 @@ mod tests {
 
     #[test]
     fn one_server_of_several_is_yellow_and_all_of_them_are_red() {
-        use ServerState::{Good, OnTrial, PassedOver};
+        use ServerState::{Available, Ejected, HalfOpen};
         let levels = |states: &[ServerState]| {
             levels(|status| status.upstreams = vec![upstream(states)]).first().copied()
         };
-        assert_eq!(levels(&[Good, Good]), None);
-        assert_eq!(levels(&[Good, PassedOver]), Some(Color::Yellow));
-        assert_eq!(levels(&[OnTrial, PassedOver]), Some(Color::Red));
+        assert_eq!(levels(&[Available, Available]), None);
+        assert_eq!(levels(&[Available, Ejected]), Some(Color::Yellow));
+        assert_eq!(levels(&[HalfOpen, Ejected]), Some(Color::Red));
     }
 
     #[test]

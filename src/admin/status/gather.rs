@@ -191,9 +191,9 @@ fn upstream(target: &Target) -> UpstreamView {
     let servers = servers.map(|(address, server)| ServerView {
         url: address.to_string(),
         state: match server.health.state() {
-            HealthState::Available => ServerState::Good,
-            HealthState::HalfOpen => ServerState::OnTrial,
-            HealthState::Ejected => ServerState::PassedOver,
+            HealthState::Available => ServerState::Available,
+            HealthState::HalfOpen => ServerState::HalfOpen,
+            HealthState::Ejected => ServerState::Ejected,
             HealthState::Unhealthy => ServerState::Unhealthy,
         },
         failures_in_a_row: server.health.failures_in_a_row(),

@@ -233,11 +233,11 @@ pub(crate) struct ServerView {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ServerState {
     /// Nothing speaks against it.
-    Good,
+    Available,
     /// It failed, and the next request tries it again.
-    OnTrial,
+    HalfOpen,
     /// It failed, and is not tried for a while.
-    PassedOver,
+    Ejected,
     /// It answers health checks badly, or not at all.
     Unhealthy,
 }

@@ -139,12 +139,14 @@ fn upstream(page: &mut Page, upstream: &UpstreamView) {
     let server = |server: &ServerView| {
         let failures = times(u64::from(server.failures_in_a_row), "failure");
         let state = match server.state {
-            ServerState::Good => "good".to_owned(),
-            ServerState::OnTrial => {
-                format!("FAILED, {failures} in a row; the next request tries it")
+            ServerState::Available => "available".to_owned(),
+            ServerState::HalfOpen => {
+                format!("half_open, {failures} in a row; the next request tries it")
             }
-            ServerState::PassedOver => format!("FAILED, {failures} in a row; passed over"),
-            ServerState::Unhealthy => "UNHEALTHY, by its health checks; passed over".to_owned(),
+            ServerState::Ejected => {
+                format!("ejected, {failures} in a row; not tried for a while")
+            }
+            ServerState::Unhealthy => "unhealthy, by its health checks".to_owned(),
         };
         (server.url.clone(), format!("{state}; {} in flight", server.in_flight))
     };

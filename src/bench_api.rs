@@ -1,7 +1,7 @@
 //! The stages of a request one by one, for measuring: `benches/micro` calls these, and nobody else.
 //!
-//! Thin access to private modules, without any logic of their own, so that what is measured is what
-//! a request goes through.
+//! Thin wrappers around private modules, without any logic of their own, so that what is measured is
+//! what a request goes through.
 
 use std::borrow::Cow;
 use std::io;
@@ -34,7 +34,7 @@ impl Signatures {
         Self(SigningKeys::new(secrets, None))
     }
 
-    /// Whether a body that came in one piece is signed as its headers presented.
+    /// Whether a body that came in one piece is signed as its headers say.
     pub fn verify(&self, headers: &HeaderMap, body: Bytes) -> bool {
         let mut check = Check::begin(&self.0, PresentedSignature::read(headers));
         check.update(body);
@@ -134,7 +134,7 @@ pub fn json_log() -> impl tracing::Subscriber + Send + Sync {
     tracing_subscriber::fmt().event_format(JsonLine::default()).with_writer(io::sink).finish()
 }
 
-/// Writes the log_entry of one delivered event to the log.
+/// Writes the access log entry of one delivered event to the log.
 pub fn access_record(began: Instant) {
     drop(AccessLogEntry {
         client: "192.0.2.7:40000".into(),

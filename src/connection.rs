@@ -103,7 +103,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
             }
         };
     let is_h2 = stream.is_h2();
-    // Not kept: a connection must not hold its first generation, with its pools, until it endpoints.
+    // Not kept: a connection must not hold its first generation, with its pools, until it ends.
     let local = worker.local();
     let limits = local.generation.config.limits.clone();
     let proxies = &local.generation.config.server.trusted_proxies;

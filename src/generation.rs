@@ -27,7 +27,7 @@ pub struct Generation {
     pub(crate) built: Instant,
     /// What it was made from.
     pub config: Config,
-    /// What callers are shown and whom they are believed by.
+    /// What callers are shown, and the trust that they are proven under.
     pub tls: TlsSettings,
     pub(crate) routes: RouteTable,
     pub(crate) redirect: Option<RedirectRoute>,
@@ -136,7 +136,7 @@ impl Generation {
     }
 
     /// Takes over what the generation before learned of its callers and their CAs, so that a
-    /// reload costs nobody who is still believed, and of the servers behind it.
+    /// reload costs nobody who is still trusted, and of the servers behind it.
     pub(crate) fn inherit(&mut self, before: &Self) {
         for target in &mut self.upstreams {
             let name = &target.settings.name;

@@ -57,7 +57,7 @@
 //! | [`path`], [`route`] | one way to write a path; host and path to a webhook or a site |
 //! | [`webhook`] | the proofs of the two things that Meta sends: token and signature |
 //! | [`upstream`] | headers to the application, pooled connections to it, deadlines, health of its servers |
-//! | **ground** | |
+//! | **used by all layers** | |
 //! | [`telemetry`] | log lines, metrics, the access log, traces |
 //! | [`config`] | the file as written, then as checked; secrets; every fault with its line |
 //! | [`refusal`] | the closed lists of what callers are refused for: label, status, severity, hint |
@@ -122,13 +122,13 @@
 //! | what a load balancer says of a client certificate | `handler/alb.rs` reads it, `tls/client_auth/alb.rs` proves it |
 //! | why a handshake failed | `tls/verifier.rs` leaves the reason, [`connection`] logs it |
 //! | the comparison of signatures | `webhook/signature.rs` |
-//! | the proof that the application can check | `upstream/proof.rs` |
+//! | the proof that the application can check | `webhook/proof.rs` makes it, `upstream/proof.rs` sets it at each attempt |
 //! | when a CRL is fetched, and whether it is taken | `maintenance/refresh.rs` |
 //! | the CAs that `check` recognises | [`tls::known_anchors`] |
 //! | **requests** | |
 //! | which certificate a caller is shown (SNI) | `tls/sni.rs` |
 //! | whose address the caller's is (X-Forwarded-For) | `proxy_protocol/`, `handler/x_forwarded.rs`, for networks of `config/network.rs` |
-//! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which of them are taken: `path/reserved/` |
+//! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which names a path has: `path/reserved/`; what that is tested against: `route/confusion/` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
 //! | which upgrade passes, and which 101 is taken | `upstream/websocket.rs` |
 //! | what a tunnel rests on, and when that ends it | `handler/tunnel/conditions.rs` |
@@ -186,7 +186,7 @@ pub mod tls;
 mod upstream;
 mod webhook;
 
-// The ground.
+// Used by all layers.
 pub mod config;
 pub mod error_code;
 pub mod lifecycle;

@@ -76,7 +76,7 @@ impl Lifecycle {
 }
 
 impl Swaps {
-    /// Tells every watcher that what callers are believed by has changed.
+    /// Tells every watcher that the trust that callers are proven under has changed.
     pub(crate) fn swapped(&self) {
         self.0.send_modify(|now| now.swaps += 1);
     }

@@ -1,7 +1,8 @@
 //! What handlers share: the state of the process, and that of the worker that serves them.
 //!
-//! [`ProcessState`] is one for all workers; [`WorkerState`] is one core's own, with the generation as that core
-//! uses it ([`WorkerGeneration`]). Spawns nothing and accepts nothing: that is [`crate::worker`].
+//! [`ProcessState`] is one for all workers; [`WorkerState`] is one core's own, with the generation
+//! as that core uses it ([`WorkerGeneration`]). Spawns nothing and accepts nothing: that is
+//! [`crate::worker`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

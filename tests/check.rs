@@ -501,7 +501,7 @@ fn an_application_behind_a_webhook_and_a_site_is_asked_to_have_a_proof() {
     setup.assert_warnings(&["webhook `/webhooks` and site `/` lead to the same application"]);
     assert_eq!(setup.report()["webhooks"][0]["proof"], Value::Null);
     let shown = setup.check(&[]).stdout;
-    assert!(shown.contains("proof           none; the application believes"), "{shown}");
+    assert!(shown.contains("proof           none; the application trusts"), "{shown}");
 
     setup.write("app-proof", PROOF);
     setup.edit("name = \"app\"", "name = \"app\"\nproof = { file = \"app-proof\" }");

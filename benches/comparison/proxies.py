@@ -82,7 +82,7 @@ def known(programs, hubgate):
 
 def haproxy_buffer(body_bytes):
     """HAProxy hashes only what fits into one buffer. It gets its default where that is enough, for
-    its memory's sake, and else the body with its head and the room that HAProxy keeps free."""
+    its memory's sake, and else the body with its head and the space that HAProxy keeps free."""
     return 16384 if body_bytes <= 8192 else body_bytes + 65536
 
 

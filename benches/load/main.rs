@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a bench program stops loudly at the first surprise, and its output is its purpose"
+    reason = "a bench program panics at the first surprise, and its output is its purpose"
 )]
 
 use std::io;

@@ -2,7 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a bench program stops loudly at the first surprise"
+    reason = "a bench program panics at the first surprise"
 )]
 
 use std::fmt::Write as _;

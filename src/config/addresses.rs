@@ -1,10 +1,10 @@
-//! Every address to bind, and what is protocol there.
+//! Every address to bind, and the protocol spoken there.
 
 use std::net::SocketAddr;
 
 use super::Config;
 
-/// What is protocol at an address.
+/// The protocol spoken at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerProtocol {
     /// TLS, by callers.
@@ -23,7 +23,7 @@ impl Config {
         addresses
     }
 
-    /// What is protocol at this address, as it was configured.
+    /// The protocol spoken at this address, as it was configured.
     pub fn protocol_at(&self, address: SocketAddr) -> ListenerProtocol {
         if self.redirect.as_ref().is_some_and(|redirect| redirect.listen.contains(&address)) {
             ListenerProtocol::PlainToRedirect

@@ -1,4 +1,4 @@
-//! `[client_certificate]`: whom to believe.
+//! `[client_certificate]`: which client certificates to accept.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -229,12 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_a_load_balancer_are_believed_from_trusted_proxies_alone() {
+    fn headers_of_a_load_balancer_are_accepted_from_trusted_proxies_alone() {
         assert_eq!(
             faults("[client_certificate]\nsource = \"alb\""),
             [
                 "2: `client_certificate.source`: needs `server.trusted_proxies`: what a load balancer \
-              says is believed from there alone"
+              says is trusted from there alone"
             ]
         );
     }

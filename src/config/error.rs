@@ -201,12 +201,12 @@ pub enum Fault {
          without bits behind the prefix"
     )]
     NotANetwork,
-    /// Everybody would be believed, or nobody served.
+    /// Everybody would be trusted, or nobody served.
     #[error(
-        "needs `server.trusted_proxies`: what a load balancer says is believed from there alone"
+        "needs `server.trusted_proxies`: what a load balancer says is trusted from there alone"
     )]
     ProxiesMissing,
-    /// The operator's window would be open to others.
+    /// The admin listener would be open to others.
     #[error("must be a loopback address, such as `127.0.0.1:9180`: it has no access control")]
     NotLoopback,
 
@@ -370,7 +370,7 @@ pub enum Fault {
         /// The key path of the first of the two.
         first: String,
     },
-    /// Certificates are asked for, and there is nobody to believe.
+    /// Certificates are asked for, and there is no CA to trust.
     #[error(
         "asks for a client certificate, but there is no `[client_certificate]` with \
          `trust_anchors`; add it, or write `client_certificate = \"none\"`"

@@ -81,7 +81,7 @@ mod words;
 pub struct Config {
     /// Where callers connect, and what they are shown.
     pub server: Server,
-    /// Whom to believe. `None` only if no route demands a client certificate.
+    /// Which client certificates to accept. `None` only if no route demands a client certificate.
     pub client_certificate: Option<ClientCertificate>,
     /// What one caller, and all of them together, may use.
     pub limits: Limits,

@@ -31,7 +31,7 @@ impl Redirect {
         for text in &written.listen {
             listen.extend(address(text, findings).map(|address| (address, &text.at)));
         }
-        // Also port 0 is there once: an address says what is protocol.
+        // Also port 0 is there once: an address says which protocol is spoken.
         let mut all: Vec<(SocketAddr, &At)> = Vec::new();
         let others = server.iter().flat_map(|server| Server::written_addresses(server));
         for (other, at) in others {

@@ -88,7 +88,7 @@ impl Server {
 }
 
 impl Server {
-    /// Every address to bind, whatever is protocol there.
+    /// Every address to bind, whichever protocol is spoken there.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listen.iter().chain(&self.plain_listen).copied().collect()
     }
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-/// Where plain HTTP is protocol: nobody would be there to serve without trusted proxies.
+/// Where plain HTTP is spoken: nobody would be there to serve without trusted proxies.
 fn plain_addresses(
     written: &file::RawServer,
     listen: &[(SocketAddr, &At)],
@@ -117,7 +117,7 @@ fn plain_addresses(
     for text in &written.plain_listen {
         plain.extend(address(text, findings).map(|address| (address, &text.at)));
     }
-    // Also port 0 is there once: an address says what is protocol.
+    // Also port 0 is there once: an address says which protocol is spoken.
     let all = listen.iter().filter(|(address, _)| plain.iter().any(|(other, _)| other == address));
     findings.must_differ(all.take(1).chain(&plain).map(|(address, at)| (*address, *at)));
     if let Some(first) = written.plain_listen.first()
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(
             faults(&server("plain_listen = [\"127.0.0.1:80\"]")),
             ["4: `server.plain_listen[0]`: needs `server.trusted_proxies`: what a load balancer \
-              says is believed from there alone"]
+              says is trusted from there alone"]
         );
         let bad = "listen = [\"127.0.0.1:0\"]\nplain_listen = [\"127.0.0.1:0\", \"[::]:80\", \
                    \"[::]:80\", \"80\"]\ntrusted_proxies = [\"10.0.0.0/8\"]";

@@ -8,7 +8,7 @@ use super::secret_source::Environment;
 use super::server::pem_file;
 use super::{file, names, paths};
 
-/// How an https upstream is believed, and what it is shown.
+/// How an https upstream is proven, and what it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// PEM file of the roots to trust in place of the public ones.

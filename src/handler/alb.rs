@@ -3,7 +3,7 @@
 //! An AWS Application Load Balancer with mutual TLS says it in one header or another, by its mode:
 //! "verify" has the leaf in `X-Amzn-Mtls-Clientcert-Leaf`, and its subject beside it; "passthrough"
 //! has the whole chain in `X-Amzn-Mtls-Clientcert`, unproven. Only the headers of the configured mode
-//! are believed, and only from a trusted proxy; what does not fit is refused, not overlooked.
+//! are accepted, and only from a trusted proxy; what does not fit is refused, not overlooked.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -98,7 +98,7 @@ pub(super) fn client(
     Ok(Some(client))
 }
 
-/// The headers that such a header may be in, out of all of a request.
+/// Those of a request's headers in which a load balancer may send a client certificate.
 pub(super) fn reserved(headers: &HeaderMap) -> HeaderMap {
     let mut reserved = HeaderMap::new();
     for name in [&LEAF, &CHAIN, &SUBJECT] {

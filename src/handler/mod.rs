@@ -174,7 +174,7 @@ fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Refusal> {
 struct ForwardedFor {
     /// The caller's address.
     address: String,
-    /// The same, ready for `X-ForwardedFor-For`.
+    /// The same, ready for `X-Forwarded-For`.
     header: HeaderValue,
 }
 

@@ -147,7 +147,7 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// Whatever a stranger reserved, the proxy that it called writes its address behind that.
+        /// Whatever a stranger claims, the proxy that it called writes its address behind that.
         #[test]
         fn no_claim_moves_the_address_that_a_trusted_proxy_saw(
             reserved in prop::collection::vec("[ -~]{0,40}|10\\.0\\.0\\.[0-9]|203\\.0\\.113\\.9", 0..5),

@@ -74,7 +74,7 @@ pub(crate) async fn accept(
             }
             Err(error) => {
                 metrics.accept_errors.inc();
-                // FaultReport when it begins, not each time: the pause grows to its longest and stays.
+                // Logged when it begins, not each time: the pause grows to its longest and stays.
                 if pause == FIRST_PAUSE {
                     warn!(%error, "cannot accept connections; trying again");
                 }

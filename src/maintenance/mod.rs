@@ -1,5 +1,5 @@
 //! What changes by time alone: certificates come to their end, revocation lists are replaced, events
-//! stay away, servers fail. Beside the requests, on a thread of its own.
+//! stay away, servers fail. Apart from the requests, on a thread of its own.
 //!
 //! In: the current generation, again and again. Out: warnings, gauges, and fetched lists put in
 //! force, after which every open connection is looked at again. Callers never wait for it.

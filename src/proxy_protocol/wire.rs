@@ -1,6 +1,6 @@
 //! The bytes of a PROXY protocol header. A pure parser: no socket, no clock.
 //!
-//! In: what has arrived so far. Out: what the header says and where it endpoints, or that more is needed,
+//! In: what has arrived so far. Out: what the header says and where it ends, or that more is needed,
 //! or why these bytes are none. Format: haproxy's `doc/proxy-protocol.txt`, sections 2.1 (v1) and
 //! 2.2 (v2).
 

@@ -1,8 +1,8 @@
 //! The closed lists of everything a stranger can be refused for.
 //!
-//! [`ConnectionRefusal`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each variant has
-//! a stable label (metric label, log field, what `hubgate explain` takes), a severity and a hint for
-//! the operator. No match here has a wildcard arm: a new variant does not compile until it has all.
+//! [`ConnectionRefusal`] ends a connection before it speaks HTTP; [`Refusal`] has an answer. Each
+//! variant has a stable label (metric label, log field, what `hubgate explain` takes), a severity
+//! and a hint for the operator. No match here has a wildcard arm: a new variant does not compile until it has all.
 //! What strangers can cause at will is never logged above [`Severity::Notice`].
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -124,7 +124,7 @@ impl AsyncWrite for CallerIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // Whoever is closing has something to send until it has closed, and does not rest.
+        // Whoever is closing has something to send until it has closed, and is not parked.
         this.timeouts.set_unsent(true);
         let mut left = match this.lingering {
             Some(left) => left,

@@ -26,7 +26,7 @@ use crate::config::Limits;
 use crate::refusal::Refusal;
 
 /// Serves one connection; `answer` is called for each request, `draining` ends when no further
-/// request should be taken, and what `parked` answers is held while the connection has no buffers.
+/// request should be taken, and what `parked` returns is held while the connection has no buffers.
 ///
 /// Returns why the connection ended, if that was before the head of a request was whole and right:
 /// then hyper has answered as far as it can be answered, and `answer` was not called.
@@ -148,7 +148,7 @@ fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
 const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
-/// too long; stops when a phase outlasts its limit otherwise, or to rest, if it `may_park`.
+/// too long; stops when a phase outlasts its limit otherwise, or to park, if it `may_park`.
 async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
     mut connection: Pin<&mut C>,
     end_gracefully: impl Fn(Pin<&mut C>),

@@ -1,7 +1,7 @@
-//! One log_entry a request: what came, what became of it, how long it took.
+//! One log entry a request: what came, what became of it, how long it took.
 //!
 //! Filled by the handler on the way, written once when it is dropped, so that a caller who disconnects
-//! half-way leaves a log_entry too. Never a body, a token or a secret: the query is not in it at all.
+//! half-way leaves an entry, too. Never a body, a token or a secret: the query is not in it at all.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::metrics::RouteMetrics;
 use super::trace::TraceId;
 use crate::refusal::{Refusal, Severity};
 
-/// The log_entry of one request.
+/// The access log entry of one request.
 #[derive(Debug)]
 pub(crate) struct AccessLogEntry {
     /// Address and port, as text.

@@ -285,14 +285,14 @@ mod tests {
 
     #[test]
     fn whatever_a_stranger_writes_stays_inside_its_string() {
-        let rank: String = (0..0x250).filter_map(char::from_u32).collect();
+        let evil: String = (0..0x250).filter_map(char::from_u32).collect();
 
-        let lines = logged(|| info!(rank, shown = %rank, debug = ?rank));
+        let lines = logged(|| info!(evil, shown = %evil, debug = ?evil));
 
         let line = lines.first().expect("one line");
-        assert_eq!(line.get("rank"), Some(&rank.as_str().into()));
-        assert_eq!(line.get("shown"), line.get("rank"));
-        assert_eq!(line.get("debug"), Some(&format!("{rank:?}").into()));
+        assert_eq!(line.get("evil"), Some(&evil.as_str().into()));
+        assert_eq!(line.get("shown"), line.get("evil"));
+        assert_eq!(line.get("debug"), Some(&format!("{evil:?}").into()));
         assert_eq!(lines.len(), 1);
     }
 

@@ -40,7 +40,7 @@ impl Traces {
     /// Leaves one valid `traceparent` in the headers, and no `tracestate` of another trace.
     pub(crate) fn carry(&self, headers: &mut HeaderMap) -> TraceId {
         let mut given = headers.get_all(TRACEPARENT).iter();
-        // Two would be read differently by different readers; neither is believed.
+        // Two would be read differently by different readers; neither is taken.
         let only = given.next().filter(|_| given.next().is_none());
         match only.and_then(|value| Parent::read(value.as_bytes())) {
             Some(Parent { trace_id, rewritten: None }) => trace_id,
@@ -78,7 +78,7 @@ impl Traces {
 /// What a valid `traceparent` says.
 struct Parent {
     trace_id: TraceId,
-    /// In the version that is protocol here, if it came in a later one.
+    /// In the version that is spoken here, if it came in a later one.
     rewritten: Option<Value>,
 }
 

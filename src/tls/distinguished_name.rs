@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use x509_parser::asn1_rs::{Any, Tag, ToDer as _};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// The name in one line; `None` if a value reserved to be text and is not.
+/// The name in one line; `None` if a value claims to be text and is not.
 pub(super) fn rfc2253(name: &X509Name<'_>) -> Option<String> {
     let mut line = String::new();
     let relative_names: Vec<_> = name.iter_rdn().collect();

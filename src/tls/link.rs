@@ -1,6 +1,6 @@
 //! One certificate as a link of a chain: what it is, what it may do, who signed it.
 //!
-//! For people who ask why a chain is believed or not. Decides nothing: the verdict is
+//! For people who ask why a chain is accepted or not. Decides nothing: the verdict is
 //! [`super::client_auth`]'s. The bytes may come from a stranger, so every text is escaped and cut.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;

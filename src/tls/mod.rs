@@ -1,7 +1,8 @@
-//! TLS towards callers: what this server shows, and whom it believes.
+//! TLS towards callers: what this server shows, and which certificates it accepts.
 //!
 //! In: PEM files and the checked settings. Out: a `rustls::ServerConfig` for each worker, and for
-//! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::ConnectionRefusal`] that ended it.
+//! each connection a [`client_auth::VerifiedClient`] or the [`crate::refusal::ConnectionRefusal`]
+//! that ended it.
 //! Knows nothing of HTTP.
 
 pub mod anchor;

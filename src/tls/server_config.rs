@@ -75,12 +75,12 @@ impl TlsSettings {
         })
     }
 
-    /// SniCertResolver come from elsewhere, and are proven by the same trust.
+    /// Client certificates come from elsewhere, and are proven by the same trust.
     pub(crate) fn without_asking(self) -> Self {
         Self { asks: false, ..self }
     }
 
-    /// Whom callers are believed by; `None` if no route asks.
+    /// The trust that callers are proven under; `None` if no route asks.
     pub fn trust(&self) -> Option<&Arc<ClientTrust>> {
         self.trust.as_ref()
     }

@@ -1,7 +1,7 @@
 //! The one unbroken rule for names: a subject has exactly one common name.
 //!
 //! A pure function over DER. Text searches in a distinguished name are what this exists to avoid:
-//! there, `CN=client.webhooks.fbclientcerts.com.rank.example` contains the right name.
+//! there, `CN=client.webhooks.fbclientcerts.com.evil.example` contains the right name.
 
 use x509_parser::asn1_rs::Tag;
 use x509_parser::oid_registry::OID_X509_COMMON_NAME;

@@ -174,8 +174,8 @@ mod tests {
     fn a_name_within_another_value_is_no_common_name() {
         for (text, expected) in [
             (
-                "CN=rank\\,CN=client.webhooks.fbclientcerts.com",
-                Some("rank,CN=client.webhooks.fbclientcerts.com"),
+                "CN=evil\\,CN=client.webhooks.fbclientcerts.com",
+                Some("evil,CN=client.webhooks.fbclientcerts.com"),
             ),
             ("O=\"x,CN=client.webhooks.fbclientcerts.com\"", None),
             ("O=x\\,CN=client.webhooks.fbclientcerts.com", None),

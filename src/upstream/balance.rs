@@ -2,9 +2,9 @@
 
 use super::target::Server;
 
-/// The servers in the order in which a request tries them, until one takes it: good ones before
-/// those that are passed over, the least busy first, `turn` breaking ties; last of all the one that
-/// had the request before and gave no answer, however idle it is since.
+/// The servers in the order in which a request tries them, until one takes it: available ones before
+/// those that are ejected or unhealthy, the least busy first, `turn` breaking ties; last of all the
+/// one that had the request before and gave no answer, however idle it is since.
 ///
 /// Never fewer than two attempts: a single server whose connect failed is tried once more.
 pub(super) fn order(servers: &[Server], turn: usize, had_it_before: Option<usize>) -> Vec<usize> {

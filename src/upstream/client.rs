@@ -6,8 +6,8 @@
 //! not idempotent) unless the operator says that the application recognises repeated events; then
 //! it goes to another server than the one that broke, if there is one.
 //!
-//! A request is boxed on its transport down, an answer on its transport up, and so is what is rare: a future
-//! takes room for all that it may ever await, once for each layer, and every request's would be
+//! A request is boxed on its way down, an answer on its way up, and so is what is rare: a future
+//! takes memory for all that it may ever await, once for each layer, and every request's would be
 //! copied about.
 
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! A delivery under transport, which does not depend on whoever waits for it.
+//! A delivery under way, which does not depend on whoever waits for it.
 //!
 //! While the caller waits, it is a part of the caller's own task, which costs nothing; when the
 //! caller disconnects, it goes on in a task of its own.

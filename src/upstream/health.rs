@@ -1,8 +1,8 @@
 //! Whether a server of an upstream is worth trying, and how busy it is; shared by all workers.
 //!
 //! Learned from requests: a server that cannot be connected to, or that fails several times in a
-//! row, is passed over for a while, longer each time; then it is tried again. And from health checks,
-//! if the operator wants them: an unhealthy server is passed over until it answers well. Neither
+//! row, is ejected for a while, longer each time; then it is tried again. And from health checks,
+//! if the operator wants them: an unhealthy server is not tried until it answers well. Neither
 //! keeps a request from a server when there is no better one.
 
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Health {
         self.is_unhealthy.swap(!is_healthy, Relaxed) == is_healthy
     }
 
-    /// Whether it is not, or no longer, passed over for what requests met.
+    /// Whether it is not, or no longer, ejected for what requests met.
     fn is_due(&self) -> bool {
         self.now() >= self.ejected_until.load(Relaxed)
     }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_nobody_answers_at_is_passed_over_at_once_and_forgiven_on_success() {
+    fn one_that_nobody_answers_at_is_ejected_at_once_and_forgiven_on_success() {
         let health = Health::new();
         assert!(health.is_available());
         health.unreachable();

@@ -91,7 +91,7 @@ impl Pool {
         (response, lease)
     }
 
-    /// The freshest connection that is still open; those that are not are dropped on the transport.
+    /// The freshest connection that is still open; those that are not are dropped on the way.
     pub(super) async fn check_out(&self, server: usize) -> Option<OpenedConnection> {
         let pooled = self.idle.get(server)?;
         loop {
@@ -179,7 +179,7 @@ impl Lease {
 /// How long a connection may take to come to rest after an exchange.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Clocks, queues and a busy backend need this much room before its own idle close.
+/// Clocks, queues and a busy backend need this much time before its own idle close.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 enum Peeked {

@@ -1,6 +1,6 @@
 //! Asks a server how it is, over a connection of its own, and judges by several answers in a row.
 //!
-//! Beside the requests: none waits for it, and the connection is not one of the pool's.
+//! No request waits for it, and the connection is not one of the pool's.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! TLS towards an upstream: whom we believe there, and what we show.
+//! TLS towards an upstream: which certificates we accept there, and what we show.
 
 use std::sync::Arc;
 

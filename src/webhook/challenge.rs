@@ -16,7 +16,7 @@ use crate::config::Secret;
 use crate::refusal::Refusal;
 use crate::server::respond::{self, Answer};
 
-/// A verification request, read but not yet believed.
+/// A verification request, read but not yet proven.
 #[derive(Debug)]
 pub(crate) struct VerificationRequest {
     challenge: String,
@@ -118,7 +118,7 @@ impl VerifyTokens {
     }
 }
 
-/// Meta's challenges have ten digits or so; this is room for any that it might think of.
+/// Meta's challenges have ten digits or so; this allows any that it might send.
 const VALUE_MAX_BYTES: usize = 1024;
 
 #[cfg(test)]

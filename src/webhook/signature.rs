@@ -34,7 +34,7 @@ struct Key {
     keyed: Hmac<Sha256>,
 }
 
-/// What a sender presents: the 32 bytes of `sha256=<64 lower-case hex digits>`.
+/// The signature that a sender presented: the 32 bytes of `sha256=<64 lower-case hex digits>`.
 #[derive(Debug)]
 pub(crate) struct PresentedSignature([u8; 32]);
 

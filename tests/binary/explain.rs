@@ -136,7 +136,7 @@ fn a_configuration_that_believes_nobody_and_a_file_without_certificates_are_told
     place.configure(&Settings { webhook, ..Settings::default() });
     place.edit("[client_certificate]\ntrust_anchors = [\"meta.pem\"]\n", "");
     let output = explain_cert(&place);
-    assert!(text(&output.stderr).contains("neither asked for nor believed"), "{output:?}");
+    assert!(text(&output.stderr).contains("neither asked for nor accepted"), "{output:?}");
     assert_eq!(output.status.code(), Some(1));
 }
 

@@ -1,7 +1,7 @@
 //! What was taken over from nginx does what nginx did, or refuses more.
 //!
 //! Each fixture is imported and loaded, and then a real nginx with the original and a hubgate with
-//! the import get the same requests. Without nginx on the machine that part is skipped, loudly.
+//! the import get the same requests. Without nginx on the machine that part is skipped with a message.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,

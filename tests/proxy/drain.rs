@@ -79,7 +79,7 @@ async fn under_load_every_event_that_reached_the_application_is_answered_200() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_at_once_and_with_a_goodbye() {
+async fn idle_connections_are_closed_at_once_and_gracefully() {
     let world = Plan::new().server("drain_timeout_ms = 3600000").start().await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
     let one = connect(&world, Http::One).await;

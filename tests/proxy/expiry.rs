@@ -46,7 +46,7 @@ async fn the_end_of_every_certificate_in_use_is_known_also_of_the_clients_as_las
         until_shown(&world, &client, begin + days * DAY).await;
     }
 
-    // A reload forgets nobody who is still believed, and shows no anchor that is gone.
+    // A reload forgets nobody who is still trusted, and shows no anchor that is gone.
     std::fs::write(world.dir.path().join("renamed.pem"), ca.certificate_pem()).unwrap();
     world.reload();
     assert_eq!(world.metric(&client), seconds(begin + 90 * DAY));

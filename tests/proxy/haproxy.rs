@@ -21,7 +21,7 @@ struct Haproxy {
 }
 
 impl Haproxy {
-    /// In front of `world`, with these words at the end of its `server` line; `None`, loudly, where
+    /// In front of `world`, with these words at the end of its `server` line; `None` and a message where
     /// there is no HAProxy.
     async fn start(world: &World, words: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();

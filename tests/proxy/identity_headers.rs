@@ -48,7 +48,7 @@ async fn the_application_is_told_what_is_true_of_the_caller() {
     assert_eq!(ids.len(), 6, "{ids:?}");
 }
 
-/// What applications believe of a caller, from wherever they are put.
+/// What applications trust of a caller, from wherever they are put.
 const CLAIMS: &[&str] = &[
     "Forwarded",
     "X-Forwarded-For",

@@ -15,7 +15,7 @@ async fn connect(world: &World, http: Http) -> Connection {
     Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap()
 }
 
-/// Waits until a connection is parked that has begun to do nothing now, and `others` with it.
+/// Waits until a connection that became idle just now is parked, and `others` with it.
 async fn until_rested(world: &World, others: f64) -> Connection {
     let witness = connect(world, Http::One).await;
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
@@ -50,7 +50,7 @@ async fn a_connection_that_rested_is_as_good_as_new() {
 }
 
 #[tokio::test]
-async fn a_connection_at_rest_ends_with_a_goodbye_when_draining_begins() {
+async fn a_parked_connection_is_closed_gracefully_when_draining_begins() {
     let world = Plan::new().server("drain_timeout_ms = 3600000").start().await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
     let _witness = until_rested(&world, 1.0).await;
@@ -63,7 +63,7 @@ async fn a_connection_at_rest_ends_with_a_goodbye_when_draining_begins() {
 }
 
 #[tokio::test]
-async fn a_connection_at_rest_ends_with_a_goodbye_when_it_was_idle_for_too_long() {
+async fn a_parked_connection_is_closed_gracefully_when_it_was_idle_for_too_long() {
     let world = Plan::new().limit("keep_alive_timeout_ms = 1200").start().await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
 

@@ -383,7 +383,7 @@ async fn settings_of_http_2_never_pass_to_a_webhook_and_a_101_from_there_is_no_a
     assert!(heads.len() == 1 && heads[0].starts_with("POST /webhooks "), "{heads:?}");
 }
 
-/// RFC 8441 is not protocol: the settings do not offer it, and its request is an error of the stream.
+/// RFC 8441 is not supported: the settings do not offer it, and its request is an error of the stream.
 #[tokio::test]
 async fn a_websocket_over_http_2_is_not_offered_and_refused_without_a_word_to_the_application() {
     let app = Credulous::start().await;

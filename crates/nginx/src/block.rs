@@ -17,7 +17,7 @@ pub(super) struct Block<'a> {
     pub(super) scope: Scope<'a>,
 }
 
-/// Whom a block believes.
+/// Which client certificates a block accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trust<'a> {
     pub(super) anchors: Vec<&'a str>,

@@ -195,7 +195,7 @@ fn http(directives: &[Directive]) -> Scope<'_> {
     }
 }
 
-/// The blocks that look at client certificates and believe the same: hubgate believes once for all.
+/// The blocks that look at client certificates and trust the same: hubgate has one trust for all.
 fn taken<'a>(blocks: &[Block<'a>], options: &Options) -> Vec<Block<'a>> {
     let is_wanted = |block: &&Block<'_>| {
         let name = options.server.as_deref();
@@ -243,7 +243,7 @@ fn translate_others(
         } else if block.verifies() {
             (
                 Outcome::Missing,
-                "it believes other anchors, or has no name: give it a hubgate of its own, with \
+                "it trusts other anchors, or has no name: give it a hubgate of its own, with \
                  `--server`",
             )
         } else if is_beside {

@@ -1,4 +1,4 @@
-//! Whom callers are believed by.
+//! The anchors that callers are proven under.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -181,7 +181,7 @@ fn judge(role: &str, anchor: &AnchorReport, problems: &mut Problems) {
 
 fn judge_together(anchors: &[AnchorReport], problems: &mut Problems) {
     if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != State::Valid) {
-        problems.error("no trust anchor is valid now, so no caller can be believed");
+        problems.error("no trust anchor is valid now, so no client certificate can be proven");
     }
     let digicert = Recognition::Known(KnownAnchor::DigicertHighAssuranceEvRoot);
     if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.recognition == digicert) {

@@ -181,6 +181,6 @@ mod tests {
         assert!(covers("::1", "[::1]"));
         assert!(!covers("*.example.com", "a.hooks.example.com"));
         assert!(!covers("*.example.com", "example.com"));
-        assert!(!covers("hooks.example.com", "hooks.example.com.rank.example"));
+        assert!(!covers("hooks.example.com", "hooks.example.com.evil.example"));
     }
 }

@@ -205,7 +205,7 @@ fn webhook_route(page: &mut Page, webhook: &WebhookReport) {
         page.row("verify token", &source(token));
     }
     let proof = webhook.proof.as_ref().map(source);
-    page.row("proof", proof.as_deref().unwrap_or("none; the application believes who reaches it"));
+    page.row("proof", proof.as_deref().unwrap_or("none; the application trusts who reaches it"));
     let with = |demand: &str| match demand {
         "required" => "client certificate and ",
         _ => "",

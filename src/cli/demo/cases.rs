@@ -116,7 +116,7 @@ fn strangers(demo_setup: &DemoSetup) -> anyhow::Result<Vec<Case>> {
         })
     };
     let other_ca = Authority::root(Ca::named("somebody else's CA")).issue(Leaf::meta());
-    let longer = Leaf::named(&format!("{META_NAME}.rank.example"));
+    let longer = Leaf::named(&format!("{META_NAME}.evil.example"));
     let alternative = Leaf::with_alternative_name_only();
     Ok(vec![
         stranger("no certificate", None, ConnectionRefusal::CertificateMissing)?,

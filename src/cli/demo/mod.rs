@@ -1,6 +1,6 @@
 //! `hubgate demo`: the whole job, with nothing configured.
 //!
-//! Sets a demo_setup (upstream, proxy, throw-away PKI, a real configuration file in a directory of its
+//! Makes a set-up (upstream, proxy, throw-away PKI, a real configuration file in a directory of its
 //! own), plays Meta, then plays attackers, and compares what happened with what ought to.
 
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let mut signals = Signals::catch().context("cannot catch signals")?;
         let demo_setup = DemoSetup::set().await?;
-        // Whatever ends the play, the demo_setup is cleared: it holds keys.
+        // Whatever ends the demo, its set-up is cleared: it holds keys.
         let played = tokio::select! {
             played = play(&demo_setup, arguments.keep) => played,
             _stop = signals.next() => Err(anyhow::anyhow!("interrupted")),
@@ -73,9 +73,9 @@ mod tests {
 
     #[tokio::test]
     async fn meta_gets_through_attackers_do_not_and_nothing_is_left_behind() {
-        let demo_setup = DemoSetup::set().await.expect("a demo_setup");
+        let demo_setup = DemoSetup::set().await.expect("a set-up");
         let directory = demo_setup.directory().to_owned();
-        let played = play(&demo_setup, false).await.expect("a play");
+        let played = play(&demo_setup, false).await.expect("it runs");
         assert_eq!(played, ExitCode::SUCCESS);
         demo_setup.clear().await;
         assert!(!directory.exists());

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// The app secret stands in this file: sends a made-up event, which the application gets.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Believe servers under these roots, PEM, in place of the public ones. Meta does not.
+    /// Trust servers under these roots, PEM, in place of the public ones. Meta does not.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Connect to ADDRESS whenever the URL says HOST and PORT; may be given several times.

@@ -14,7 +14,7 @@ pub(super) struct ListenerProtocol {
     pub(super) asks_for_certificate: bool,
 }
 
-/// Shakes hands and disconnects, once with each version. Believes anybody: who it is, is judged after.
+/// Does a handshake with each version and disconnects. Accepts any certificate: it is judged after.
 pub(super) async fn speak(
     options: &Options,
     findings: &mut Vec<Finding>,

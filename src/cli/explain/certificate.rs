@@ -31,7 +31,7 @@ pub(super) fn explain(file: &Path, config_file: &Path) -> anyhow::Result<(String
     let trust = generation::client_trust(&config, &Metrics::new())?;
     let trust = trust.context(
         "this configuration has no [client_certificate]: certificates are neither asked for nor \
-         believed",
+         accepted",
     )?;
     let settings = config.client_certificate.as_ref().context("the section is there")?;
     let chain = read_certificates(file)?;

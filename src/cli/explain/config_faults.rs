@@ -125,7 +125,7 @@ pub(super) const NETWORK_INVALID: Explanation = Explanation {
 };
 
 pub(super) const PROXIES_MISSING: Explanation = Explanation {
-    meaning: "A key that believes a load balancer, and no network says where the load balancer is.",
+    meaning: "A key trusts a load balancer, and no network says where the load balancer is.",
     causes: &[
         "server.plain_listen without server.trusted_proxies: name the subnets of the load balancer",
         "client_certificate.source is \"alb\" or \"alb_passthrough\": the same",

@@ -43,7 +43,7 @@ const HANDSHAKE_TIMEOUT: Explanation = Explanation {
 };
 
 const HANDSHAKE_FAILED: Explanation = Explanation {
-    meaning: "What came was not TLS, or no TLS that is protocol here, or the caller went away.",
+    meaning: "What came was not TLS, or no TLS version that is spoken here, or the caller went away.",
     causes: &[
         "a scanner, or plain HTTP sent to the TLS port",
         "a client that has nothing newer than TLS 1.1; Meta has",
@@ -76,7 +76,7 @@ const PROXY_HEADER_FROM_STRANGER: Explanation = Explanation {
     meaning: "A peer that is not in server.proxy_protocol_from began with a PROXY protocol header.",
     causes: &[
         "the load balancer has an address that is not in server.proxy_protocol_from",
-        "somebody who reaches hubgate past the load balancer, and reserved another address",
+        "somebody who reaches hubgate past the load balancer, and claims another address",
     ],
     next: "journalctl -u hubgate -o cat | grep proxy_header_from_stranger",
 };

@@ -176,7 +176,7 @@ const CERTIFICATE_FROM_STRANGER: Explanation = Explanation {
     meaning: "A header X-Amzn-Mtls-Clientcert came from a peer that is not in server.trusted_proxies.",
     causes: &[
         "the load balancer has an address that is not in server.trusted_proxies: name its subnets",
-        "somebody who reaches hubgate past the load balancer, and reserved a certificate",
+        "somebody who reaches hubgate past the load balancer, and claims a certificate",
     ],
     next: "journalctl -u hubgate -o cat | grep certificate_from_stranger",
 };
@@ -315,7 +315,7 @@ const UPSTREAM_UNREACHABLE: Explanation = Explanation {
         "it does not run, or is being restarted",
         "upstream.url names another port, or another path of a socket",
         "the socket's directory is not open to hubgate's user",
-        "every server of the upstream failed and is being passed over for a moment",
+        "every server of the upstream failed and is ejected for a moment",
     ],
     next: "hubgate check",
 };

@@ -32,10 +32,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
     key: Option<PathBuf>,
 
-    /// Believe servers under these roots, PEM, in place of the public ones.
+    /// Trust servers under these roots, PEM, in place of the public ones.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure", help_heading = "Server")]
     cacert: Option<PathBuf>,
-    /// Believe every server. Meta does not.
+    /// Accept every server certificate. Meta does not.
     #[arg(long, help_heading = "Server")]
     insecure: bool,
     /// Connect to ADDRESS whenever the URL says HOST and PORT.

@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Color::Red => ExitCode::FAILURE,
             })
         }
-        // FaultReport here, for the code of every other command would say that it is red.
+        // Printed here, for the exit code of every other command would say that it is red.
         Err(error) => {
             eprintln!("hubgate: {error}");
             for cause in error.chain().skip(1) {

@@ -1,4 +1,4 @@
-//! `[client_certificate]`: whom to believe; as written.
+//! `[client_certificate]`: which client certificates to accept; as written.
 
 use super::texts;
 use crate::config::choices::{CertificateSource, CrlFetch, StaleCrl};

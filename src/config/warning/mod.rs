@@ -55,7 +55,7 @@ pub enum Warning {
     },
     /// After a restart nobody is let in until the first list is fetched.
     CrlWithoutCache,
-    /// Paths alone keep callers of a site from what a webhook's application believes.
+    /// Paths alone keep callers of a site from what a webhook's application trusts.
     ProofMissing {
         /// The webhook's name.
         webhook: String,

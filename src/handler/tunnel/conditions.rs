@@ -27,13 +27,13 @@ use crate::upstream::Lease;
 /// What a tunnel was opened under.
 pub(in crate::handler) struct Conditions {
     connected: Rc<CallerConnection>,
-    /// As in the access log_entry.
+    /// As in the access log.
     client: Rc<str>,
     route: Arc<str>,
     host: Authority,
     /// As it was matched.
     target: PathAndQuery,
-    /// Whether the application believes of the caller what a trusted proxy says.
+    /// Whether the application is told of the caller what a trusted proxy says.
     rests_on_proxy: bool,
     /// What a load balancer said of the client certificate.
     reserved: HeaderMap,

@@ -105,5 +105,5 @@ async fn copy(
     let _closed_already = to.shutdown().await;
 }
 
-/// One TLS log_entry's worth.
+/// The most that one TLS record carries.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -1,4 +1,4 @@
-//! Believes a load balancer that ended TLS in front: what it forwards of the client certificate.
+//! Proves the client certificate that a load balancer forwards which ended TLS.
 //!
 //! In: the undecorated claim of a balancer that is trusted; whoever calls this has seen to that. Out:
 //! a [`VerifiedClient`] by the same rules as in a handshake. That the caller has the certificate's
@@ -32,7 +32,7 @@ pub(crate) enum ForwardedCertificate<'a> {
     Subject(&'a str),
 }
 
-/// Why a claim is not believed.
+/// Why what it forwards is not accepted.
 #[derive(Clone, Debug)]
 pub(crate) enum ForwardedClientError {
     /// It is no certificate, or no name, or several where there can be one.

@@ -54,7 +54,7 @@ impl ClientTrust {
     }
 
     /// Takes over what `before` learned and the configuration does not say: fetched lists that may
-    /// still speak, and the clients that were seen, if they are still believed.
+    /// still speak, and the clients that were seen, if they are still trusted.
     pub(crate) fn inherit(&self, before: &Self, now: UnixTime) {
         let fetches = self.crl.as_ref().is_some_and(Crl::is_fetched);
         for list in before.basis.load().lists.iter().filter(|list| fetches && list.is_fetched()) {

@@ -39,8 +39,8 @@ pub(crate) mod remembered;
 #[cfg(test)]
 mod tests;
 
-/// Whom this process believes. Fixed, but for the revocation lists in force and for what it
-/// remembers: proofs, and who was seen last.
+/// Which client certificates this process accepts. Fixed, but for the revocation lists in force and
+/// for what it remembers: proofs, and who was seen last.
 #[derive(Debug)]
 pub struct ClientTrust {
     trusted: Anchors,
@@ -97,14 +97,14 @@ pub struct VerifiedClient {
     basis: u64,
 }
 
-/// Why a caller was not believed, with what it presented.
+/// Why a caller was not accepted, with what it presented.
 #[derive(Clone, Debug)]
 pub struct ClientAuthError {
     /// The reason, from the closed list.
     pub reason: ConnectionRefusal,
     /// The leaf, if it could be read.
     pub presented: Option<Box<CertificateFacts>>,
-    /// The candidate anchor under which it would have been believed.
+    /// The candidate anchor under which it would have been accepted.
     pub candidate: Option<Arc<str>>,
     /// The name that was asked for in TLS, where it is unknown.
     pub server_name: Option<Box<str>>,
@@ -280,7 +280,7 @@ impl ClientTrust {
         let (path, revocation) =
             anchors.find_path(&entity, above, now, &self.algorithms, |path| match common_name {
                 Ok(_) => look_up(leaf, &entity, path),
-                // FaultReport below: any path that is in order will do.
+                // Reported below: any path that is in order will do.
                 Err(_) => Ok(RevocationStatus::NotChecked),
             })?;
         let common_name = common_name?;
@@ -309,7 +309,7 @@ impl ClientTrust {
         }
     }
 
-    /// The candidate anchor under which a refused caller would have been believed. That its list
+    /// The candidate anchor under which a refused caller would have been accepted. That its list
     /// is not there does not count: lists are fetched for trusted anchors alone.
     fn candidate_for(
         &self,

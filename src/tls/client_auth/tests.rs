@@ -33,12 +33,12 @@ fn when_the_anchor_that_vouched_ends_another_one_with_its_key_takes_over() {
     let trust = trusting(&[("ending", &ending), ("next", &next)]);
     let chain = ending.issue(Leaf::meta()).chain;
 
-    let first = trust.prove(&chain, at(now + hour / 2)).expect("is believed");
+    let first = trust.prove(&chain, at(now + hour / 2)).expect("is accepted");
     assert_eq!(first.anchor(), "ending");
     assert!(trust.is_still_valid(&first, at(now + hour / 2)));
     assert!(!trust.is_still_valid(&first, at(now + 2 * hour)));
 
-    let second = trust.prove(&chain, at(now + 2 * hour)).expect("is believed");
+    let second = trust.prove(&chain, at(now + 2 * hour)).expect("is accepted");
     assert_eq!(second.anchor(), "next");
     let seen = |client| {
         trust.saw(&client);

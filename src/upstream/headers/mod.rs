@@ -39,7 +39,7 @@ pub(crate) struct TrustedHeaders<'a> {
     pub(crate) verified: Option<HeaderValue>,
 }
 
-/// Headers to the application; `reserved` are removed for every upstream alike.
+/// Rewrites headers to the application; `reserved` ones are removed for every upstream alike.
 pub(crate) fn rewrite_request_headers(
     headers: &mut HeaderMap,
     reserved: &ReservedHeaders,

@@ -1,9 +1,9 @@
-//! Names of headers that only we may set: those by which applications believe who a caller is, where
+//! Names of headers that only we may set: those from which applications learn who a caller is, where
 //! it came from, and which address, path or method it asked for.
 
 use std::fmt;
 
-/// What applications take a header for, whose names they believe.
+/// What applications trust a header to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Believed {
     /// Who calls: a certificate, a user.

@@ -107,7 +107,7 @@ async fn an_event_that_one_server_read_and_hung_up_on_is_not_repeated_unless_tha
         statuses.push(answer.status.as_u16());
     }
     let refused = statuses.iter().filter(|status| **status == 502).count();
-    // Three times in a row, then it is passed over.
+    // Three times in a row, then it is ejected.
     assert_eq!(one.seen().len(), refused, "{statuses:?}");
     assert_eq!(other.seen().len(), 20 - refused, "{statuses:?}");
     assert!(refused > 0);

@@ -197,7 +197,7 @@ async fn deliver(world: &World) -> Answer {
     send(world.meta(), event("1")).await.unwrap()
 }
 
-/// A world that calls the backend `localhost` and believes it under `ca`.
+/// A world that calls the backend `localhost` and trusts it under `ca`.
 async fn before_tls(backend: &TlsBackend, ca: &Authority) -> (World, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
@@ -228,7 +228,7 @@ impl TlsBackend {
         Self::failing(0, ca, leaf).await
     }
 
-    /// Disconnects the first `failures` connections instead of a handshake.
+    /// Closes the first `failures` connections instead of a handshake.
     async fn failing(failures: usize, ca: &Authority, leaf: Leaf) -> Self {
         Self::serve(failures, WebPkiClientVerifier::no_client_auth(), ca.issue(leaf)).await
     }

@@ -1,4 +1,4 @@
-//! An application protocol byte by byte, for behaviour that no HTTP library has.
+//! An application that speaks its protocol byte by byte, for behaviour that no HTTP library has.
 
 use std::future::Future;
 use std::net::SocketAddr;

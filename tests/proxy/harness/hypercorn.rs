@@ -19,7 +19,7 @@ pub struct Hypercorn {
 }
 
 impl Hypercorn {
-    /// `None`, loudly, where tests/tools/install was not run.
+    /// `None`, with a message, where tests/tools/install was not run.
     pub async fn start() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let address = deserted_address();

@@ -259,7 +259,7 @@ struct Application {
 }
 
 impl Application {
-    /// `None`, loudly, where its language is not there.
+    /// `None`, with a message, where its language is not there.
     async fn start(language: Language<'_>, start: impl Fn(&Path, &str) -> Child) -> Option<Self> {
         let Language { program, extension, .. } = language;
         if !language.is_here() {

@@ -155,7 +155,7 @@ impl Sender {
     }
 
     /// What the server presented last, leaf first, also if the handshake failed after that. Known
-    /// only to a sender that believes [`Trust::Anything`].
+    /// only to a sender that trusts [`Trust::Anything`].
     pub fn presented_chain(&self) -> Vec<CertificateDer<'static>> {
         self.presented.chain()
     }

@@ -1,4 +1,4 @@
-//! Where a sender connects, as whom, and whom it believes.
+//! Where a sender connects, as whom, and which servers it trusts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Options {
     pub(super) resumption: bool,
 }
 
-/// Which server certificates are believed.
+/// Which server certificates are trusted.
 #[derive(Clone, Debug)]
 pub enum Trust {
     /// Those under the public roots, as Meta does it.
@@ -102,12 +102,12 @@ impl Options {
         Ok(options.address(address))
     }
 
-    /// Believes servers under this authority, and no other.
+    /// Trusts servers under this authority, and no other.
     pub fn trusting(self, authority: &Authority) -> Self {
         self.trust(Trust::Roots(vec![authority.certificate().clone()]))
     }
 
-    /// Which server certificates are believed.
+    /// Which server certificates are trusted.
     pub fn trust(self, trust: Trust) -> Self {
         Self { trust, ..self }
     }

@@ -1,4 +1,4 @@
-//! The TLS side of a sender: whom it believes, what it presents, and what was agreed on.
+//! The TLS side of a sender: which servers it trusts, what it presents, and what was agreed on.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,7 +170,7 @@ pub(super) fn client_config(options: &Options) -> Result<Client, SendError> {
     Ok(Client { config: Arc::new(config), presenter, presented })
 }
 
-/// Believes every chain, but still asks for the proof that the server has the leaf's key.
+/// Accepts every chain, but still asks for the proof that the server has the leaf's key.
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>, Arc<Presented>);
 

@@ -99,14 +99,14 @@ pub(super) fn client(
 }
 
 /// Those of a request's headers in which a load balancer may send a client certificate.
-pub(super) fn reserved(headers: &HeaderMap) -> HeaderMap {
-    let mut reserved = HeaderMap::new();
+pub(super) fn headers_of(headers: &HeaderMap) -> HeaderMap {
+    let mut found = HeaderMap::new();
     for name in [&LEAF, &CHAIN, &SUBJECT] {
         for value in headers.get_all(name) {
-            reserved.append(name, value.clone());
+            found.append(name, value.clone());
         }
     }
-    reserved
+    found
 }
 
 /// The one header of the mode; another mode's beside it, or anything twice, is nobody's.

@@ -36,7 +36,7 @@ pub(in crate::handler) struct Conditions {
     /// Whether the application is told of the caller what a trusted proxy says.
     rests_on_proxy: bool,
     /// What a load balancer said of the client certificate.
-    reserved: HeaderMap,
+    alb_headers: HeaderMap,
     /// When the proof of the client certificate ends; `None`: there was no certificate.
     proven_until: Option<SystemTime>,
 }
@@ -58,8 +58,8 @@ impl Conditions {
             target: routed.target.clone(),
             rests_on_proxy: routed.forwarded.is_some()
                 || caller.protocol == ListenerProtocol::PlainFromProxies,
-            reserved: match routed.client {
-                Some(_) => alb::reserved(&parts.headers),
+            alb_headers: match routed.client {
+                Some(_) => alb::headers_of(&parts.headers),
                 None => HeaderMap::new(),
             },
             proven_until: routed.client.as_ref().map(|client| client.valid_until()),
@@ -115,13 +115,13 @@ impl Conditions {
     fn prove_again(&self, local: &WorkerGeneration) -> Result<SystemTime, TunnelEnd> {
         let CallerConnection { worker, caller, .. } = &*self.connected;
         let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
-        let client = alb::client(caller, &self.client, local, metrics, &self.reserved, now);
+        let client = alb::client(caller, &self.client, local, metrics, &self.alb_headers, now);
         let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;
         Ok(client.valid_until())
     }
 
     /// Says in the log what the operator did, or the CA; strangers' doing is counted alone.
-    pub(super) fn log_entry(&self, end: TunnelEnd) {
+    pub(super) fn log_end(&self, end: TunnelEnd) {
         match end {
             TunnelEnd::Closed | TunnelEnd::Idle => {}
             TunnelEnd::CertificateNoLongerTrusted

@@ -55,7 +55,7 @@ impl Tunnel {
             end = conditions.end(&lease) => end,
         };
         metrics.tunnels.ended(end);
-        conditions.log_entry(end);
+        conditions.log_end(end);
         drop((open, lease, admitted));
     }
 }

@@ -13,7 +13,6 @@ use rustls::pki_types::UnixTime;
 
 use crate::caller::Caller;
 use crate::config::CertificateSource;
-use crate::path::percent_decoded;
 use crate::refusal::Refusal;
 use crate::state::WorkerGeneration;
 use crate::telemetry::log::{self, RefusedClient};
@@ -124,6 +123,14 @@ fn header(headers: &HeaderMap, source: CertificateSource) -> Result<AlbHeader<'_
     }
 }
 
+/// Undoes escapes once, whatever they stand for; `None` if one is broken.
+fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    let mut escapes = text.split(|byte| *byte == b'%').skip(1);
+    let is_whole = escapes.all(|escape| escape.get(..2).is_some_and(is_digits));
+    is_whole.then(|| percent_encoding::percent_decode(text).collect())
+}
+
 impl<'a> AlbHeader<'a> {
     /// The header that it stands in, and what stands there.
     fn parts(self) -> (&'static HeaderName, &'a [u8]) {
@@ -138,3 +145,18 @@ impl<'a> AlbHeader<'a> {
 static LEAF: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-leaf");
 static CHAIN: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert");
 static SUBJECT: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-subject");
+
+#[cfg(test)]
+mod tests {
+    use super::percent_decoded;
+
+    #[test]
+    fn an_escape_is_undone_once_and_a_broken_one_is_none() {
+        assert_eq!(percent_decoded(b"a%2Bb%2b+").as_deref(), Some(&b"a+b++"[..]));
+        assert_eq!(percent_decoded(b"%2541").as_deref(), Some(&b"%41"[..]));
+        assert_eq!(percent_decoded(b"%00%ff").as_deref(), Some(&b"\0\xff"[..]));
+        for broken in ["%", "a%", "a%4", "%zz", "%4g1", "%%41", "%+1"] {
+            assert_eq!(percent_decoded(broken.as_bytes()), None, "{broken}");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::hex;
+use super::byte_of;
 
 /// Whether a decoded byte divides a path, or ends it, in some hands.
 pub(super) fn divides(byte: u8) -> bool {
@@ -54,7 +54,7 @@ pub(super) fn decode(text: &[u8]) -> Vec<u8> {
         rest = after;
         if byte == b'%' {
             if let [high, low, after @ ..] = after
-                && let Some(value) = byte_of(*high, *low)
+                && let Some(value) = byte_of([*high, *low])
             {
                 decoded.push(value);
                 rest = after;
@@ -74,12 +74,8 @@ pub(super) fn decode(text: &[u8]) -> Vec<u8> {
 /// The rest of `%u0077`, as IIS has it.
 fn unicode_escape(rest: &[u8]) -> Option<(char, &[u8])> {
     let [b'u' | b'U', a, b, c, d, after @ ..] = rest else { return None };
-    let value = u32::from(byte_of(*a, *b)?) << 8 | u32::from(byte_of(*c, *d)?);
+    let value = u32::from(byte_of([*a, *b])?) << 8 | u32::from(byte_of([*c, *d])?);
     Some((char::from_u32(value)?, after))
-}
-
-fn byte_of(high: u8, low: u8) -> Option<u8> {
-    Some(hex(high)? << 4 | hex(low)?)
 }
 
 /// With ASCII for what some take for it: letters of full width (the best fit of Windows's code

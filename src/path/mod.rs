@@ -62,8 +62,7 @@ fn decode_unreserved(path: &[u8]) -> Result<String, Refusal> {
             return Err(Refusal::PathInvalid);
         };
         rest = after;
-        let byte = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
-        match byte.ok_or(Refusal::PathInvalid)? {
+        match byte_of([*high, *low]).ok_or(Refusal::PathInvalid)? {
             byte if lax::divides(byte) => return Err(Refusal::PathInvalid),
             byte if is_unreserved(byte) => decoded.push(char::from(byte)),
             // Section 6.2.2.1: escapes are written in upper case.
@@ -81,25 +80,12 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Undoes escapes once, whatever they stand for; `None` if one is broken.
-pub(crate) fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let ([high, low], after) = rest.split_first_chunk::<2>()?;
-            decoded.push(hex(*high)? << 4 | hex(*low)?);
-            rest = after;
-        } else {
-            decoded.push(byte);
-        }
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+/// The byte that two hexadecimal digits stand for.
+fn byte_of(digits: [u8; 2]) -> Option<u8> {
+    let mut byte = [0];
+    base16ct::mixed::decode(digits, &mut byte).ok()?;
+    let [byte] = byte;
+    Some(byte)
 }
 
 /// Section 5.2.4, with empty segments taken out, as nginx does by default.

@@ -133,11 +133,11 @@ fn escaped(text: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     if b",=+<>#;\"\\ ".contains(first) {
         return Ok((*first, after));
     }
-    let ([high, low], after) = text.split_first_chunk::<2>().ok_or(Malformed)?;
-    let digit =
-        |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low);
-    Ok((byte.ok_or(Malformed)?, after))
+    let (digits, after) = text.split_first_chunk::<2>().ok_or(Malformed)?;
+    let mut byte = [0];
+    base16ct::mixed::decode(digits, &mut byte).map_err(|_no_digits| Malformed)?;
+    let [byte] = byte;
+    Ok((byte, after))
 }
 
 #[cfg(test)]

@@ -93,6 +93,21 @@ error_codes! {
     StartThreadFailed = "start_thread_failed",
 }
 
+/// An error and the chain of its causes, in one line.
+#[derive(Clone, Copy, Debug)]
+pub struct WithCauses<'e>(pub &'e dyn Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let causes = std::iter::successors(self.0.source(), |cause| (*cause).source());
+        for cause in causes {
+            write!(formatter, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
 /// One fault, as the operator is told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultReport {
@@ -104,14 +119,7 @@ pub struct FaultReport {
 
 impl FaultReport {
     pub(crate) fn of(code: ErrorCode, error: &dyn Error) -> Self {
-        let mut sentence = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            sentence.push_str(": ");
-            sentence.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self { code, sentence }
+        Self { code, sentence: WithCauses(error).to_string() }
     }
 }
 
@@ -127,6 +135,19 @@ mod tests {
 
     use super::*;
     use crate::refusal::{ConnectionRefusal, Refusal};
+
+    #[test]
+    fn an_error_is_shown_with_each_of_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Caused(&'static str, #[source] Option<Box<Caused>>);
+
+        let error = Caused(
+            "no start",
+            Some(Box::new(Caused("no file", Some(Box::new(Caused("gone", None)))))),
+        );
+        assert_eq!(WithCauses(&error).to_string(), "no start: no file: gone");
+    }
 
     #[test]
     fn no_code_is_used_twice_and_none_is_a_refusals_label() {

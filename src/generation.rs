@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 
 use crate::config::{CertificateSource, Config, Demand, Verification};
-use crate::error_code::{ErrorCode, FaultReport};
+use crate::error_code::{ErrorCode, FaultReport, WithCauses};
 use crate::route::RouteTable;
 use crate::route::redirect::RedirectRoute;
 use crate::telemetry::metrics::Metrics;
@@ -77,12 +77,7 @@ impl fmt::Display for BuildErrors {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{error}")?;
-            let mut cause = std::error::Error::source(error);
-            while let Some(source) = cause {
-                write!(f, ": {source}")?;
-                cause = source.source();
-            }
+            write!(f, "{}", WithCauses(error))?;
         }
         Ok(())
     }

@@ -82,21 +82,7 @@ fn complain(error: &anyhow::Error) {
         }
         return;
     }
-    eprintln!("hubgate: {error}");
-    for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
-    }
-}
-
-/// An error and its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence += &format!(": {error}");
-        cause = error.source();
-    }
-    sentence
+    eprintln!("hubgate: {error:#}");
 }
 
 /// Loads a configuration; every fault of it is in the error, a line each.

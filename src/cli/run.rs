@@ -13,6 +13,8 @@ use crate::app::systemd::{self, Notifier};
 use crate::app::watch::Watch;
 use crate::app::{self, Running};
 use crate::config::Config;
+use crate::error_code::WithCauses;
+use crate::lifecycle::Intervals;
 use crate::listener::Sockets;
 use crate::telemetry::log;
 use crate::worker;
@@ -64,7 +66,7 @@ fn start(config: Config, is_beside_another: bool) -> anyhow::Result<Running> {
     if is_beside_another {
         sockets = sockets.beside_another();
     }
-    Ok(app::start_with(config, sockets)?)
+    Ok(app::start_with(config, sockets, Intervals::default())?)
 }
 
 /// A running proxy, and whoever wants to know how it is.
@@ -151,7 +153,7 @@ impl<'a> Service<'a> {
         let failure = self.running.reload_from(self.config).err();
         self.record.reloads += 1;
         self.record.generation = self.running.generation();
-        self.record.failure = failure.map(|failed| super::with_causes(&failed));
+        self.record.failure = failure.map(|failed| WithCauses(&failed).to_string());
         self.watch.follow(watched(self.config, self.running.files()));
         self.leave_record();
         self.notifier.ready(&self.status());

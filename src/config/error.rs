@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::words::{Suggestion, Words};
+use crate::error_code::WithCauses;
 
 /// Every fault of a configuration, in the order of the file.
 #[derive(Debug)]
@@ -45,12 +46,7 @@ impl fmt::Display for ConfigErrors {
             if index > 0 {
                 formatter.write_str("\n")?;
             }
-            write!(formatter, "{error}")?;
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                write!(formatter, ": {error}")?;
-                cause = error.source();
-            }
+            write!(formatter, "{}", WithCauses(error))?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hubgate_testkit::sender::{Options, SendError, Sender};
+use hubgate::error_code::WithCauses;
+use hubgate_testkit::sender::{Options, Sender};
 use tokio::task::JoinHandle;
 
 use crate::backend::PATIENCE;
@@ -39,7 +40,7 @@ impl Load {
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
                         Ok(answer) => failures.push(answer.status.to_string()),
-                        Err(error) => failures.push(with_causes(&error)),
+                        Err(error) => failures.push(WithCauses(&error).to_string()),
                     }
                 }
                 failures
@@ -69,14 +70,4 @@ impl Load {
         }
         Outcome { answered: self.answered.load(Ordering::Relaxed), failures }
     }
-}
-
-fn with_causes(error: &SendError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text += &format!(": {source}");
-        cause = source.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::finding::Finding;
 use crate::cli::send::report;
+use crate::error_code::WithCauses;
 use hubgate_testkit::events::Event;
 use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
 use hubgate_testkit::setup::random_hex;
@@ -128,7 +129,7 @@ impl Patient {
         }
         let sentence = match error.tls_alert() {
             Some(alert) => format!("no answer, but the alert {alert}"),
-            None => format!("no answer: {}", crate::cli::with_causes(error)),
+            None => format!("no answer: {}", WithCauses(error)),
         };
         Finding::wrong(what, sentence)
             .curl(if error.is_timeout() { 28 } else { 56 }, "no answer")

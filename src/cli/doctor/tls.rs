@@ -3,6 +3,7 @@
 use rustls::pki_types::CertificateDer;
 
 use super::finding::Finding;
+use crate::error_code::WithCauses;
 use hubgate_testkit::sender::{Options, SendError, Sender, Tls, Trust};
 
 /// What handshakes with either version came to.
@@ -59,7 +60,7 @@ fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
 fn because(error: &SendError) -> String {
     match error.tls_alert() {
         Some(alert) => format!("alert {alert}"),
-        None => crate::cli::with_causes(error),
+        None => WithCauses(error).to_string(),
     }
 }
 

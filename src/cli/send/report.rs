@@ -8,6 +8,7 @@ use http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::error_code::WithCauses;
 use hubgate_testkit::pki::Identity;
 use hubgate_testkit::sender::{Answer, Handshake, SendError};
 
@@ -95,12 +96,7 @@ pub(super) fn look_at(what: &str) {
 }
 
 pub(super) fn failure(error: &SendError, with_identity: bool) -> ExitCode {
-    eprintln!("failed     {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        eprintln!("           because: {error}");
-        cause = error.source();
-    }
+    eprintln!("failed     {}", WithCauses(error));
     eprintln!("look at    {}", advice(error, with_identity));
     ExitCode::FAILURE
 }

@@ -50,10 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         // Printed here, for the exit code of every other command would say that it is red.
         Err(error) => {
-            eprintln!("hubgate: {error}");
-            for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
-            }
+            eprintln!("hubgate: {error:#}");
             Ok(ExitCode::from(NO_ANSWER))
         }
     }

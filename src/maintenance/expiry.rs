@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use x509_parser::prelude::ASN1Time;
+use std::time::{Duration, SystemTime};
 
 use crate::generation::Generation;
 use crate::telemetry::metrics::CertificateKind;
@@ -161,14 +159,6 @@ impl Calendar {
 
 fn sha256(client: &VerifiedClient) -> Option<String> {
     client.facts().map(|facts| facts.sha256.clone())
-}
-
-/// A moment for people.
-pub(super) fn readable(moment: SystemTime) -> String {
-    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let time =
-        i64::try_from(seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
-    time.map_or_else(String::new, |time| time.to_string())
 }
 
 /// The lowest of the thresholds in days that lie behind `now`; 0 is the end itself.

@@ -17,6 +17,7 @@ use crate::generation::Generation;
 use crate::lifecycle::{Change, Swaps, Watcher};
 use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::certificate::utc;
 use crate::tls::client_auth::ClientTrust;
 
 pub(crate) mod expiry;
@@ -79,7 +80,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 fn look_at_lists(trust: &ClientTrust, calendar: &mut Calendar, now: SystemTime) {
     let lists = trust.lists();
     for list in calendar.gone_stale(&lists, now) {
-        let (source, next_update) = (list.source(), expiry::readable(list.next_update()));
+        let (source, next_update) = (list.source(), utc(list.next_update()));
         warn!(source, next_update, "revocation list is past its nextUpdate");
     }
     for client in calendar.let_in_unchecked(trust.last_seen().filter_map(|(_, client)| client)) {
@@ -95,7 +96,7 @@ fn warn_of_end(InUse { kind, label, facts }: &InUse, now: SystemTime) {
         label = &**label,
         subject = facts.subject,
         sha256 = facts.sha256,
-        not_after = expiry::readable(facts.not_after),
+        not_after = utc(facts.not_after),
         days_left = left.as_ref().map_or(0, expiry::whole_days),
         hint = kind.hint(),
         "{}",

@@ -7,25 +7,24 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 use rustls::HandshakeKind;
 use rustls::pki_types::UnixTime;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::caller::{Caller, CallerConnection, ConnectionGuard, Proven};
 use crate::config::ListenerProtocol;
 use crate::handler;
-use crate::handler::redirect;
 use crate::lifecycle::Change;
 use crate::listener::Permit;
 use crate::proxy_protocol::Endpoints;
 use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
 use crate::server::drive::serve;
+use crate::server::linger;
 use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::WorkerState;
 use crate::telemetry::log;
@@ -50,7 +49,7 @@ async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<Conn
             return;
         }
     }
-    let mut enough = pin!(sleep(FIRST_REQUEST_TIMEOUT));
+    let mut enough = pin!(sleep(worker.shared.intervals.first_request));
     // The connection is polled by the same task, so a request that begins comes by here.
     poll_fn(|context| match timeouts.has_begun() {
         true => Poll::Ready(()),
@@ -58,9 +57,6 @@ async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<Conn
     })
     .await;
 }
-
-/// Some round trips, while the process drains.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection as it was accepted.
 pub(crate) struct Accepted {
@@ -97,7 +93,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
                 }
                 log::connection_refused(endpoints.caller, &auth_error.for_log());
                 if let Some(stream) = stream {
-                    Box::pin(linger(stream)).await;
+                    Box::pin(linger::close(stream)).await;
                 }
                 return;
             }
@@ -110,7 +106,8 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let speaks_for_many = proxies.contains(endpoints.caller.ip());
     drop(local);
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
-    let timeouts = Arc::new(ConnectionTimeouts::new(&limits, is_h2));
+    let timeouts =
+        Arc::new(ConnectionTimeouts::new(&limits, worker.shared.intervals.park_after, is_h2));
     let forwarded_for = HeaderValue::try_from(endpoints.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: endpoints.caller.ip(),
@@ -131,13 +128,8 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
     let metrics = &worker.shared.metrics;
     let parked = || GaugeGuard::new(metrics, |metrics| &metrics.connections_parked);
-    let ended = if protocol == ListenerProtocol::PlainToRedirect {
-        let answer = move |request| redirect::handle(Rc::clone(&connected), request);
-        Box::pin(serve(io, is_h2, timeouts, &limits, answer, draining, parked)).await
-    } else {
-        let answer = move |request| handler::handle(Rc::clone(&connected), request);
-        serve(io, is_h2, timeouts, &limits, answer, draining, parked).await
-    };
+    let answer = move |request| handler::handle(Rc::clone(&connected), request);
+    let ended = serve(io, is_h2, timeouts, &limits, answer, draining, parked).await;
     if let Some(refusal) = ended {
         worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
         log::no_request(endpoints.caller, refusal);
@@ -156,23 +148,6 @@ impl RefusedHandshake {
         Self { auth_error: ConnectionRefusal::HandshakeTimeout.into(), stream: None }
     }
 }
-
-/// Closes so that the caller can still read the alert: one that has sent more by now than we read
-/// would be answered with a reset, which overtakes it.
-async fn linger(mut stream: TcpStream) {
-    let rest = async {
-        stream.shutdown().await?;
-        let mut unread = stream.take(LINGER_MAX_BYTES);
-        tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
-    };
-    let _gone_either_way = timeout(LINGER_TIMEOUT, rest).await;
-}
-
-/// A caller that has read the alert closes within a round trip or two.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// More than a request with its headers; whoever sends more has not listened.
-const LINGER_MAX_BYTES: u64 = 64 * 1024;
 
 async fn handshake(
     worker: &WorkerState,

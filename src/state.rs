@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::error;
 
 use crate::generation::Generation;
-use crate::lifecycle::Watcher;
+use crate::lifecycle::{Intervals, Watcher};
 use crate::listener::Permits;
 use crate::refusal::Refusal;
 use crate::server::body::BodyMemory;
@@ -32,6 +32,7 @@ pub(crate) struct ProcessState {
     pub(crate) permits: Permits,
     pub(crate) body_memory: BodyMemory,
     pub(crate) watcher: Watcher,
+    pub(crate) intervals: Intervals,
     /// When this process began to serve.
     pub(crate) began: Instant,
     /// What the last reload came to, if there was one.
@@ -75,13 +76,19 @@ pub(crate) struct WorkerGeneration {
 pub(crate) struct TaskGuard(Rc<WorkerState>);
 
 impl ProcessState {
-    pub(crate) fn new(generation: Generation, metrics: Arc<Metrics>, watcher: Watcher) -> Self {
+    pub(crate) fn new(
+        generation: Generation,
+        metrics: Arc<Metrics>,
+        watcher: Watcher,
+        intervals: Intervals,
+    ) -> Self {
         Self {
             permits: Permits::new(generation.config.limits.connections.get()),
             body_memory: BodyMemory::new(metrics.body_memory_bytes.clone()),
             generation: ArcSwap::from_pointee(generation),
             metrics,
             watcher,
+            intervals,
             began: Instant::now(),
             last_reload: ArcSwapOption::empty(),
             requests: AtomicUsize::new(0),

@@ -143,7 +143,7 @@ async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(20);
 
 async fn sweep_loop(worker: Rc<WorkerState>) {
-    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    let mut ticks = tokio::time::interval(worker.shared.intervals.pool_sweep);
     loop {
         ticks.tick().await;
         for pool in &worker.local().pools {
@@ -151,9 +151,6 @@ async fn sweep_loop(worker: Rc<WorkerState>) {
         }
     }
 }
-
-/// An unused upstream connection outlives its idle time by this much at most.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 async fn all_done(worker: &WorkerState) {
     while worker.is_busy() {

@@ -14,7 +14,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::error_code::{ErrorCode, FaultReport};
 use crate::generation::{BuildErrors, Generation};
-use crate::lifecycle::{Lifecycle, Phase};
+use crate::lifecycle::{Intervals, Lifecycle, Phase};
 use crate::listener::{ListenError, ListeningSocket, OpenedSockets, Sockets};
 use crate::maintenance;
 use crate::state::ProcessState;
@@ -74,11 +74,16 @@ pub(crate) struct Listening {
 
 /// Builds everything, binds every socket, and only then starts to serve.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    start_with(config, Sockets::default())
+    start_with(config, Sockets::default(), Intervals::default())
 }
 
-/// As [`start`], with sockets that another process bound, or beside one that listens.
-pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartError> {
+/// As [`start`], with sockets that another process bound, or beside one that listens, and with
+/// these times.
+pub fn start_with(
+    config: Config,
+    sockets: Sockets,
+    intervals: Intervals,
+) -> Result<Running, StartError> {
     let metrics = Arc::new(Metrics::new());
     let generation = Generation::build(1, config, &metrics)?;
     metrics.generation.set(1);
@@ -91,7 +96,7 @@ pub fn start_with(config: Config, sockets: Sockets) -> Result<Running, StartErro
         None => None,
     };
     let (lifecycle, watcher) = Lifecycle::new();
-    let shared = Arc::new(ProcessState::new(generation, metrics, watcher));
+    let shared = Arc::new(ProcessState::new(generation, metrics, watcher, intervals));
     let mut running = Running {
         admin_address: admin_socket.as_ref().map(|(address, _)| *address),
         shared: Arc::clone(&shared),

@@ -25,7 +25,7 @@ use crate::upstream::RequestBody;
 use crate::upstream::headers::{TrustedHeaders, rewrite_request_headers};
 
 pub(crate) mod alb;
-pub(crate) mod redirect;
+mod redirect;
 mod site;
 mod tunnel;
 mod webhook;
@@ -107,6 +107,9 @@ async fn respond(
     // hyper counts them over HTTP/1 alone.
     if parts.headers.len() > local.generation.config.limits.header_max_count.get() {
         return Err(Refusal::HeadersTooLarge);
+    }
+    if connected.caller.protocol == ListenerProtocol::PlainToRedirect {
+        return Box::pin(redirect::handle(&connected.worker, local, parts, log_entry)).await;
     }
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);

@@ -1,9 +1,8 @@
 //! The caller's TLS stream, with two habits that HTTP needs: it marks when bytes arrive, and it
 //! closes gently.
 //!
-//! Gently: a socket that is closed while bytes lie unread in it is reset by the kernel, and the
-//! reset can overtake the answer. So after our side is shut, what still comes is thrown away, up
-//! to a bound in bytes (here) and in time ([`super::timeouts`]).
+//! Gently: after our side is shut it lingers ([`super::linger`]), for a time that is kept by
+//! [`super::timeouts`].
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::linger::Linger;
 use super::timeouts::ConnectionTimeouts;
 
 /// What a caller's bytes come through.
@@ -57,8 +57,8 @@ macro_rules! either {
 pub(crate) struct CallerIo {
     stream: CallerStream,
     timeouts: Arc<ConnectionTimeouts>,
-    /// Bytes that may still be thrown away; `None` while our side is open.
-    lingering: Option<usize>,
+    /// `None` while our side is open.
+    lingering: Option<Linger>,
     /// Read already, and not taken by HTTP.
     ahead: Bytes,
 }
@@ -126,29 +126,18 @@ impl AsyncWrite for CallerIo {
         let this = &mut *self;
         // Whoever is closing has something to send until it has closed, and is not parked.
         this.timeouts.set_unsent(true);
-        let mut left = match this.lingering {
-            Some(left) => left,
-            None => {
+        let linger = match &mut this.lingering {
+            Some(linger) => linger,
+            none => {
                 ready!(either!(&mut this.stream, io => Pin::new(io).poll_shutdown(cx)))?;
                 if !this.timeouts.must_linger() {
                     return Poll::Ready(Ok(()));
                 }
                 this.timeouts.linger();
-                LINGER_MAX_BYTES
+                none.insert(Linger::after_answer())
             }
         };
-        let mut scratch = [0; 4096];
-        while left > 0 {
-            this.lingering = Some(left);
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(either!(&mut this.stream, io => Pin::new(io).poll_read(cx, &mut buffer))) {
-                Ok(()) if !buffer.filled().is_empty() => {
-                    left = left.saturating_sub(buffer.filled().len())
-                }
-                _ended => break,
-            }
-        }
-        Poll::Ready(Ok(()))
+        either!(&mut this.stream, io => linger.poll_closed(io, cx)).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -164,6 +153,3 @@ impl AsyncWrite for CallerIo {
         either!(&self.stream, io => io.is_write_vectored())
     }
 }
-
-/// Twice the default body limit: a sender that ignores our answer for longer is cut.
-const LINGER_MAX_BYTES: usize = 8 * 1024 * 1024;

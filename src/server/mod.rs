@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod caller_io;
 pub(crate) mod drive;
+pub(crate) mod linger;
 pub(crate) mod respond;
 pub(crate) mod stream;
 pub(crate) mod timeouts;

@@ -29,6 +29,7 @@ pub(crate) struct ConnectionTimeouts {
     header_timeout: Duration,
     keep_alive_timeout: Duration,
     requests_max: usize,
+    park_after: Duration,
     /// HTTP/2 sends frames that are no request; only HTTP/1 headers are timed from the first byte.
     is_h2: bool,
 }
@@ -51,7 +52,7 @@ pub(crate) enum ConnectionPhase {
 pub(crate) struct InFlight(Arc<ConnectionTimeouts>);
 
 impl ConnectionTimeouts {
-    pub(crate) fn new(limits: &Limits, is_h2: bool) -> Self {
+    pub(crate) fn new(limits: &Limits, park_after: Duration, is_h2: bool) -> Self {
         Self {
             born: Instant::now(),
             kind: AtomicU64::new(ConnectionPhase::Idle as u64),
@@ -63,6 +64,7 @@ impl ConnectionTimeouts {
             header_timeout: limits.header_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
             requests_max: limits.requests_per_connection.get(),
+            park_after,
             is_h2,
         }
     }
@@ -133,10 +135,10 @@ impl ConnectionTimeouts {
     /// When the connection has done nothing for long enough to give back its buffers; `None` while
     /// there is something in them, or may be.
     pub(crate) fn parks_at(&self) -> Option<Instant> {
-        let is_at_rest = self.phase() == ConnectionPhase::Idle
+        let may_park = self.phase() == ConnectionPhase::Idle
             && !self.unsent.load(Relaxed)
             && !self.is_body_unread();
-        is_at_rest.then(|| self.since() + REST_AFTER)
+        may_park.then(|| self.since() + self.park_after)
     }
 
     fn since(&self) -> Instant {
@@ -158,10 +160,6 @@ impl Drop for InFlight {
         }
     }
 }
-
-/// A connection in use is never parked; one that is saves two thirds of its memory, for two allocations
-/// when the next request comes.
-const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// Long enough for a refused body of a few megabytes on a slow line.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hubgate::app;
 use hubgate::config::Config;
+use hubgate::lifecycle::Intervals;
 use hubgate::listener::Sockets;
 use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::AsyncReadExt as _;
@@ -234,7 +235,8 @@ async fn from_the_drain_on_the_process_that_takes_over_alone_answers_the_operato
     );
     world.edit_config("listen = [\"127.0.0.1:0\"]", &format!("listen = [\"{callers}\"]"));
     let config = Config::load(&world.config_file()).unwrap();
-    let successor = app::start_with(config, Sockets::default().beside_another()).unwrap();
+    let successor =
+        app::start_with(config, Sockets::default().beside_another(), Intervals::default()).unwrap();
 
     world.proxy.drain();
     world.until_metric("hubgate_connections_open", 1.0).await;

@@ -4,71 +4,43 @@
 //! In: a request at one of the addresses of `[redirect]`. Out: our own answer. Knows neither routes
 //! nor upstreams, so nothing that comes this way reaches an application.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::HeaderValue;
+use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Uri};
-use hyper::body::{Body as _, Incoming};
+use http::{Method, Uri};
 
-use crate::caller::CallerConnection;
 use crate::refusal::Refusal;
 use crate::route;
 use crate::server::respond::{self, Answer};
-use crate::state::WorkerGeneration;
+use crate::state::{WorkerGeneration, WorkerState};
 use crate::telemetry::access::{AccessLogEntry, Outcome};
 
 mod acme;
 
-/// Answers one request, whatever it is.
-pub(crate) async fn handle(connected: Rc<CallerConnection>, request: Request<Incoming>) -> Answer {
-    let _in_flight = connected.timeouts.request_began();
-    let local = connected.worker.local();
-    let mut log_entry = AccessLogEntry::begun(
-        Rc::clone(&connected.caller.address),
-        connected.worker.next_request_id(),
-        request.method(),
-        local.generation.config.log.access,
-    );
-    let mut answer = match respond(&connected, &local, request, &mut log_entry).await {
-        Ok(answer) => answer,
-        Err(refusal) => {
-            log_entry.outcome = Outcome::Refused(refusal);
-            respond::refusal(refusal)
-        }
-    };
-    if connected.timeouts.is_body_unread() || connected.timeouts.is_exhausted() {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    log_entry.status = Some(answer.status());
-    answer
-}
-
-async fn respond(
-    connected: &CallerConnection,
+/// A body is of no use here, so none is read.
+pub(super) async fn handle(
+    worker: &WorkerState,
     local: &WorkerGeneration,
-    request: Request<Incoming>,
+    parts: &Parts,
     log_entry: &mut AccessLogEntry,
 ) -> Result<Answer, Refusal> {
-    // No body is of any use here, so none is read.
-    connected.timeouts.set_body_unread(!request.body().is_end_stream());
     // Gone since this connection was accepted.
     let redirect = local.generation.redirect.as_ref().ok_or(Refusal::NoRoute)?;
     log_entry.route = Some(Arc::clone(&redirect.name));
     log_entry.metrics = Some(Arc::clone(&redirect.metrics));
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    let (parts, _unread) = request.into_parts();
-    let host = route::host(&parts)?;
+    let host = route::host(parts)?;
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     if is_read
         && let Some(directory) = &redirect.settings.acme_directory
         && let Some(token) = parts.uri.path().strip_prefix(acme::PATH)
     {
         let in_flight_max = local.generation.config.limits.requests_in_flight;
-        let _admitted = connected.worker.admit(in_flight_max.get())?;
+        let _admitted = worker.admit(in_flight_max.get())?;
         let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
         log_entry.outcome = Outcome::AcmeAnswered;
         return Ok(respond::echo(found));

@@ -153,7 +153,7 @@
 //! | what `explain` says of a code | `cli/explain/`, a file for each list of codes |
 //! | why a certificate would be accepted or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |
 //! | what Meta would say of an endpoint | `cli/doctor/`, a file for each thing that is looked at |
-//! | what becomes of a directive of nginx | `crates/nginx/src/known.rs`, and [`hubgate_nginx`] for those that become something |
+//! | what becomes of a directive of nginx | `crates/nginx/src/known/`, and [`hubgate_nginx`] for those that become something |
 //! | a certificate that is wrong on purpose | [`hubgate_testkit::pki`] |
 //! | how the proxy behaves | `tests/proxy/`, over real sockets |
 //! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |

@@ -6,18 +6,19 @@
 use std::collections::BTreeSet;
 
 use super::block::Block;
-use super::condition::refuses;
 use super::draft::{Kind, Route, Site};
 use super::headers::Websocket;
 use super::ledger::{Anchor, Ledger, Outcome};
 use super::location::{self, Location, Pattern};
-use super::parse::Directive;
 use super::pool::{Pools, Target};
-use super::proof::{Checks, Proofs};
-use super::redirect::ACME_PATH;
+use super::proof::Proofs;
 use super::restriction::{methods, restrictions};
 use super::scope::Scope;
 use super::{headers, known, value};
+
+mod body_limit;
+mod closed;
+mod settle;
 
 /// The routes of one server block.
 pub(super) struct Planner<'p, 'a> {
@@ -39,12 +40,6 @@ pub(super) struct Planner<'p, 'a> {
 pub(super) struct Names {
     /// For each webhook that names some.
     pub(super) allowed: Vec<BTreeSet<String>>,
-}
-
-/// Requests of a regular expression that must not fall to a site.
-struct Hazard {
-    start: String,
-    reason: String,
 }
 
 impl<'a> Planner<'_, 'a> {
@@ -224,37 +219,6 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    /// A location by regular expression: no route, but perhaps a reason to close some.
-    fn plan_regex(&mut self, place: &Location<'a>, is_checked: bool) -> Option<Hazard> {
-        let anchor = Anchor::Route(self.routes.len());
-        let known_start = match &place.pattern {
-            Pattern::Regex(start) => Some(start.as_str()),
-            Pattern::Exact(_)
-            | Pattern::Prefix(_)
-            | Pattern::ExactRegex(_)
-            | Pattern::PrefixRegex(_)
-            | Pattern::Named(_) => place.path(),
-        };
-        let start = known_start.unwrap_or_default().to_owned();
-        let what = format!("the location at {}", place.directive.place);
-        let reason = if is_checked {
-            Some(format!("{what} demands a client certificate for some of its paths"))
-        } else if refuses(place.scope.own()) || !restrictions(place, self.proofs).is_empty() {
-            Some(format!("{what} keeps callers from some of its paths"))
-        } else {
-            None
-        };
-        let note = "paths cannot be given by regular expression: write a route for each, with a \
-                    fixed path";
-        self.ledger.settle(place.directive, anchor, Outcome::Missing, note);
-        for inner in place.scope.own() {
-            let note = "its location is not carried over";
-            self.settle_below(inner, anchor, Outcome::LeftAlone, note);
-        }
-        self.push(Kind::Nothing, &start, false);
-        reason.map(|reason| Hazard { start, reason })
-    }
-
     /// Where the requests of a location go, with the directives in force there.
     fn target(
         &self,
@@ -310,153 +274,6 @@ impl<'a> Planner<'_, 'a> {
             self.routes.push(Route { kind, ..route });
         }
     }
-
-    fn close_hazards(&mut self, first: usize, hazards: &[Hazard]) {
-        for route in self.routes.iter_mut().skip(first).filter(|route| route.is_site()) {
-            let overlaps = |hazard: &&Hazard| match route.is_exact {
-                true => route.path.starts_with(&hazard.start),
-                false => {
-                    route.path.starts_with(&hazard.start) || hazard.start.starts_with(&route.path)
-                }
-            };
-            let reasons: Vec<String> =
-                hazards.iter().filter(overlaps).map(|hazard| hazard.reason.clone()).collect();
-            if !reasons.is_empty() {
-                self.ledger.worsen(route.origin, Outcome::Missing, &reasons.join("; "));
-                route.kind = Kind::Closed { reasons };
-            }
-        }
-    }
-
-    /// What is closed must not fall to a wider site, and neither must what nginx counts to a site
-    /// with fewer methods.
-    fn except_closed(&mut self, first: usize) {
-        let is_narrow = |route: &Route| match &route.kind {
-            Kind::Closed { .. } => true,
-            Kind::Site(site) => !site.methods.is_empty() && !route.is_exact,
-            Kind::Webhook { .. } | Kind::Nothing => false,
-        };
-        let narrow: Vec<Route> =
-            self.routes.iter().skip(first).filter(|route| is_narrow(route)).cloned().collect();
-        for route in self.routes.iter_mut().skip(first) {
-            let is_below = |other: &&Route| route.covers(other) && route.path != other.path;
-            // One path cannot be taken out of a site that begins with it.
-            let is_root = |other: &&Route| {
-                other.is_exact
-                    && other.path == route.path
-                    && route.covers(other)
-                    && !other.is_site()
-            };
-            if route.is_site() && narrow.iter().any(|other| is_root(&other)) {
-                let reason = "its first path is another location, which is not carried over";
-                self.ledger.worsen(route.origin, Outcome::Missing, reason);
-                route.kind = Kind::Closed { reasons: vec![reason.to_owned()] };
-                continue;
-            }
-            let starts: Vec<String> =
-                narrow.iter().filter(is_below).map(|other| other.path.clone()).collect();
-            let Kind::Site(site) = &mut route.kind else { continue };
-            for start in starts {
-                if !site.except.contains(&start) {
-                    site.except.push(start);
-                }
-            }
-        }
-    }
-
-    fn settle_checks(&mut self, checks: &Checks<'a>, anchor: Anchor) {
-        let note = "the exact common name in `client_certificate.common_names`, and the signature";
-        for directive in &checks.conditions {
-            self.settle_below(directive, anchor, Outcome::Stricter, note);
-        }
-        for map in &checks.maps {
-            self.settle_below(map, Anchor::ClientCertificate, Outcome::Stricter, note);
-        }
-        for directive in &checks.unclear {
-            let note = "no name could be read from this: see that `common_names` has the right one";
-            self.ledger.settle(directive, anchor, Outcome::Uncertain, note);
-        }
-    }
-
-    fn settle_nothing(&mut self, place: &Location<'a>, anchor: Anchor, reasons: &[String]) {
-        let own = place.scope.own();
-        // `deny all` after an `allow` is for the others.
-        let is_refused = refuses(own) && own.iter().all(|line| line.name != "allow");
-        let is_acme = place.path().is_some_and(|path| path.trim_end_matches('/') == ACME_PATH);
-        let (outcome, note) = if is_refused {
-            (Outcome::Carried, "nobody gets there, as before".to_owned())
-        } else if is_acme {
-            (Outcome::Carried, "see [redirect]: ACME asks over plain HTTP first".to_owned())
-        } else {
-            (Outcome::Missing, reasons.join("; "))
-        };
-        self.ledger.settle(place.directive, anchor, outcome, note.as_str());
-        for inner in own.iter().filter(|inner| !matches!(&*inner.name, "location" | "include")) {
-            let (outcome, note) = match known::fate(&inner.name) {
-                _ if is_refused || is_acme => (Outcome::Carried, "as its location"),
-                Some((outcome, note)) => (outcome, note),
-                None => (Outcome::LeftAlone, "its location is not carried over"),
-            };
-            self.settle_below(inner, anchor, outcome, note);
-        }
-    }
-
-    /// Settles a directive and everything in its block, as far as nobody else does.
-    fn settle_below(
-        &mut self,
-        directive: &Directive,
-        anchor: Anchor,
-        outcome: Outcome,
-        note: &str,
-    ) {
-        if !self.ledger.is_settled(directive) {
-            self.ledger.settle(directive, anchor, outcome, note);
-        }
-        for inner in directive.children().iter().filter(|inner| inner.name != "proxy_pass") {
-            self.settle_below(inner, anchor, outcome, note);
-        }
-    }
-
-    fn settle_times(&mut self, scope: &Scope<'_>, anchor: Anchor, note: &str) {
-        for name in ["proxy_read_timeout", "proxy_send_timeout"] {
-            if let Some(directive) = scope.find(name) {
-                self.ledger.settle(directive, anchor, Outcome::Carried, note);
-            }
-        }
-    }
-
-    fn site_body(&mut self, place: &Location<'_>, anchor: Anchor) -> u64 {
-        let Some(directive) = place.scope.find("client_max_body_size") else {
-            return NGINX_BODY_BYTES;
-        };
-        let (bytes, note) = match value::bytes(directive.argument()) {
-            Some(0) => (SITE_BODY_BYTES, "no body is unlimited; 1 TiB comes near"),
-            Some(bytes) => (bytes.min(SITE_BODY_BYTES), "body_max_bytes"),
-            None => (NGINX_BODY_BYTES, "not a size; nginx's default is written"),
-        };
-        self.ledger.settle(directive, anchor, Outcome::Carried, note);
-        bytes
-    }
-
-    fn webhook_body(&mut self, place: &Location<'_>, anchor: Anchor) -> Option<u64> {
-        let directive = place.scope.find("client_max_body_size")?;
-        let bytes = value::bytes(directive.argument());
-        let (bytes, outcome, note) = match bytes {
-            Some(bytes @ LARGEST_EVENT_BYTES..=WEBHOOK_BODY_BYTES) => {
-                (Some(bytes), Outcome::Carried, "body_max_bytes")
-            }
-            Some(1..LARGEST_EVENT_BYTES) => (
-                None,
-                Outcome::Carried,
-                "raised to 4 MiB on the webhook: Meta sends up to 3 MB, which were lost before",
-            ),
-            _ => {
-                (None, Outcome::Stricter, "4 MiB: Meta sends up to 3 MB, and a body is held whole")
-            }
-        };
-        self.ledger.settle(directive, anchor, outcome, note);
-        bytes
-    }
 }
 
 /// Whether hubgate takes this as the path of a route.
@@ -469,11 +286,3 @@ fn is_good_path(path: &str) -> bool {
 
 /// `timeout_ms` of an upstream by default.
 const WEBHOOK_TIMEOUT_MS: u64 = 4_000;
-/// What Meta sends at most.
-const LARGEST_EVENT_BYTES: u64 = 3_000_000;
-/// A quarter of `limits.body_memory_bytes`.
-const WEBHOOK_BODY_BYTES: u64 = 1 << 26;
-/// nginx's `client_max_body_size` unless written.
-const NGINX_BODY_BYTES: u64 = 1 << 20;
-/// The largest `body_max_bytes` of a site.
-const SITE_BODY_BYTES: u64 = 1 << 40;

@@ -148,7 +148,7 @@
 //! | the form of a log line, and its way out of the process | `telemetry/json.rs`, `telemetry/lines.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |
 //! | when a webhook counts as quiet | `maintenance/quiet.rs` |
-//! | what makes the status yellow or red | `admin/status/advice.rs` |
+//! | what makes the status yellow or red | `admin/status/advice/mod.rs` |
 //! | what `check` finds fault with | `cli/check/`, and the constructors of [`config`] |
 //! | what `explain` says of a code | `cli/explain/`, a file for each list of codes |
 //! | why a certificate would be accepted or not | `cli/explain/certificate.rs`, with what `tls/link.rs` reads |

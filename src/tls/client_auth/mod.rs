@@ -29,11 +29,14 @@ use super::revocation::{self, RevocationList, RevocationStatus};
 use super::subject::only_common_name;
 use crate::config::{Crl, StaleCrl};
 use crate::refusal::ConnectionRefusal;
-use crate::telemetry::log::RefusedClient;
 
 pub(crate) use self::alb::{ForwardedCertificate, ForwardedClientError};
+use self::basis::Basis;
+pub use self::error::ClientAuthError;
 
 mod alb;
+mod basis;
+mod error;
 mod last_seen;
 pub(crate) mod remembered;
 #[cfg(test)]
@@ -57,16 +60,6 @@ pub struct ClientTrust {
     /// A path that is proven but for its revocation status: it may name where the list is.
     unjudged: ArcSwapOption<ProvenPath>,
     news: watch::Sender<()>,
-}
-
-/// The lists in force, and what was proven under them: replaced together, so that no proof
-/// outlives the lists that it rests on.
-#[derive(Debug, Default)]
-struct Basis {
-    /// Counts replacements.
-    number: u64,
-    lists: Vec<Arc<RevocationList>>,
-    proven: ArcSwap<Vec<Arc<VerifiedClient>>>,
 }
 
 /// The certificates of a path, leaf first and without the anchor.
@@ -95,42 +88,6 @@ pub struct VerifiedClient {
     revocation: RevocationStatus,
     /// Number of the basis that it rests on.
     basis: u64,
-}
-
-/// Why a caller was not accepted, with what it presented.
-#[derive(Clone, Debug)]
-pub struct ClientAuthError {
-    /// The reason, from the closed list.
-    pub reason: ConnectionRefusal,
-    /// The leaf, if it could be read.
-    pub presented: Option<Box<CertificateFacts>>,
-    /// The candidate anchor under which it would have been accepted.
-    pub candidate: Option<Arc<str>>,
-    /// The name that was asked for in TLS, where it is unknown.
-    pub server_name: Option<Box<str>>,
-}
-
-/// Nothing was presented that could be told.
-impl From<ConnectionRefusal> for ClientAuthError {
-    fn from(reason: ConnectionRefusal) -> Self {
-        Self { reason, presented: None, candidate: None, server_name: None }
-    }
-}
-
-impl ClientAuthError {
-    /// In the words of a log line.
-    pub(crate) fn for_log(&self) -> RefusedClient<'_> {
-        let facts = self.presented.as_deref();
-        RefusedClient {
-            reason: self.reason,
-            subject: facts.map(|facts| facts.subject.as_str()),
-            issuer: facts.map(|facts| facts.issuer.as_str()),
-            serial: facts.map(|facts| facts.serial.as_str()),
-            sha256: facts.map(|facts| facts.sha256.as_str()),
-            candidate: self.candidate.as_deref(),
-            server_name: self.server_name.as_deref(),
-        }
-    }
 }
 
 impl ClientTrust {
@@ -360,16 +317,6 @@ impl ProvenPath {
     }
 }
 
-impl Basis {
-    /// The newest proofs are kept; only a genuine sender's chain ever gets here, so a handful do.
-    fn remember(&self, client: &Arc<VerifiedClient>) {
-        self.proven.rcu(|proven| {
-            let others = proven.iter().filter(|known| known.chain != client.chain);
-            std::iter::once(client).chain(others).take(PROOFS_MAX).cloned().collect::<Vec<_>>()
-        });
-    }
-}
-
 impl VerifiedClient {
     /// The proven name: one of the configured ones.
     pub fn common_name(&self) -> &str {
@@ -414,6 +361,3 @@ impl VerifiedClient {
         &self.identity
     }
 }
-
-/// Meta sends from a handful of certificates; more would be a new world.
-const PROOFS_MAX: usize = 16;

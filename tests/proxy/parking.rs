@@ -1,7 +1,8 @@
-//! Connections that give back their buffers while they do nothing, and are as good as new afterwards.
+//! Parked connections: they give back their buffers while they are idle, and are as good as new
+//! afterwards.
 //!
-//! When a connection has rested is not to be seen from outside. So each test has a witness beside it:
-//! a connection that begins to do nothing later, and whose rest is counted.
+//! When a connection is parked cannot be seen from outside. So each test has a witness beside it: a
+//! connection that becomes idle later, and whose parking is counted.
 
 use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,33 +17,33 @@ async fn connect(world: &World, http: Http) -> Connection {
 }
 
 /// Waits until a connection that became idle just now is parked, and `others` with it.
-async fn until_rested(world: &World, others: f64) -> Connection {
+async fn until_parked(world: &World, others: f64) -> Connection {
     let witness = connect(world, Http::One).await;
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
     world.until_metric("hubgate_connections_parked", others + 1.0).await;
     witness
 }
 
-/// Waits for TLS's own end, not a cut that an attacker could have made.
-async fn until_goodbye(stream: &mut (impl AsyncRead + Unpin)) {
+/// Waits for the close_notify alert: without it, the end of the stream is a read error.
+async fn until_close_notify(stream: &mut (impl AsyncRead + Unpin)) {
     let mut nothing = [0; 64];
     let read = tokio::time::timeout(PATIENCE, stream.read(&mut nothing)).await;
     assert_eq!(read.expect("must be closed").unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_rested_is_as_good_as_new() {
+async fn a_connection_that_was_parked_is_as_good_as_new() {
     let world = World::start().await;
     let never_used = connect(&world, Http::One).await;
     let used = connect(&world, Http::One).await;
     assert_eq!(used.request(event("1")).await.unwrap().status, 200);
-    let _witness = until_rested(&world, 2.0).await;
+    let _witness = until_parked(&world, 2.0).await;
 
     for connection in [&never_used, &used] {
         assert_eq!(connection.request(event("2")).await.unwrap().status, 200);
     }
 
-    // And may rest again.
+    // And they are parked again.
     world.until_metric("hubgate_connections_parked", 3.0).await;
     assert_eq!(used.request(event("3")).await.unwrap().status, 200);
     assert_eq!(world.app.received().len(), 5);
@@ -53,11 +54,11 @@ async fn a_connection_that_rested_is_as_good_as_new() {
 async fn a_parked_connection_is_closed_gracefully_when_draining_begins() {
     let world = Plan::new().server("drain_timeout_ms = 3600000").start().await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
-    let _witness = until_rested(&world, 1.0).await;
+    let _witness = until_parked(&world, 1.0).await;
 
     world.proxy.drain();
 
-    until_goodbye(&mut silent).await;
+    until_close_notify(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
     assert_eq!(world.metric("hubgate_connections_parked"), 0.0);
 }
@@ -69,16 +70,16 @@ async fn a_parked_connection_is_closed_gracefully_when_it_was_idle_for_too_long(
 
     world.until_metric("hubgate_connections_parked", 1.0).await;
 
-    until_goodbye(&mut silent).await;
+    until_close_notify(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_while_its_connection_rests_is_noticed() {
+async fn a_caller_that_disconnects_while_its_connection_is_parked_is_noticed() {
     let world = World::start().await;
     let (mut polite, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
     let (rude, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
-    let _witness = until_rested(&world, 2.0).await;
+    let _witness = until_parked(&world, 2.0).await;
 
     polite.shutdown().await.unwrap();
     drop(rude);
@@ -95,8 +96,8 @@ async fn half_a_request_behind_another_is_kept_and_must_be_whole_in_time() {
     let mut raw = Raw::connect(world.meta()).await;
     raw.send([&signed_event(b"first"), half].concat()).await;
     assert_eq!(raw.answer().await.status, 200);
-    // Whoever has begun a request does not rest.
-    let _witness = until_rested(&world, 0.0).await;
+    // A connection with a request that has begun is not parked.
+    let _witness = until_parked(&world, 0.0).await;
 
     raw.send(rest).await;
 
@@ -129,7 +130,7 @@ async fn an_answer_that_its_caller_takes_its_time_with_is_whole() {
     backend.until_seen(1).await;
 
     // More is on its way than sockets hold, and nobody reads.
-    let _witness = until_rested(&world, 0.0).await;
+    let _witness = until_parked(&world, 0.0).await;
 
     let answer = raw.answer().await;
     assert_eq!((answer.status, answer.body.len()), (200, LENGTH));
@@ -141,7 +142,7 @@ async fn http2_keeps_its_state() {
     let two = connect(&world, Http::Two).await;
     assert_eq!(two.request(event("1")).await.unwrap().status, 200);
 
-    let _witness = until_rested(&world, 0.0).await;
+    let _witness = until_parked(&world, 0.0).await;
 
     assert_eq!(two.request(event("2")).await.unwrap().status, 200);
 }

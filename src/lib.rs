@@ -131,7 +131,7 @@
 //! | how an application may misread a path | `path/lax.rs`, `path/readings.rs`, `path/query.rs`; which names a path has: `path/reserved/`; what that is tested against: `route/confusion/` |
 //! | which headers pass, and which are set | `upstream/headers/mod.rs`; which no caller may set: `upstream/headers/reserved.rs` |
 //! | which upgrade passes, and which 101 is taken | `upstream/websocket.rs` |
-//! | what a tunnel rests on, and when that ends it | `handler/tunnel/conditions.rs` |
+//! | what a tunnel depends on, and when that ends it | `handler/tunnel/conditions.rs` |
 //! | the value of an identity header | `tls/identity.rs`, `tls/distinguished_name.rs`, `upstream/forwarded_header.rs` |
 //! | **upstreams** | |
 //! | what becomes of an event whose caller disconnects | `upstream/delivery.rs` |
@@ -195,4 +195,4 @@ pub mod telemetry;
 
 // What the documentation lists: the queries that are read, and the headers that no caller may set.
 pub use path::PATH_PARAMETERS;
-pub use upstream::headers::{Believed, RESERVED_HEADERS, ReservedHeader};
+pub use upstream::headers::{HeaderClaim, RESERVED_HEADERS, ReservedHeader};

@@ -6,7 +6,7 @@ use std::fs;
 use hubgate::app;
 use hubgate::config::Config;
 use hubgate::refusal::{ConnectionRefusal, Refusal};
-use hubgate::{Believed, PATH_PARAMETERS, RESERVED_HEADERS};
+use hubgate::{HeaderClaim, PATH_PARAMETERS, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
 use hubgate_testkit::setup::Setup;
 
@@ -35,10 +35,10 @@ fn the_page_of_refusals_says_of_each_what_to_do() {
 
 #[test]
 fn the_page_on_security_has_every_header_that_no_caller_may_set() {
-    let rows = Believed::ALL.map(|believed| {
-        let names = RESERVED_HEADERS.iter().filter(|reserved| reserved.believed == believed);
+    let rows = HeaderClaim::ALL.map(|claim| {
+        let names = RESERVED_HEADERS.iter().filter(|reserved| reserved.claim == claim);
         let names: Vec<_> = names.map(|reserved| code(reserved.name)).collect();
-        [believed.to_string(), names.join(", ")]
+        [claim.to_string(), names.join(", ")]
     });
     let table = table(["what applications take it for", "headers"], rows);
     assert_shown(SECURITY, "security.md", &table);

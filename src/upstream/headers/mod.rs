@@ -17,7 +17,7 @@ use crate::webhook::signature::SIGNATURE_HEADER;
 
 mod reserved;
 
-pub use reserved::{Believed, RESERVED_HEADERS, ReservedHeader};
+pub use reserved::{HeaderClaim, RESERVED_HEADERS, ReservedHeader};
 
 /// What is true of a request; every header here is set by us and by nobody else.
 pub(crate) struct TrustedHeaders<'a> {

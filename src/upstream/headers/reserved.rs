@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-/// What applications trust a header to say.
+/// What applications trust a reserved header to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Believed {
+pub enum HeaderClaim {
     /// Who calls: a certificate, a user.
     Identity,
     /// Where a caller connects from.
@@ -20,13 +20,13 @@ pub enum Believed {
     Internal,
 }
 
-impl Believed {
+impl HeaderClaim {
     /// Each once.
     pub const ALL: [Self; 6] =
         [Self::Identity, Self::Address, Self::Origin, Self::Path, Self::Method, Self::Internal];
 }
 
-impl fmt::Display for Believed {
+impl fmt::Display for HeaderClaim {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Identity => "who calls",
@@ -44,8 +44,8 @@ impl fmt::Display for Believed {
 pub struct ReservedHeader {
     /// In lower case.
     pub name: &'static str,
-    /// What for.
-    pub believed: Believed,
+    /// What applications trust it to say.
+    pub claim: HeaderClaim,
 }
 
 /// Whether this name, in lower case, is among [`RESERVED_HEADERS`].
@@ -62,8 +62,8 @@ pub(super) fn is_reserved(name: &str) -> bool {
 }
 
 impl ReservedHeader {
-    const fn new(name: &'static str, believed: Believed) -> Self {
-        Self { name, believed }
+    const fn new(name: &'static str, claim: HeaderClaim) -> Self {
+        Self { name, claim }
     }
 
     fn beginning(&self) -> &'static str {
@@ -79,27 +79,27 @@ impl ReservedHeader {
 }
 
 const fn who(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Identity)
+    ReservedHeader::new(name, HeaderClaim::Identity)
 }
 
 const fn whence(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Address)
+    ReservedHeader::new(name, HeaderClaim::Address)
 }
 
 const fn origin(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Origin)
+    ReservedHeader::new(name, HeaderClaim::Origin)
 }
 
 const fn path(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Path)
+    ReservedHeader::new(name, HeaderClaim::Path)
 }
 
 const fn method(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Method)
+    ReservedHeader::new(name, HeaderClaim::Method)
 }
 
 const fn internal(name: &'static str) -> ReservedHeader {
-    ReservedHeader::new(name, Believed::Internal)
+    ReservedHeader::new(name, HeaderClaim::Internal)
 }
 
 /// Sorted, and none begins with another one that ends in `*`; a test holds both.

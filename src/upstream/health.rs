@@ -115,19 +115,21 @@ impl Health {
     pub(super) fn failed(&self) {
         let failures = self.failures_in_a_row.fetch_add(1, Relaxed).saturating_add(1);
         if let Some(beyond) = failures.checked_sub(FAILURES_ALLOWED) {
-            self.pass_over(beyond);
+            self.eject(beyond);
         }
     }
 
     /// Nobody there: known at once.
     pub(super) fn unreachable(&self) {
         let failures = self.failures_in_a_row.fetch_add(1, Relaxed);
-        self.pass_over(failures);
+        self.eject(failures);
     }
 
-    fn pass_over(&self, times_before: u32) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << times_before.min(10)).min(LONGEST_PAUSE);
-        let until = self.now().saturating_add(millis(pause));
+    /// Each ejection in a row lasts twice as long as the one before.
+    fn eject(&self, times_before: u32) {
+        let time =
+            BASE_EJECTION_TIME.saturating_mul(1 << times_before.min(10)).min(MAX_EJECTION_TIME);
+        let until = self.now().saturating_add(millis(time));
         self.ejected_until.fetch_max(until, Relaxed);
     }
 
@@ -155,11 +157,11 @@ fn millis(duration: Duration) -> u64 {
 /// One slow or broken answer is an accident; the third in a row is a state.
 const FAILURES_ALLOWED: u32 = 3;
 
-/// A restart of a small application takes about as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Of the first ejection: a restart of a small application takes about as long.
+const BASE_EJECTION_TIME: Duration = Duration::from_millis(250);
 
-/// A server that comes back is found within this time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Of any ejection: a server that comes back is found within this time.
+const MAX_EJECTION_TIME: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,7 @@ impl Judge<'_> {
         let left = leaf.not_after.duration_since(self.now).unwrap_or_default();
         (left < RENEWAL).then(|| {
             let days = left.as_secs() / DAY_SECONDS;
-            Finding::doubtful(WHAT, format!("it expires in {days} days, at {until}"))
+            Finding::warning(WHAT, format!("it expires in {days} days, at {until}"))
                 .remedy("see why it was not renewed yet")
         })
     }

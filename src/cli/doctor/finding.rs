@@ -21,7 +21,7 @@ enum Verdict {
     /// Meta gets no further, or would not be content.
     Wrong,
     /// Meta gets by, but somebody should know.
-    Doubtful,
+    Warning,
     /// Not looked at.
     Skipped,
 }
@@ -35,8 +35,8 @@ impl Finding {
         Self::new(Verdict::Wrong, what, sentence.into())
     }
 
-    pub(super) fn doubtful(what: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(Verdict::Doubtful, what, sentence.into())
+    pub(super) fn warning(what: &'static str, sentence: impl Into<String>) -> Self {
+        Self::new(Verdict::Warning, what, sentence.into())
     }
 
     pub(super) fn skipped(what: &'static str, sentence: impl Into<String>) -> Self {
@@ -73,7 +73,7 @@ impl Finding {
         let mark = match self.verdict {
             Verdict::Good => page.paint.good("ok  "),
             Verdict::Wrong => page.paint.error("no  "),
-            Verdict::Doubtful => page.paint.warning("look"),
+            Verdict::Warning => page.paint.warning("look"),
             Verdict::Skipped => "skip".to_owned(),
         };
         page.line(&format!("{mark}  {:<15}  {}", self.what, self.sentence));

@@ -116,29 +116,29 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
         Some(identity) => options.address(*first).identity(identity),
         None => options.address(*first),
     };
-    let protocol = tls::speak(&options, findings).await?;
-    if protocol.chain.is_empty() {
+    let probed = tls::probe(&options, findings).await?;
+    if probed.chain.is_empty() {
         return Ok(());
     }
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let algorithms = provider.signature_verification_algorithms;
     let judge = Judge { roots: &roots.0, algorithms, host: &host, now: SystemTime::now() };
-    let mut judged = judge.judge(&protocol.chain);
+    let mut judged = judge.judge(&probed.chain);
     for other in others {
         // Said only of what differs, under the address that it is said of.
         let mut said = Vec::new();
-        let at_other = tls::speak(&options.clone().address(*other), &mut said).await?;
-        if at_other.chain != protocol.chain {
+        let at_other = tls::probe(&options.clone().address(*other), &mut said).await?;
+        if at_other.chain != probed.chain {
             said.extend(judge.judge(&at_other.chain));
-            judged.push(Finding::doubtful("address", format!("{other} is not as {first} is")));
+            judged.push(Finding::warning("address", format!("{other} is not as {first} is")));
             judged.extend(said);
         }
     }
     let is_proven = !judged.iter().any(Finding::is_wrong);
     findings.extend(judged);
-    findings.push(match protocol.asks_for_certificate {
+    findings.push(match probed.asks_for_certificate {
         true => Finding::good("client", "the server asks for a client certificate"),
-        false => Finding::doubtful("client", "the server asks for no client certificate").remedy(
+        false => Finding::warning("client", "the server asks for no client certificate").remedy(
             "events come without mTLS, or something in front of hubgate ends TLS; if so, on purpose?",
         ),
     });
@@ -147,7 +147,7 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
         findings.push(Finding::skipped("requests", sentence));
         return Ok(());
     }
-    let asks_for_certificate = protocol.asks_for_certificate;
+    let asks_for_certificate = probed.asks_for_certificate;
     let options = options.trust(roots.1);
     let patient = Patient { options, has_identity, asks_for_certificate, token, secret };
     Ok(patient.examine(findings).await?)

@@ -39,7 +39,7 @@ pub(super) async fn resolve(
     let sentence = format!("{host} is {}", listed.join(", "));
     findings.push(match addresses.iter().all(|address| is_public(address.ip())) {
         true => Finding::good("name", sentence),
-        false => Finding::doubtful("name", format!("{sentence}: not all of these are public"))
+        false => Finding::warning("name", format!("{sentence}: not all of these are public"))
             .remedy("Meta calls public addresses alone; is this the name as the world sees it?"),
     });
     addresses
@@ -84,7 +84,7 @@ pub(super) async fn connect(
             true => Finding::wrong("connection", sentence)
                 .curl(number, format!("Failed to connect to {ip} port {port}: {said}"))
                 .remedy("does anything listen there? listen address, firewall, port forwarding"),
-            false => Finding::doubtful("connection", sentence)
+            false => Finding::warning("connection", sentence)
                 .remedy("Meta uses IPv4 and IPv6: serve this address, or take it out of DNS"),
         });
     }

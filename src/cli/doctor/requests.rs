@@ -49,7 +49,7 @@ impl Patient {
         };
         if answer.status == StatusCode::FORBIDDEN && self.lacks_certificate() {
             let sentence = "403: a client certificate may be demanded, or the token is another one";
-            return Finding::doubtful(WHAT, sentence).remedy(CERTIFICATE);
+            return Finding::warning(WHAT, sentence).remedy(CERTIFICATE);
         }
         let echo = Bytes::copy_from_slice(challenge.as_bytes());
         let Some(remedy) = report::shortcoming(&answer, Some(&echo)) else {
@@ -108,14 +108,14 @@ impl Patient {
         };
         if answer.status == StatusCode::FORBIDDEN && self.lacks_certificate() {
             let sentence = "403: a client certificate may be demanded, or the secret is another";
-            return Finding::doubtful(WHAT, sentence).remedy(CERTIFICATE);
+            return Finding::warning(WHAT, sentence).remedy(CERTIFICATE);
         }
         let Some(remedy) = report::shortcoming(&answer, None) else {
             let took = answer.elapsed.as_secs_f64();
             let sentence = format!("200 in {:.1} ms", took * 1000.0);
             return match took < PATIENCE_SECONDS {
                 true => Finding::good(WHAT, sentence),
-                false => Finding::doubtful(WHAT, sentence)
+                false => Finding::warning(WHAT, sentence)
                     .remedy("Messenger and Instagram wait for 5 s: acknowledge first, work later"),
             };
         };
@@ -161,7 +161,7 @@ fn refusal(
         Ok(answer) => Finding::good(what, format!("refused with {}", answer.status.as_u16())),
         // Silence refuses nothing: the application may have it.
         Err(error) if error.is_timeout() => {
-            Finding::doubtful(what, "no answer in time, so whether it was refused is not known")
+            Finding::warning(what, "no answer in time, so whether it was refused is not known")
         }
         Err(_closed) => Finding::good(what, "refused without an answer"),
     }

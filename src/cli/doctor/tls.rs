@@ -1,4 +1,4 @@
-//! What a server speaks and presents, each TLS version by itself.
+//! Probes which TLS versions a server speaks, and what it presents.
 
 use rustls::pki_types::CertificateDer;
 
@@ -6,9 +6,9 @@ use super::finding::Finding;
 use crate::error_code::WithCauses;
 use hubgate_testkit::sender::{Options, SendError, Sender, Tls, Trust};
 
-/// What handshakes with either version came to.
+/// What a handshake with each version found.
 #[derive(Default)]
-pub(super) struct ListenerProtocol {
+pub(super) struct TlsProbe {
     /// Leaf first, from whichever handshake came so far.
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The server asked for a client certificate.
@@ -16,30 +16,30 @@ pub(super) struct ListenerProtocol {
 }
 
 /// Does a handshake with each version and disconnects. Accepts any certificate: it is judged after.
-pub(super) async fn speak(
+pub(super) async fn probe(
     options: &Options,
     findings: &mut Vec<Finding>,
-) -> Result<ListenerProtocol, SendError> {
-    let mut protocol = ListenerProtocol::default();
+) -> Result<TlsProbe, SendError> {
+    let mut probe = TlsProbe::default();
     let mut versions = Vec::new();
     let mut failures = Vec::new();
     for (tls, version) in [(Tls::Only13, "1.3"), (Tls::Only12, "1.2")] {
         let options = options.clone().trust(Trust::Anything).tls(tls).without_resumption();
         let sender = Sender::new(options)?;
         let outcome = sender.handshake().await;
-        protocol.asks_for_certificate |= sender.certificate_was_requested();
+        probe.asks_for_certificate |= sender.certificate_was_requested();
         let chain = sender.presented_chain();
         // A server that has presented itself speaks the version, whatever it objected to later.
         match outcome {
             Err(error) if chain.is_empty() => failures.push((version, error)),
             Ok(_) | Err(_) => versions.push(version),
         }
-        if protocol.chain.is_empty() {
-            protocol.chain = chain;
+        if probe.chain.is_empty() {
+            probe.chain = chain;
         }
     }
     findings.push(judge(&versions, &failures));
-    Ok(protocol)
+    Ok(probe)
 }
 
 fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
@@ -53,7 +53,7 @@ fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
             .curl(35, "SSL connect error")
             .remedy("is that a TLS server? a plain HTTP port, or a load balancer, answers so");
     }
-    let finding = Finding::doubtful(WHAT, format!("{protocol}, not {version}: {why}"));
+    let finding = Finding::warning(WHAT, format!("{protocol}, not {version}: {why}"));
     finding.remedy("hubgate speaks both; what stands in front of it does not")
 }
 

@@ -1,5 +1,4 @@
-//! The operator's own window, on a loopback address: `/live`, `/ready`, `/metrics`,
-//! `/status`.
+//! The admin listener, on a loopback address: `/live`, `/ready`, `/metrics`, `/status`.
 //!
 //! Plain HTTP/1.1, a few connections at a time, nothing that changes anything, for whoever asks this
 //! machine by a name of its own ([`host`]). It is there until the last worker has ended, for a drain

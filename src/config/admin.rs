@@ -1,4 +1,4 @@
-//! `[admin]`: the operator's own window.
+//! `[admin]`: the admin listener.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_window_is_on_loopback_only() {
+    fn the_admin_listener_is_on_loopback_only() {
         for listen in ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1"] {
             let admin = load(&admin(listen)).admin.expect("is on");
             assert_eq!(admin.listen.to_string(), listen);
@@ -66,12 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_window_can_be_shut() {
+    fn the_admin_listener_can_be_disabled() {
         assert_eq!(load("[admin]\nenabled = false").admin, None);
     }
 
     #[test]
-    fn the_operators_window_is_found_in_a_file_that_is_broken_elsewhere() {
+    fn the_admin_listener_is_found_in_a_file_that_is_broken_elsewhere() {
         let fixture = Fixture::new();
         let read = |text: &str| {
             fixture.write("hubgate.toml", text);

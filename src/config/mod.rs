@@ -95,7 +95,7 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Where plain HTTP is sent on to https.
     pub redirect: Option<Redirect>,
-    /// The operator's own window.
+    /// The admin listener.
     pub admin: Option<Admin>,
     /// What is written down, and how.
     pub log: Log,

@@ -349,7 +349,7 @@ impl Output {
 /// Put behind an output that is closed; no process writes it.
 const END: &str = "\u{4}end of output";
 
-/// A kept connection to the operator's window of a process.
+/// A kept connection to the admin listener of a process.
 pub struct Admin(TcpStream);
 
 impl Admin {

@@ -1,4 +1,4 @@
-//! The operator's window answers to names of its own machine, so that no web page can read it
+//! The admin listener answers to names of its own machine, so that no web page can read it
 //! through the operator's browser.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -134,7 +134,7 @@ pub(super) const PROXIES_MISSING: Explanation = Explanation {
 };
 
 pub(super) const NOT_LOOPBACK: Explanation = Explanation {
-    meaning: "The operator's window would be open to other machines; it has no access control.",
+    meaning: "The admin listener would be open to other machines; it has no access control.",
     causes: &[
         "admin.listen is 0.0.0.0 or [::] so that a monitor can reach it; let an agent on this machine ask",
     ],

@@ -21,10 +21,10 @@ mod text;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The configuration file that says where the operator's window is.
+    /// The configuration file that says where the admin listener is.
     #[arg(long, short, value_name = "FILE", default_value = "/etc/hubgate/config.toml")]
     config: PathBuf,
-    /// Where the operator's window is, in place of what the configuration says.
+    /// Where the admin listener is, in place of what the configuration says.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
     admin: Option<SocketAddr>,
     /// Print the JSON document of `/status` in place of text.
@@ -75,7 +75,7 @@ fn ask(arguments: &Arguments) -> anyhow::Result<(String, Status)> {
 
 fn configured(arguments: &Arguments) -> anyhow::Result<SocketAddr> {
     let Some(admin) = Admin::read_alone(&arguments.config)? else {
-        bail!("the operator's window is off: `admin.enabled` is false");
+        bail!("the admin listener is off: `admin.enabled` is false");
     };
     if admin.listen.port() == 0 {
         bail!("`admin.listen` asks for any port; see which in the log, and say it with --admin");

@@ -1,4 +1,4 @@
-//! A look through the operator's window.
+//! A client of the admin listener.
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! What is not as it should be, and what to do about it: a pure look at the document.
 //!
-//! Nobody turns it red by knocking: who is refused is shown, and not judged. A wrong signature counts
+//! Nobody turns it red by connecting: who is refused is shown, and not judged. A wrong signature counts
 //! only on a route whose callers have proven that they are Meta.
 
 use super::{

@@ -81,7 +81,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let port =
         stream.set_nodelay(true).and_then(|()| stream.local_addr()).map_or(0, |local| local.port());
     let mut endpoints = Endpoints::of(peer, port);
-    // Boxed: its room is given back when it is done.
+    // Boxed: its memory is released when it is done.
     let (stream, client) =
         match Box::pin(handshake(&worker, stream, protocol, &mut endpoints)).await {
             Ok(done) => done,

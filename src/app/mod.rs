@@ -107,9 +107,9 @@ pub fn start_with(
         sockets,
     };
     // Each worker holds a sender until it ends; nothing is ever sent.
-    let (at_work, workers_gone) = mpsc::channel(1);
+    let (worker_alive, workers_gone) = mpsc::channel(1);
     for index in 0..worker_count {
-        let at_work = at_work.clone();
+        let worker_alive = worker_alive.clone();
         let runtime = worker::runtime().map_err(StartError::Worker)?;
         let id_prefix = random_u64().map_err(StartError::Worker)?;
         let (sender, commands) = mpsc::unbounded_channel();
@@ -117,15 +117,14 @@ pub fn start_with(
         let shared = Arc::clone(&shared);
         running.spawn(format!("worker-{index}"), move || {
             worker::run(&runtime, shared, commands, id_prefix);
-            drop(at_work);
+            drop(worker_alive);
         })?;
     }
-    drop(at_work);
+    drop(worker_alive);
     let runtime = worker::runtime().map_err(StartError::Worker)?;
-    let (looked_after, swaps) = (Arc::clone(&shared), running.lifecycle.swaps());
-    running.spawn("maintenance".to_owned(), move || {
-        maintenance::run(&runtime, &looked_after, &swaps)
-    })?;
+    let (maintained, swaps) = (Arc::clone(&shared), running.lifecycle.swaps());
+    running
+        .spawn("maintenance".to_owned(), move || maintenance::run(&runtime, &maintained, &swaps))?;
     if let Some((_, socket)) = admin_socket {
         let runtime = worker::runtime().map_err(StartError::Worker)?;
         running.spawn("admin".to_owned(), move || {

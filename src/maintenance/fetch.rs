@@ -1,8 +1,8 @@
 //! Fetches one revocation list over plain HTTP.
 //!
 //! In: a place that a proven certificate names. Out: bytes under a limit, or why not; what they are
-//! worth is for [`super::refresh`]. No proxy and no redirect is followed: where to call is the CA's
-//! word alone, and whoever stands on the way must not choose another host.
+//! worth is for [`super::refresh`]. No proxy and no redirect is followed: the CA alone says
+//! where to call, and whoever stands on the way must not choose another host.
 
 use std::io;
 use std::time::Duration;

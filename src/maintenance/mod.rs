@@ -26,7 +26,7 @@ mod health_checks;
 mod quiet;
 pub(crate) mod refresh;
 
-/// Looks after the generation in force until draining begins.
+/// Maintains the generation in force until draining begins.
 pub(crate) fn run(runtime: &Runtime, shared: &ProcessState, swaps: &Swaps) {
     LocalSet::new().block_on(runtime, async {
         tokio::select! {
@@ -145,7 +145,7 @@ fn put_in_force(refresher: &Refresher, trust: &ClientTrust, swaps: &Swaps) {
 }
 
 /// Returns when a client was seen, when something was swapped, or after `pause`; or when draining
-/// has begun, and there is nothing to look after any more.
+/// has begun, and there is nothing to maintain any more.
 async fn something_new(
     watcher: &mut Watcher,
     news: Option<watch::Receiver<()>>,

@@ -27,7 +27,7 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Of a connection that nobody else has a word in.
+    /// Those of the socket, where no PROXY protocol header says otherwise.
     pub(crate) fn of(peer: SocketAddr, local_port: u16) -> Self {
         Self { caller: canonical(peer), port: local_port }
     }

@@ -44,13 +44,13 @@ where
     A: Future<Output = Answer> + 'static,
     D: Future<Output = ()>,
 {
-    // Boxed: an idle connection then holds a pointer, not the room for a whole exchange.
+    // Boxed: an idle connection then holds a pointer, not the memory for a whole exchange.
     let service = service_fn(move |request| {
         let answer = Box::pin(answer(request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut draining = Draining { future: pin!(draining), is_over: false };
-    // Boxed: each in the room that it needs, not in that of the larger one.
+    // Boxed: each takes the memory that it needs, not that of the larger one.
     if is_h2 {
         let connection = h2_builder(limits).serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;

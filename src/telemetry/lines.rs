@@ -77,7 +77,7 @@ impl Lines {
             // If it fails, nobody is left to be told.
             let _nobody_reads = output.write_all(&writing).and_then(|()| output.flush());
             writing.clear();
-            // The room for a burst is given back after it.
+            // The memory for a burst is released after it.
             writing.shrink_to(MUCH_BYTES);
             if is_last && self.end() {
                 return;

@@ -61,7 +61,7 @@ pub(crate) fn connection_refused(peer: std::net::SocketAddr, refused: &RefusedCl
     refused.log(&peer, "connection refused");
 }
 
-/// Logs why a load balancer's word of a client certificate was not enough.
+/// Logs why what a load balancer says of a client certificate was not enough.
 pub(crate) fn certificate_refused(client: &str, refused: &RefusedClient<'_>) {
     refused.log(&client, "client certificate refused");
 }

@@ -12,7 +12,7 @@ use rustls::Error;
 /// Makes the ids of one worker's traces.
 ///
 /// They must be unique in the world, and their last bytes spread evenly, since samplers compare
-/// those (section 3.2.2.3 and "trace-id field generation considerations"); nothing rests on their
+/// those (section 3.2.2.3 and "trace-id field generation considerations"); nothing depends on their
 /// being secret. So three sequences are seeded by the system once, and cost no call to it later.
 #[derive(Debug)]
 pub(crate) struct Traces {

@@ -4,7 +4,7 @@
 //! of the anchor (RFC 5280 section 6.1.1 leaves them to the verifier), and `keyCertSign` of
 //! intermediates (section 4.2.1.3). Every path is tried until one is in order, for a CA may be
 //! reissued with the same key, and an intermediate signed by several. Knows neither names nor
-//! revocation: whoever asks has a last word on each path.
+//! revocation: the caller decides about each path in the end.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -155,8 +155,7 @@ impl WorkerTls {
 
     /// Why the handshake that just ended with `error` failed. Call it before anything else runs.
     fn explain(&self, error: &io::Error) -> ClientAuthError {
-        if let Some(auth_error) =
-            self.verifier.as_ref().and_then(|verifier| verifier.take_disbelief())
+        if let Some(auth_error) = self.verifier.as_ref().and_then(|verifier| verifier.take_error())
         {
             return auth_error;
         }

@@ -31,7 +31,7 @@ impl WorkerVerifier {
     }
 
     /// Takes the reason for which the handshake just failed, if this verifier was it.
-    pub(super) fn take_disbelief(&self) -> Option<ClientAuthError> {
+    pub(super) fn take_error(&self) -> Option<ClientAuthError> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -176,7 +176,7 @@ impl Lease {
     }
 }
 
-/// How long a connection may take to come to rest after an exchange.
+/// How long a connection may take to become idle after an exchange.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Clocks, queues and a busy backend need this much time before its own idle close.
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backend_that_announces_its_idle_close_is_believed() {
+    fn the_keep_alive_timeout_that_a_backend_announces_is_kept() {
         assert_eq!(keep_alive_timeout(b"timeout=5"), Some(Duration::from_secs(5)));
         assert_eq!(keep_alive_timeout(b"max=100, Timeout = 72"), Some(Duration::from_secs(72)));
         assert_eq!(keep_alive_timeout(b"timeout=-1"), None);

@@ -99,7 +99,7 @@ pub(crate) struct Frames {
     pub(crate) pieces: Vec<Bytes>,
     /// All of them together.
     pub(crate) length: usize,
-    /// The room that they take of the shared budget, given back with them.
+    /// Their share of the shared budget, released with them.
     _held: Held,
 }
 

@@ -125,7 +125,7 @@ async fn with_anchors_the_leaf_alone_must_lead_to_one() {
         world.meta_ca.issue(Leaf::meta().expired()),
     ];
     let mut cases: Vec<_> = leaves.iter().map(|leaf| vec![leaf_header(leaf)]).collect();
-    // Where there is a way to prove it, the word alone is not enough.
+    // Where there is a way to prove it, the header alone is not enough.
     cases.push(vec![subject_header(&format!("CN={META_NAME}"))]);
     assert_refused(&world, "certificate_refused", &cases).await;
 }

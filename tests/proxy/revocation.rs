@@ -202,7 +202,7 @@ async fn a_list_that_gets_stale_stops_its_clients_under_refuse() {
 
     until_outcome(&world, &meta, Err("unknown_ca")).await;
 
-    // The proof of the open connection ended with the list that it rested on.
+    // The proof of the open connection ended with the list that it depended on.
     if let Ok(answer) = open.request(event("stale")).await {
         assert_eq!(answer.status, 403);
     }

@@ -8,7 +8,7 @@
 //! [`load`] follows includes over [`parse`], which reads a text over [`token`]. [`proof`] finds out
 //! where nginx looks at client certificates, [`restriction`] where it keeps callers out otherwise.
 //! [`block`], [`redirect`], [`route`], [`pool`] and [`headers`] turn what they know into a [`draft`],
-//! and settle it in the [`ledger`]; [`known`] has a word for the rest. [`able`] takes out what this
+//! and settle it in the [`ledger`]; [`known`] settles the rest. [`able`] takes out what this
 //! program has no key for, and [`mod@write`] makes the text.
 //!
 //! One rule above all: whatever nginx keeps out, the written configuration keeps out.

@@ -1,7 +1,7 @@
 //! Where nginx looks at the client certificate, and which names it lets in.
 //!
 //! A variable that is made from `$ssl_client_*` by `map` or `set` counts like these. A name is taken
-//! only where the configuration says without doubt that it is let in.
+//! only where the configuration says that it is let in.
 
 use std::collections::BTreeSet;
 

@@ -66,19 +66,19 @@ pub const EVENTS: &[Event] = &[
         name: "page_message",
         object: "page",
         summary: "A person writes to a page.",
-        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000003210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000003105,"message":{"mid":"m_REHEARSAL-_0001","text":"Gr\u00fc\u00dfe \ud83d\udc4b <3 100% a@example.org https:\/\/example.org\/?a=1&b=2"}}]}]}"#,
+        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000003210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000003105,"message":{"mid":"m_SYNTHETIC-_0001","text":"Gr\u00fc\u00dfe \ud83d\udc4b <3 100% a@example.org https:\/\/example.org\/?a=1&b=2"}}]}]}"#,
     },
     Event {
         name: "page_postback",
         object: "page",
         summary: "A person presses a button of a page's bot.",
-        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000004210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000004105,"postback":{"mid":"m_REHEARSAL-_0002","title":"\u00bfEmpezar?","payload":"BEGIN\/1"}}]}]}"#,
+        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000004210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000004105,"postback":{"mid":"m_SYNTHETIC-_0002","title":"\u00bfEmpezar?","payload":"BEGIN\/1"}}]}]}"#,
     },
     Event {
         name: "page_delivery",
         object: "page",
         summary: "A page's message reached a person.",
-        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000005210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000005105,"delivery":{"mids":["m_REHEARSAL-_0003","m_REHEARSAL-_0004"],"watermark":1764000005000}}]}]}"#,
+        body: r#"{"object":"page","entry":[{"id":"100000000000002","time":1764000005210,"messaging":[{"sender":{"id":"100000000000021"},"recipient":{"id":"100000000000002"},"timestamp":1764000005105,"delivery":{"mids":["m_SYNTHETIC-_0003","m_SYNTHETIC-_0004"],"watermark":1764000005000}}]}]}"#,
     },
     Event {
         name: "page_leadgen",
@@ -102,7 +102,7 @@ pub const EVENTS: &[Event] = &[
         name: "instagram_comment",
         object: "instagram",
         summary: "A person comments on an account's picture.",
-        body: r#"{"object":"instagram","entry":[{"id":"100000000000003","time":1764000009,"changes":[{"field":"comments","value":{"id":"100000000000052","text":"\u2764\ufe0f \u6f02\u4eae","from":{"id":"100000000000051","username":"rehearsal"},"media":{"id":"100000000000053","media_product_type":"FEED"}}}]}]}"#,
+        body: r#"{"object":"instagram","entry":[{"id":"100000000000003","time":1764000009,"changes":[{"field":"comments","value":{"id":"100000000000052","text":"\u2764\ufe0f \u6f02\u4eae","from":{"id":"100000000000051","username":"synthetic"},"media":{"id":"100000000000053","media_product_type":"FEED"}}}]}]}"#,
     },
     Event {
         name: "whatsapp_message",

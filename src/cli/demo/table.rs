@@ -117,7 +117,7 @@ fn failure(error: &SendError) -> String {
     }
 }
 
-/// The proxy's own word for it, and for whoever was let in the anchor that vouched.
+/// The proxy's own label for it, and for whoever was let in the anchor that vouched.
 fn reason(outcome: &Outcome) -> String {
     let judgements = outcome.judgements.iter().map(|judgement| match judgement {
         Judgement::EventVerified => "event verified",

@@ -1,5 +1,5 @@
 //! Carries what both sides say once they have agreed on a WebSocket, for as long as what the agreement
-//! rested on holds.
+//! depends on holds.
 
 use std::cell::Cell;
 use std::time::Duration;

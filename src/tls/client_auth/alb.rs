@@ -2,7 +2,7 @@
 //!
 //! In: the undecorated claim of a balancer that is trusted; whoever calls this has seen to that. Out:
 //! a [`VerifiedClient`] by the same rules as in a handshake. That the caller has the certificate's
-//! key is the balancer's word. So is the chain where there are no anchors: then the name, and of a
+//! key is taken from the balancer. So is the chain where there are no anchors: then the name, and of a
 //! leaf its time and purpose, are all that is proven here.
 
 use std::sync::Arc;

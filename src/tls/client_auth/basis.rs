@@ -1,4 +1,4 @@
-//! What proofs rest on: the revocation lists in force, with the proofs made under them.
+//! What proofs depend on: the revocation lists in force, with the proofs made under them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::VerifiedClient;
 use crate::tls::revocation::RevocationList;
 
 /// The lists in force, and what was proven under them: replaced together, so that no proof
-/// outlives the lists that it rests on.
+/// outlives the lists that it depends on.
 #[derive(Debug, Default)]
 pub(super) struct Basis {
     /// Counts replacements.

@@ -1,7 +1,7 @@
 //! What moves in a trust while its configuration stays: the lists in force, and who was seen.
 //!
-//! Whoever looks after it takes the news, the places to fetch lists from and the lists from here;
-//! a request only ever notes a client.
+//! [`crate::maintenance`] takes the news, the places to fetch lists from and the lists from here; a
+//! request only ever notes a client.
 
 use std::sync::Arc;
 

@@ -86,7 +86,7 @@ pub struct VerifiedClient {
     path: Option<ProvenPath>,
     valid: Validity,
     revocation: RevocationStatus,
-    /// Number of the basis that it rests on.
+    /// Number of the basis that it depends on.
     basis: u64,
 }
 

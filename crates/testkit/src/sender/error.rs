@@ -170,7 +170,7 @@ impl SendError {
     }
 }
 
-/// Finds rustls's word in a chain of causes. An I/O error's `source` skips the error that it
+/// Finds rustls's error in a chain of causes. An I/O error's `source` skips the error that it
 /// carries, hence `get_ref`.
 fn rustls_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);

@@ -50,7 +50,7 @@ pub struct Sender {
     presented: Arc<Presented>,
 }
 
-/// An open connection; dropped, it breaks off without a word. See [`Connection::close`].
+/// An open connection; dropped, it breaks off without close_notify. See [`Connection::close`].
 #[derive(Debug)]
 pub struct Connection {
     handshake: Handshake,
@@ -117,7 +117,7 @@ impl Sender {
     /// TCP and TLS alone, for a caller that writes its own bytes.
     ///
     /// In TLS 1.3 the server judges the client's certificate after the client's handshake is over.
-    /// So this waits for the server's next word, whichever it is: a ticket, data, or an alert.
+    /// So this waits for whatever the server sends next: a ticket, data, or an alert.
     pub async fn handshake(&self) -> Result<(TlsStream<TcpStream>, Handshake), SendError> {
         let begin = Instant::now();
         let socket = within(self.options.timeout, Waiting::Connect, self.tcp()).await?;

@@ -38,7 +38,7 @@ pub struct Handshake {
     pub server_chain: Vec<CertificateDer<'static>>,
     /// From the first packet to an open TCP connection.
     pub connect_time: Duration,
-    /// From there to the server's first word after the handshake.
+    /// From there to the server's first bytes after the handshake.
     pub handshake_time: Duration,
 }
 

@@ -17,10 +17,10 @@ use crate::config::{Config, IdentityHeaders, Secret};
 use crate::path;
 use crate::route::RouteTable;
 use crate::server::body::Held;
-use crate::telemetry::access::{AccessLogEntry, Outcome, RequestId};
+use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
 use crate::telemetry::json::JsonLine;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
-use crate::tls::identity::Identity;
+use crate::tls::identity::ClientIdentity;
 use crate::tls::subject::only_common_name;
 use crate::upstream::headers::{ReservedHeaders, TrustedHeaders, rewrite_request_headers};
 use crate::webhook::signature::{Check, PresentedSignature, SigningKeys};
@@ -71,7 +71,7 @@ pub fn normalize(path: &str) -> Option<Cow<'_, str>> {
 /// What is true of every request of one caller to one upstream.
 pub struct Towards {
     reserved: ReservedHeaders,
-    client: Identity,
+    client: ClientIdentity,
     identity: IdentityHeaders,
     value: HeaderValue,
 }
@@ -81,7 +81,7 @@ impl Towards {
     pub fn upstream(config: &Config, client: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
             reserved: ReservedHeaders::of(&config.upstreams),
-            client: Identity::of(client, &[]).ok()?,
+            client: ClientIdentity::of(client, &[]).ok()?,
             identity: config.upstreams.first()?.identity.clone(),
             value: HeaderValue::from_static("localhost"),
         })
@@ -104,9 +104,9 @@ impl Towards {
 }
 
 /// The metrics of one webhook.
-pub struct Counters(RouteMetrics);
+pub struct WebhookCounters(RouteMetrics);
 
-impl Counters {
+impl WebhookCounters {
     /// Of a webhook with one app secret, at zero.
     pub fn new() -> Self {
         Self(Metrics::new().route("/webhooks", std::iter::once("app-secret")))
@@ -123,7 +123,7 @@ impl Counters {
     }
 }
 
-impl Default for Counters {
+impl Default for WebhookCounters {
     fn default() -> Self {
         Self::new()
     }
@@ -146,7 +146,7 @@ pub fn access_record(began: Instant) {
         anchor: Some("meta".into()),
         secret: Some("app-secret".into()),
         would_refuse: None,
-        outcome: Outcome::Delivered,
+        outcome: RequestOutcome::Delivered,
         status: Some(StatusCode::OK),
         bytes: 1024,
         began,

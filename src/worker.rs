@@ -18,7 +18,7 @@ use crate::listener::{self, ListeningSocket};
 use crate::state::{ProcessState, TaskGuard, WorkerState};
 
 /// What a worker can be told while it runs.
-pub(crate) enum Command {
+pub(crate) enum WorkerCommand {
     /// Accept from this socket, too.
     Listen(SocketAddr, ListeningSocket),
     /// Accept no more from the socket that was configured as this address.
@@ -36,7 +36,7 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 pub(crate) fn run(
     runtime: &Runtime,
     shared: Arc<ProcessState>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<WorkerCommand>,
     id_prefix: u64,
 ) {
     let worker = match WorkerState::new(shared, id_prefix) {
@@ -55,12 +55,12 @@ pub(crate) fn run(
     });
 }
 
-async fn obey(worker: &Rc<WorkerState>, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn obey(worker: &Rc<WorkerState>, mut commands: mpsc::UnboundedReceiver<WorkerCommand>) {
     // An accept loop ends when its sender is dropped.
     let mut listening: HashMap<SocketAddr, mpsc::UnboundedSender<Question>> = HashMap::new();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Listen(address, socket) => {
+            WorkerCommand::Listen(address, socket) => {
                 let (open, questions) = mpsc::unbounded_channel();
                 tokio::task::spawn_local(accept_loop(
                     address,
@@ -70,8 +70,8 @@ async fn obey(worker: &Rc<WorkerState>, mut commands: mpsc::UnboundedReceiver<Co
                 ));
                 listening.insert(address, open);
             }
-            Command::Close(address) => drop(listening.remove(&address)),
-            Command::Answer(answer) => {
+            WorkerCommand::Close(address) => drop(listening.remove(&address)),
+            WorkerCommand::Answer(answer) => {
                 let loops = listening.values().cloned().collect();
                 tokio::task::spawn_local(answer_for(loops, answer));
             }

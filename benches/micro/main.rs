@@ -13,7 +13,7 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
-use hubgate::bench_api::{self, Counters, Routes, Signatures, Towards};
+use hubgate::bench_api::{self, Routes, Signatures, Towards, WebhookCounters};
 use hubgate::config::{Config, Secret, SecretSource};
 use hubgate_testkit::events::sign;
 use hubgate_testkit::pki::{Authority as CertificateAuthority, Ca, Leaf};
@@ -104,7 +104,7 @@ fn headers_towards_the_upstream(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn metrics_of_an_event(bencher: Bencher<'_, '_>) {
-    let counters = Counters::new();
+    let counters = WebhookCounters::new();
     let (now, took) = (SystemTime::now(), Duration::from_micros(700));
 
     bencher.bench_local(|| counters.count_event(black_box(now), black_box(took)));

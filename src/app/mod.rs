@@ -19,7 +19,7 @@ use crate::listener::{ListenError, ListeningSocket, OpenedSockets, Sockets};
 use crate::maintenance;
 use crate::state::ProcessState;
 use crate::telemetry::metrics::Metrics;
-use crate::worker::{self, Command};
+use crate::worker::{self, WorkerCommand};
 
 pub mod reload;
 mod self_check;
@@ -58,7 +58,7 @@ pub struct Running {
     pub(crate) shared: Arc<ProcessState>,
     lifecycle: Lifecycle,
     threads: Vec<JoinHandle<()>>,
-    workers: Vec<mpsc::UnboundedSender<Command>>,
+    workers: Vec<mpsc::UnboundedSender<WorkerCommand>>,
     listening: Mutex<Vec<Listening>>,
     sockets: Sockets,
 }
@@ -201,7 +201,7 @@ impl Running {
         self.listen(opened);
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         for closed in listening.extract_if(.., |one| !order.contains(&one.configured)) {
-            self.tell_workers(|| Command::Close(closed.configured));
+            self.tell_workers(|| WorkerCommand::Close(closed.configured));
         }
         listening.sort_by_key(|listening| order.iter().position(|a| *a == listening.configured));
     }
@@ -215,7 +215,7 @@ impl Running {
         &self.sockets
     }
 
-    pub(crate) fn workers(&self) -> &[mpsc::UnboundedSender<Command>] {
+    pub(crate) fn workers(&self) -> &[mpsc::UnboundedSender<WorkerCommand>] {
         &self.workers
     }
 
@@ -223,13 +223,13 @@ impl Running {
         for Bound { listening, sockets } in sockets {
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that is gone takes no sockets, and says so itself.
-                let _sent = worker.send(Command::Listen(listening.configured, socket));
+                let _sent = worker.send(WorkerCommand::Listen(listening.configured, socket));
             }
             self.listening.lock().unwrap_or_else(PoisonError::into_inner).push(listening);
         }
     }
 
-    fn tell_workers(&self, command: impl Fn() -> Command) {
+    fn tell_workers(&self, command: impl Fn() -> WorkerCommand) {
         for worker in &self.workers {
             let _sent = worker.send(command());
         }

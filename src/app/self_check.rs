@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::app::Running;
-use crate::worker::Command;
+use crate::worker::WorkerCommand;
 
 /// A worker that gave no sign of life.
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +35,10 @@ impl Running {
     }
 }
 
-async fn answer_of(worker: &mpsc::UnboundedSender<Command>) {
+async fn answer_of(worker: &mpsc::UnboundedSender<WorkerCommand>) {
     loop {
         let (answer, answered) = oneshot::channel();
-        if worker.send(Command::Answer(answer)).is_ok() && answered.await.is_ok() {
+        if worker.send(WorkerCommand::Answer(answer)).is_ok() && answered.await.is_ok() {
             return;
         }
         // A reload closed the accept loop that was just asked, or the worker is gone for good.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the process with this id stands.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub(super) struct AccessLogEntry {
+pub(super) struct ReloadRecord {
     /// Whose record it is.
     pub(super) pid: u32,
     /// Attempts so far, good or not.
@@ -22,7 +22,7 @@ pub(super) struct AccessLogEntry {
     pub(super) failure: Option<String>,
 }
 
-impl AccessLogEntry {
+impl ReloadRecord {
     /// Puts it in place whole, so that nobody reads half of it.
     pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
         let new = directory.join(format!("{NAME}.new"));

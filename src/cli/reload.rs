@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::record::{self, AccessLogEntry};
+use super::record::{self, ReloadRecord};
 
 /// Tell a running hubgate to take its configuration anew, and wait for the outcome.
 ///
@@ -31,8 +31,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let directory = &arguments.runtime_directory;
     let shown = record::path(directory).display().to_string();
-    let before =
-        AccessLogEntry::read(directory).with_context(|| format!("cannot read `{shown}`"))?;
+    let before = ReloadRecord::read(directory).with_context(|| format!("cannot read `{shown}`"))?;
     if before.pid != arguments.pid {
         bail!("`{shown}` is of process {}, not of process {}", before.pid, arguments.pid);
     }
@@ -42,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
     while Instant::now() < deadline {
         // Replaced by another process's, it is as good as gone.
-        match AccessLogEntry::read(directory).ok().filter(|now| now.pid == before.pid) {
+        match ReloadRecord::read(directory).ok().filter(|now| now.pid == before.pid) {
             Some(now) if now.reloads > before.reloads => return outcome(&now),
             Some(_not_yet) if test_kill_process(process).is_ok() => sleep(POLL_INTERVAL),
             Some(_) | None => bail!("process {} ended instead of reloading", arguments.pid),
@@ -51,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     bail!("no outcome within {} s; is process {} draining?", arguments.timeout, arguments.pid)
 }
 
-fn outcome(record: &AccessLogEntry) -> anyhow::Result<ExitCode> {
+fn outcome(record: &ReloadRecord) -> anyhow::Result<ExitCode> {
     if let Some(failure) = &record.failure {
         bail!("{failure}; generation {} stays in force", record.generation);
     }

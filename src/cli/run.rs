@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::{error, info, warn};
 
-use super::record::AccessLogEntry;
+use super::record::ReloadRecord;
 use crate::app::signals::{Request, Signals};
 use crate::app::systemd::{self, Notifier};
 use crate::app::watch::Watch;
@@ -76,7 +76,7 @@ struct Service<'a> {
     watch: Watch,
     config: &'a Path,
     runtime_directory: Option<&'a Path>,
-    record: AccessLogEntry,
+    record: ReloadRecord,
 }
 
 impl<'a> Service<'a> {
@@ -86,7 +86,7 @@ impl<'a> Service<'a> {
         watch: Watch,
         arguments: &'a Arguments,
     ) -> Self {
-        let record = AccessLogEntry {
+        let record = ReloadRecord {
             pid: std::process::id(),
             reloads: 0,
             generation: running.generation(),

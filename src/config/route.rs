@@ -5,7 +5,7 @@ use super::findings::{At, Findings, Written};
 use super::names;
 
 /// A checked route, as far as all kinds of routes are alike.
-pub(super) struct Place<'a> {
+pub(super) struct RoutePlace<'a> {
     pub(super) host: &'a Option<String>,
     pub(super) path: &'a str,
     /// Not only this path, but everything below it.
@@ -95,11 +95,11 @@ pub(super) fn host(written: &Written<String>, findings: &mut Findings) -> Option
 }
 
 /// No two routes for the same requests, no two of the same name.
-pub(super) fn check_together(places: &[Place<'_>], findings: &mut Findings) {
-    let mut seen: Vec<&Place<'_>> = Vec::new();
+pub(super) fn check_together(places: &[RoutePlace<'_>], findings: &mut Findings) {
+    let mut seen: Vec<&RoutePlace<'_>> = Vec::new();
     let mut named = Vec::new();
     for place in places {
-        let same = |other: &&&Place<'_>| {
+        let same = |other: &&&RoutePlace<'_>| {
             (other.path, other.host, other.is_prefix) == (place.path, place.host, place.is_prefix)
         };
         match seen.iter().find(same) {

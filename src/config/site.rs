@@ -7,7 +7,7 @@ use http::Method;
 
 use super::error::Fault;
 use super::findings::{Findings, Written};
-use super::route::Place;
+use super::route::RoutePlace;
 use super::{file, numbers, route};
 
 /// One `[[site]]`, checked.
@@ -83,8 +83,8 @@ impl Site {
         self.except.iter().any(is_start)
     }
 
-    pub(super) fn place<'a>(&'a self, written: &'a file::RawSite) -> Place<'a> {
-        Place {
+    pub(super) fn place<'a>(&'a self, written: &'a file::RawSite) -> RoutePlace<'a> {
+        RoutePlace {
             host: &self.host,
             path: &self.path,
             is_prefix: self.is_prefix,

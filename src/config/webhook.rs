@@ -8,7 +8,7 @@ use super::choices::{Demand, Enforcement, Verification};
 use super::error::Fault;
 use super::findings::{At, Findings};
 use super::limits::Limits;
-use super::route::Place;
+use super::route::RoutePlace;
 use super::secret::Secret;
 use super::secret_source::Environment;
 use super::{file, numbers, route};
@@ -91,8 +91,8 @@ impl Webhook {
         self.app_secrets.iter().chain(&self.verify_tokens)
     }
 
-    pub(super) fn place<'a>(&'a self, written: &'a file::RawWebhook) -> Place<'a> {
-        Place {
+    pub(super) fn place<'a>(&'a self, written: &'a file::RawWebhook) -> RoutePlace<'a> {
+        RoutePlace {
             host: &self.host,
             path: &self.path,
             is_prefix: false,

@@ -17,9 +17,9 @@ use crate::config::{IdentityHeaders, ListenerProtocol};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable};
-use crate::server::respond::{self, Answer, ResponseBody};
+use crate::server::respond::{self, CallerResponse, ResponseBody};
 use crate::state::WorkerGeneration;
-use crate::telemetry::access::{AccessLogEntry, Outcome, RequestId};
+use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
 use crate::upstream::headers::{TrustedHeaders, rewrite_request_headers};
@@ -38,12 +38,16 @@ mod x_forwarded;
 pub(crate) fn handle(
     connected: Rc<CallerConnection>,
     request: Request<Incoming>,
-) -> impl Future<Output = Answer> {
+) -> impl Future<Output = CallerResponse> {
     let (mut parts, body) = request.into_parts();
     async move { answer_to(&connected, &mut parts, body).await }
 }
 
-async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: Incoming) -> Answer {
+async fn answer_to(
+    connected: &Rc<CallerConnection>,
+    parts: &mut Parts,
+    body: Incoming,
+) -> CallerResponse {
     let in_flight = connected.timeouts.request_began();
     let local = connected.worker.local();
     let version = parts.version;
@@ -64,7 +68,7 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
     {
         Ok(answer) => answer,
         Err(refusal) => {
-            log_entry.outcome = Outcome::Refused(refusal);
+            log_entry.outcome = RequestOutcome::Refused(refusal);
             is_forged = refusal.is_about_signature();
             respond::refusal(refusal)
         }
@@ -85,7 +89,7 @@ async fn answer_to(connected: &Rc<CallerConnection>, parts: &mut Parts, body: In
     if let ResponseBody::Streamed(body) = answer.body_mut() {
         // What is on its way is neither answered nor recorded yet.
         body.at_end(move |_passed| {
-            log_entry.outcome = Outcome::Passed;
+            log_entry.outcome = RequestOutcome::Passed;
             drop((log_entry, in_flight));
         });
     }
@@ -99,7 +103,7 @@ async fn respond(
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     // Until it is read: a refusal on the way there leaves it on the line.
     connected.timeouts.set_body_unread(!body.is_end_stream());
     let routes = &local.generation.routes;

@@ -16,12 +16,12 @@ use super::RoutedRequest;
 use super::tunnel::{self, Conditions, Tunnel};
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
-use crate::server::respond::{Answer, ResponseBody};
+use crate::server::respond::{CallerResponse, ResponseBody};
 use crate::server::stream::Streamed;
-use crate::telemetry::access::{AccessLogEntry, Outcome};
+use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 use crate::upstream::RequestBody;
 use crate::upstream::headers::rewrite_streamed_response_headers;
-use crate::upstream::websocket::Handshake;
+use crate::upstream::websocket::WebsocketHandshake;
 
 pub(super) async fn handle(
     routed: &RoutedRequest<'_>,
@@ -29,7 +29,7 @@ pub(super) async fn handle(
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     let settings = &route.settings;
     if !settings.methods.is_empty() && !settings.methods.contains(&parts.method) {
         return Err(Refusal::MethodNotAllowed);
@@ -38,7 +38,7 @@ pub(super) async fn handle(
     if body.size_hint().lower() > body_max {
         return Err(Refusal::BodyTooLarge);
     }
-    let handshake = Handshake::read(parts, !body.is_end_stream())?;
+    let handshake = WebsocketHandshake::read(parts, !body.is_end_stream())?;
     if handshake.is_some() && !settings.websocket {
         return Err(Refusal::WebsocketNotAllowed);
     }
@@ -73,7 +73,7 @@ pub(super) async fn handle(
         let idle_timeout = settings.idle_timeout;
         let tunnel = Tunnel { caller, upstream, idle_timeout, conditions, lease, admitted };
         tokio::task::spawn_local(tunnel.carry());
-        log_entry.outcome = Outcome::Upgraded;
+        log_entry.outcome = RequestOutcome::Upgraded;
         return Ok(tunnel::switched(*response));
     }
     let (mut head, body) = response.into_parts();

@@ -14,9 +14,9 @@ use crate::config::{Demand, Enforcement, Verification};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
-use crate::server::respond::{Answer, ResponseBody};
+use crate::server::respond::{CallerResponse, ResponseBody};
 use crate::state::{RequestPermit, TaskGuard};
-use crate::telemetry::access::{AccessLogEntry, Outcome};
+use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 use crate::tls::certificate::moment;
 use crate::upstream::WebhookBody;
 use crate::upstream::client::Whole;
@@ -31,7 +31,7 @@ pub(super) async fn handle(
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     if parts.headers.contains_key(UPGRADE) {
         return Err(Refusal::UpgradeNotAllowed);
     }
@@ -49,7 +49,7 @@ async fn event(
     parts: &mut Parts,
     body: Incoming,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     demand_certificate(routed, route.settings.client_certificate)?;
     let presented = PresentedSignature::read(&parts.headers);
     let reporting = match (route.settings.signature, &routed.client) {
@@ -99,7 +99,7 @@ async fn event(
     if answer.status().is_success() {
         *answer.status_mut() = StatusCode::OK;
     }
-    log_entry.outcome = Outcome::Delivered;
+    log_entry.outcome = RequestOutcome::Delivered;
     Ok(answer)
 }
 
@@ -108,21 +108,21 @@ async fn verification(
     route: &WebhookRoute,
     parts: &mut Parts,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     demand_certificate(routed, route.settings.verification_client_certificate)?;
     let request = VerificationRequest::read(parts.uri.query())?;
     let proven = route.verify_tokens.check(request)?;
     log_entry.secret = Some(Arc::clone(proven.token()));
     route.metrics.verifications.inc();
     if route.settings.verification == Verification::Answer {
-        log_entry.outcome = Outcome::ChallengeAnswered;
+        log_entry.outcome = RequestOutcome::ChallengeAnswered;
         return Ok(proven.into_answer());
     }
     let limits = &routed.local.generation.config.limits;
     let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
     let forward = Forward { routed, route, admitted, began: Instant::now() };
     let answer = forward.send(parts, WebhookBody::from(proven), log_entry).await?;
-    log_entry.outcome = Outcome::ChallengeForwarded;
+    log_entry.outcome = RequestOutcome::ChallengeForwarded;
     Ok(answer)
 }
 
@@ -148,7 +148,7 @@ impl Forward<'_> {
         parts: &mut Parts,
         body: WebhookBody,
         log_entry: &mut AccessLogEntry,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<CallerResponse, Refusal> {
         let Self { routed, route, admitted, began } = self;
         let pool = Rc::clone(routed.local.pool(route.settings.upstream)?);
         let identity = pool.identity_headers();

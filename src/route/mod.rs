@@ -22,8 +22,8 @@ pub(crate) mod redirect;
 
 /// Every route; looking one up costs the same however many there are.
 pub(crate) struct RouteTable {
-    exact: HashMap<Box<str>, Vec<Entry>>,
-    prefixes: HashMap<Box<str>, Vec<Entry>>,
+    exact: HashMap<Box<str>, Vec<HostRoute>>,
+    prefixes: HashMap<Box<str>, Vec<HostRoute>>,
     /// In bytes: what is longer is none of them, and is not looked for.
     longest_prefix: usize,
     /// In the order of the configuration, for whoever looks at all of them.
@@ -33,7 +33,7 @@ pub(crate) struct RouteTable {
     pub(crate) unmatched: Arc<RouteMetrics>,
 }
 
-struct Entry {
+struct HostRoute {
     host: Option<Box<str>>,
     route: Route,
 }
@@ -154,18 +154,23 @@ fn starts(path: &str, longest: usize) -> impl Iterator<Item = &str> {
         .filter_map(|end| path.get(..end))
 }
 
-fn insert(paths: &mut HashMap<Box<str>, Vec<Entry>>, path: &str, host: Option<&str>, route: Route) {
+fn insert(
+    paths: &mut HashMap<Box<str>, Vec<HostRoute>>,
+    path: &str,
+    host: Option<&str>,
+    route: Route,
+) {
     let entries = paths.entry(path.into()).or_default();
-    entries.push(Entry { host: host.map(Into::into), route });
+    entries.push(HostRoute { host: host.map(Into::into), route });
     entries.sort_by_key(|entry| entry.host.is_none());
 }
 
 fn fitting<'a>(
-    paths: &'a HashMap<Box<str>, Vec<Entry>>,
+    paths: &'a HashMap<Box<str>, Vec<HostRoute>>,
     path: &str,
     host: &Authority,
 ) -> Option<&'a Route> {
-    let fits = |entry: &&Entry| {
+    let fits = |entry: &&HostRoute| {
         let expected = entry.host.as_deref();
         expected.is_none_or(|expected| expected.eq_ignore_ascii_case(host.host()))
     };

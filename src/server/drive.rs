@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
 use super::caller_io::CallerIo;
-use super::respond::Answer;
+use super::respond::CallerResponse;
 use super::timeouts::{ConnectionPhase, ConnectionTimeouts};
 use crate::config::Limits;
 use crate::refusal::Refusal;
@@ -41,7 +41,7 @@ pub(crate) async fn serve<F, A, D, R>(
 ) -> Option<Refusal>
 where
     F: Fn(Request<Incoming>) -> A,
-    A: Future<Output = Answer> + 'static,
+    A: Future<Output = CallerResponse> + 'static,
     D: Future<Output = ()>,
 {
     // Boxed: an idle connection then holds a pointer, not the memory for a whole exchange.

@@ -13,7 +13,7 @@ use super::stream::{StreamError, Streamed};
 use crate::refusal::Refusal;
 
 /// What a caller gets.
-pub(crate) type Answer = Response<ResponseBody>;
+pub(crate) type CallerResponse = Response<ResponseBody>;
 
 /// Its body: whole in memory, or on its way through.
 pub(crate) enum ResponseBody {
@@ -57,7 +57,7 @@ impl Body for ResponseBody {
 }
 
 /// The answer to a refused request.
-pub(crate) fn refusal(refusal: Refusal) -> Answer {
+pub(crate) fn refusal(refusal: Refusal) -> CallerResponse {
     let status = refusal.status();
     let mut answer = plain(status, Bytes::from_static(short_text(status)));
     // RFC 9110 section 15.5.6: what the route takes.
@@ -72,7 +72,7 @@ pub(crate) fn refusal(refusal: Refusal) -> Answer {
 
 /// Sends the caller elsewhere; one that did not only want to read comes with the same method and
 /// body (RFC 9110 section 15.4.9).
-pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> Answer {
+pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> CallerResponse {
     let status = match is_read {
         true => StatusCode::MOVED_PERMANENTLY,
         false => StatusCode::PERMANENT_REDIRECT,
@@ -83,7 +83,7 @@ pub(crate) fn redirect(location: HeaderValue, is_read: bool) -> Answer {
 }
 
 /// Somebody else's text, for one reader and never as anything but text.
-pub(crate) fn echo(text: Bytes) -> Answer {
+pub(crate) fn echo(text: Bytes) -> CallerResponse {
     let mut answer = plain(StatusCode::OK, text);
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -91,7 +91,7 @@ pub(crate) fn echo(text: Bytes) -> Answer {
     answer
 }
 
-fn plain(status: StatusCode, text: Bytes) -> Answer {
+fn plain(status: StatusCode, text: Bytes) -> CallerResponse {
     let mut answer = Response::new(ResponseBody::from(text));
     *answer.status_mut() = status;
     let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -30,7 +30,7 @@ pub(crate) struct AccessLogEntry {
     pub(crate) secret: Option<Arc<str>>,
     /// What a route that only reports let pass.
     pub(crate) would_refuse: Option<Refusal>,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: RequestOutcome,
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes: usize,
     pub(crate) began: Instant,
@@ -45,7 +45,7 @@ pub(crate) struct RequestId([u8; 32]);
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RequestOutcome {
     /// The caller disconnected before there was an answer.
     CallerGone,
     /// A proven event, and the application's answer.
@@ -78,7 +78,7 @@ impl RequestId {
     }
 }
 
-impl Outcome {
+impl RequestOutcome {
     fn label(self) -> &'static str {
         match self {
             Self::CallerGone => "caller_gone",
@@ -100,7 +100,7 @@ impl Drop for AccessLogEntry {
         if let Some(metrics) = &self.metrics {
             metrics.requests.inc();
             metrics.duration.observe(took);
-            if let Outcome::Refused(refusal) = self.outcome {
+            if let RequestOutcome::Refused(refusal) = self.outcome {
                 metrics.refused(refusal, SystemTime::now());
             }
         }
@@ -128,7 +128,7 @@ impl AccessLogEntry {
             anchor: None,
             secret: None,
             would_refuse: None,
-            outcome: Outcome::CallerGone,
+            outcome: RequestOutcome::CallerGone,
             status: None,
             bytes: 0,
             began: Instant::now(),
@@ -139,17 +139,17 @@ impl AccessLogEntry {
 
     fn write(&self, took: Duration) {
         let (refusal, hint, severity) = match self.outcome {
-            Outcome::Refused(refusal) => {
+            RequestOutcome::Refused(refusal) => {
                 (Some(refusal.label()), Some(refusal.hint()), refusal.severity())
             }
-            Outcome::CallerGone
-            | Outcome::Delivered
-            | Outcome::ChallengeAnswered
-            | Outcome::ChallengeForwarded
-            | Outcome::Passed
-            | Outcome::Upgraded
-            | Outcome::Redirected
-            | Outcome::AcmeAnswered => (None, None, Severity::Notice),
+            RequestOutcome::CallerGone
+            | RequestOutcome::Delivered
+            | RequestOutcome::ChallengeAnswered
+            | RequestOutcome::ChallengeForwarded
+            | RequestOutcome::Passed
+            | RequestOutcome::Upgraded
+            | RequestOutcome::Redirected
+            | RequestOutcome::AcmeAnswered => (None, None, Severity::Notice),
         };
         // `tracing` takes only a constant level, hence the two arms.
         macro_rules! log_entry {

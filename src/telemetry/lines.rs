@@ -14,15 +14,15 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// The buffer between those who log and the thread that writes.
 #[derive(Clone)]
-pub(super) struct Lines(Arc<Shared>);
+pub(super) struct Lines(Arc<LineBuffer>);
 
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct LineBuffer {
+    waiting: Mutex<WaitingLines>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingLines {
     bytes: Vec<u8>,
     dropped: u64,
     /// Somebody should be told soon.
@@ -41,7 +41,7 @@ impl Lines {
         output: impl Write + Send + 'static,
         lost: fn(u64) -> String,
     ) -> io::Result<(Self, Flush)> {
-        let shared = Shared { waiting: Mutex::default(), changed: Condvar::new() };
+        let shared = LineBuffer { waiting: Mutex::default(), changed: Condvar::new() };
         let lines = Self(Arc::new(shared));
         let writer = lines.clone();
         std::thread::Builder::new()
@@ -88,13 +88,13 @@ impl Lines {
     /// Waits for lines and takes them all into `writing`, which is empty; gives the number of those
     /// that did not fit, and whether these may be the last.
     fn take(&self, writing: &mut Vec<u8>) -> (u64, bool) {
-        let Shared { waiting, changed } = &*self.0;
+        let LineBuffer { waiting, changed } = &*self.0;
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         while waiting.bytes.is_empty() && waiting.dropped == 0 && !waiting.is_ending {
             waiting = changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         // A little later there is more to write in one call; what is urgent does not wait.
-        let is_calm = |waiting: &mut Waiting| !waiting.is_urgent && !waiting.is_ending;
+        let is_calm = |waiting: &mut WaitingLines| !waiting.is_urgent && !waiting.is_ending;
         let woken = changed.wait_timeout_while(waiting, GATHER_TIME, is_calm);
         let mut waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         std::mem::swap(writing, &mut waiting.bytes);
@@ -119,7 +119,7 @@ impl Drop for Flush {
         let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.is_ending = true;
         shared.changed.notify_all();
-        let is_busy = |waiting: &mut Waiting| !waiting.is_written_out;
+        let is_busy = |waiting: &mut WaitingLines| !waiting.is_written_out;
         // A reader that does not read must not keep the process from ending.
         let _late = shared.changed.wait_timeout_while(waiting, FLUSH_TIMEOUT, is_busy);
     }

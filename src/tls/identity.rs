@@ -20,7 +20,7 @@ use crate::refusal::ConnectionRefusal;
 
 /// What an application can be told of a proven client.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub(crate) struct ClientIdentity {
     verify: HeaderValue,
     client_cert: Option<HeaderValue>,
     client_cert_chain: Option<HeaderValue>,
@@ -34,7 +34,7 @@ pub(crate) struct Identity {
     forwarded_client_cert: Option<HeaderValue>,
 }
 
-impl Identity {
+impl ClientIdentity {
     /// Of a proven path: the leaf, and what lies between it and the anchor.
     pub(crate) fn of(
         leaf: &CertificateDer<'_>,
@@ -192,7 +192,7 @@ mod tests {
         let element = |name: &str| {
             let subject = Subject::of(Attribute::common_name(Spelling::Utf8, name));
             let identity = Authority::root(Ca::meta()).issue(Leaf::meta().subject(subject));
-            let identity = Identity::of(identity.leaf(), &[]).expect("can be read");
+            let identity = ClientIdentity::of(identity.leaf(), &[]).expect("can be read");
             let element = identity.value(IdentityPart::ForwardedClientCert).expect("is there");
             element.to_str().expect("is ASCII").to_owned()
         };
@@ -207,7 +207,7 @@ mod tests {
         let name = Attribute::raw_common_name(Spelling::Bmp, b"\0a\0");
         let leaf = Leaf::meta().subject(Subject::of(name));
         let identity = Authority::root(Ca::meta()).issue(leaf);
-        let identity = Identity::of(identity.leaf(), &[]).expect("can be read");
+        let identity = ClientIdentity::of(identity.leaf(), &[]).expect("can be read");
         assert_eq!(identity.value(IdentityPart::Subject), None);
         assert_eq!(identity.value(IdentityPart::ClientCertChain), None);
         assert!(identity.value(IdentityPart::Fingerprint).is_some());

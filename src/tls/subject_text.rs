@@ -10,7 +10,7 @@ pub(super) struct Malformed;
 
 /// One attribute, with its escapes undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Attribute {
+struct TextAttribute {
     is_common_name: bool,
     value: Vec<u8>,
 }
@@ -23,7 +23,7 @@ pub(super) fn only_common_name(text: &str) -> Result<Option<Vec<u8>>, Malformed>
 }
 
 /// Every attribute; those of one relative name (`+`) and of the next (`,`) alike.
-fn parse(text: &str) -> Result<Vec<Attribute>, Malformed> {
+fn parse(text: &str) -> Result<Vec<TextAttribute>, Malformed> {
     if text.contains(char::is_control) {
         return Err(Malformed);
     }
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<Vec<Attribute>, Malformed> {
 }
 
 /// `type=value`, and what stands behind it.
-fn attribute(text: &[u8]) -> Result<(Attribute, &[u8]), Malformed> {
+fn attribute(text: &[u8]) -> Result<(TextAttribute, &[u8]), Malformed> {
     let equals = text.iter().position(|byte| *byte == b'=').ok_or(Malformed)?;
     let (kind, value) = text.split_at_checked(equals).ok_or(Malformed)?;
     let (_, value) = value.split_first().ok_or(Malformed)?;
@@ -53,7 +53,7 @@ fn attribute(text: &[u8]) -> Result<(Attribute, &[u8]), Malformed> {
         Some(b'#') => encoded(value)?,
         _ => plain(value)?,
     };
-    Ok((Attribute { is_common_name: is_common_name(kind)?, value }, after))
+    Ok((TextAttribute { is_common_name: is_common_name(kind)?, value }, after))
 }
 
 /// A keyword, or an object identifier as RFC 1779 and RFC 2253 write it.

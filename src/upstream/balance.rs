@@ -1,13 +1,17 @@
 //! Which server of an upstream is tried next.
 
-use super::target::Server;
+use super::target::UpstreamServer;
 
 /// The servers in the order in which a request tries them, until one takes it: available ones before
 /// those that are ejected or unhealthy, the least busy first, `turn` breaking ties; last of all the
 /// one that had the request before and gave no answer, however idle it is since.
 ///
 /// Never fewer than two attempts: a single server whose connect failed is tried once more.
-pub(super) fn order(servers: &[Server], turn: usize, had_it_before: Option<usize>) -> Vec<usize> {
+pub(super) fn order(
+    servers: &[UpstreamServer],
+    turn: usize,
+    had_it_before: Option<usize>,
+) -> Vec<usize> {
     if servers.len() < 2 {
         return vec![0, 0];
     }

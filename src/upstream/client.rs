@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::pool::{Begun, Pool, ServerGuard};
 use super::proof::prove;
 use super::request_body::RequestBody;
-use super::target::{OpenedConnection, Server};
+use super::target::{OpenedConnection, UpstreamServer};
 use super::{answer, balance};
 use crate::config::{HostHeader, Repeat};
 use crate::refusal::{Refusal, Severity};
@@ -167,7 +167,7 @@ impl Pool {
 
     async fn send(
         &self,
-        server: &Server,
+        server: &UpstreamServer,
         opened: &mut OpenedConnection,
         mut request: Box<Request<RequestBody>>,
     ) -> Result<Box<Response<Incoming>>, Failed> {
@@ -199,7 +199,7 @@ impl Pool {
 }
 
 /// Counts a failure when it is dropped before [`Unanswered::no_more`].
-struct Unanswered<'a>(Option<&'a Server>);
+struct Unanswered<'a>(Option<&'a UpstreamServer>);
 
 impl Unanswered<'_> {
     fn no_more(mut self) {

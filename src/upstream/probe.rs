@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::request_body::RequestBody;
-use super::target::{Server, Target};
+use super::target::{Target, UpstreamServer};
 use crate::config::HealthCheck;
 
 /// Why a server did not answer as it should.
@@ -32,7 +32,7 @@ pub(crate) enum Complaint {
 /// One question, and its answer's status.
 pub(crate) async fn ask(
     target: &Target,
-    server: &Server,
+    server: &UpstreamServer,
     check: &HealthCheck,
 ) -> Result<(), Complaint> {
     let answer = async {

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::health::Health;
 use super::request_body::RequestBody;
 use super::target_error::TargetError;
-use super::tls::Tls;
+use super::tls::UpstreamTlsConnector;
 use crate::config::{Upstream, UpstreamAddress};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::tls::certificate::CertificateFacts;
@@ -26,13 +26,13 @@ use crate::tls::certificate::CertificateFacts;
 pub(crate) struct Target {
     pub(crate) settings: Upstream,
     pub(crate) metrics: UpstreamMetrics,
-    pub(crate) servers: Vec<Server>,
+    pub(crate) servers: Vec<UpstreamServer>,
     /// The certificates that it is shown if it asks; leaf first.
     pub(crate) shown: Vec<CertificateFacts>,
 }
 
 /// One of the servers of an upstream.
-pub(crate) struct Server {
+pub(crate) struct UpstreamServer {
     /// Its `Host`, for those who want their own.
     pub(crate) host: HeaderValue,
     pub(crate) health: Arc<Health>,
@@ -59,8 +59,8 @@ impl Target {
     ) -> Result<Self, TargetError> {
         let is_tls = |server: &_| matches!(server, UpstreamAddress::Https { .. });
         let tls = settings.servers.iter().any(is_tls);
-        let tls = tls.then(|| Tls::new(settings, provider)).transpose()?;
-        let server = |address| Server::new(settings, address, tls.as_ref());
+        let tls = tls.then(|| UpstreamTlsConnector::new(settings, provider)).transpose()?;
+        let server = |address| UpstreamServer::new(settings, address, tls.as_ref());
         Ok(Self {
             servers: settings.servers.iter().map(server).collect::<Result<_, _>>()?,
             shown: tls.map_or_else(Vec::new, |tls| tls.shown),
@@ -85,12 +85,12 @@ impl Target {
     }
 
     /// Opens a connection to `server` that carries no requests of callers.
-    pub(super) async fn open_aside(&self, server: &Server) -> io::Result<OpenedConnection> {
+    pub(super) async fn open_aside(&self, server: &UpstreamServer) -> io::Result<OpenedConnection> {
         server.open(self.largest_read()).await
     }
 
     /// Opens one connection to `server`; the caller bounds the time.
-    pub(super) async fn open(&self, server: &Server) -> io::Result<OpenedConnection> {
+    pub(super) async fn open(&self, server: &UpstreamServer) -> io::Result<OpenedConnection> {
         let opened = server.open(self.largest_read()).await?;
         self.metrics.connects.inc();
         Ok(opened)
@@ -102,11 +102,11 @@ impl Target {
     }
 }
 
-impl Server {
+impl UpstreamServer {
     fn new(
         settings: &Upstream,
         address: &UpstreamAddress,
-        tls: Option<&Tls>,
+        tls: Option<&UpstreamTlsConnector>,
     ) -> Result<Self, TargetError> {
         let upstream = || settings.name.clone();
         let (host, transport) = match address {

@@ -13,13 +13,13 @@ use crate::tls::certificate::CertificateFacts;
 use crate::tls::material::{read_certificates, read_server_identity};
 
 /// Our side of TLS towards all servers of one upstream.
-pub(super) struct Tls {
+pub(super) struct UpstreamTlsConnector {
     pub(super) connector: TlsConnector,
     /// The certificates that a server is shown if it asks; leaf first.
     pub(super) shown: Vec<CertificateFacts>,
 }
 
-impl Tls {
+impl UpstreamTlsConnector {
     pub(super) fn new(
         settings: &Upstream,
         provider: &Arc<CryptoProvider>,

@@ -1,9 +1,9 @@
 //! The opening handshake of a WebSocket over HTTP/1.1 (RFC 6455 section 4): how a request asks for it,
 //! and how an application agrees.
 //!
-//! In: the head of a request or of its answer. Out: a [`Handshake`], or why there is none. It is the
-//! only upgrade that exists here: over any other protocol, HTTP/2 in plain text before all, an
-//! application would take requests that nobody has looked at.
+//! In: the head of a request or of its answer. Out: a [`WebsocketHandshake`], or why there is none.
+//! It is the only upgrade that exists here: over any other protocol, HTTP/2 in plain text before all,
+//! an application would take requests that nobody has looked at.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
@@ -19,11 +19,11 @@ use crate::refusal::Refusal;
 
 /// A caller's half of the handshake, which is as it must be.
 #[derive(Clone, Debug)]
-pub(crate) struct Handshake {
+pub(crate) struct WebsocketHandshake {
     key: HeaderValue,
 }
 
-impl Handshake {
+impl WebsocketHandshake {
     /// The handshake that this request is; `None` if it is an ordinary one, whose upgrade, if it
     /// asks for one at all, is to be ignored (RFC 9110 section 7.8).
     pub(crate) fn read(request: &Parts, has_body: bool) -> Result<Option<Self>, Refusal> {
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc_is_answered_as_there() {
-        let handshake = Handshake::read(&asking("WebSocket"), false).expect("is valid");
+        let handshake = WebsocketHandshake::read(&asking("WebSocket"), false).expect("is valid");
         let handshake = handshake.expect("is one");
         assert_eq!(handshake.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -146,12 +146,15 @@ mod tests {
     #[test]
     fn upgrades_to_anything_else_are_ignored_and_lists_with_a_websocket_refused() {
         for ignored in ["h2c", "TLS/1.0", "foo", "h2c, TLS/1.0", "", "websockets", "web socket"] {
-            assert!(matches!(Handshake::read(&asking(ignored), false), Ok(None)), "{ignored}");
+            assert!(
+                matches!(WebsocketHandshake::read(&asking(ignored), false), Ok(None)),
+                "{ignored}"
+            );
         }
         for refused in
             ["websocket, h2c", "h2c,websocket", "websocket/13", "WEBSOCKET /13", "websocket,"]
         {
-            let read = Handshake::read(&asking(refused), false);
+            let read = WebsocketHandshake::read(&asking(refused), false);
             assert!(matches!(read, Err(Refusal::WebsocketInvalid)), "{refused}");
         }
     }
@@ -161,7 +164,7 @@ mod tests {
         for version in [Version::HTTP_10, Version::HTTP_2] {
             let mut request = asking("websocket");
             request.version = version;
-            assert!(matches!(Handshake::read(&request, false), Ok(None)), "{version:?}");
+            assert!(matches!(WebsocketHandshake::read(&request, false), Ok(None)), "{version:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::proof::{Proof, ProofKey};
 use crate::config::Secret;
 use crate::refusal::Refusal;
-use crate::server::respond::{self, Answer};
+use crate::server::respond::{self, CallerResponse};
 
 /// A verification request, read but not yet proven.
 #[derive(Debug)]
@@ -45,19 +45,19 @@ impl ProvenChallenge {
     }
 
     /// The bare challenge, as the sender of the verification request expects it.
-    pub(crate) fn into_answer(self) -> Answer {
+    pub(crate) fn into_answer(self) -> CallerResponse {
         respond::echo(Bytes::from(self.challenge))
     }
 }
 
 /// The tokens of one route, any of which is right.
 pub(crate) struct VerifyTokens {
-    tokens: Vec<Token>,
+    tokens: Vec<VerifyToken>,
     /// For the application that answers what is proven, if it is to be told so.
     proof: Option<Arc<ProofKey>>,
 }
 
-struct Token {
+struct VerifyToken {
     label: Arc<str>,
     /// Comparing digests hides the token's length, too. Wiped, for a short token could be guessed.
     digest: Zeroizing<[u8; 32]>,
@@ -95,7 +95,7 @@ impl VerificationRequest {
 
 impl VerifyTokens {
     pub(crate) fn new(secrets: &[Secret], proof: Option<Arc<ProofKey>>) -> Self {
-        let token = |secret: &Secret| Token {
+        let token = |secret: &Secret| VerifyToken {
             label: secret.label().into(),
             digest: Zeroizing::new(Sha256::digest(secret.expose()).into()),
         };

@@ -22,12 +22,12 @@ pub(crate) const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-hub-s
 
 /// The app secrets of one route, each ready to hash; never empty.
 pub(crate) struct SigningKeys {
-    keys: Vec<Key>,
+    keys: Vec<SigningKey>,
     /// For the application that gets what is verified, if it is to be told so.
     proof: Option<Arc<ProofKey>>,
 }
 
-struct Key {
+struct SigningKey {
     label: Arc<str>,
     /// Both paddings are hashed already: a clone starts at the first byte of the body. Wiped when
     /// dropped, and so is each clone.
@@ -105,7 +105,7 @@ pub(crate) struct Frames {
 
 impl SigningKeys {
     pub(crate) fn new(secrets: &[Secret], proof: Option<Arc<ProofKey>>) -> Self {
-        let key = |secret: &Secret| Key {
+        let key = |secret: &Secret| SigningKey {
             label: secret.label().into(),
             keyed: Hmac::new_from_slice(secret.expose()).expect("HMAC takes keys of any length"),
         };

@@ -43,7 +43,7 @@ pub(super) struct AnchorReport {
     pub(super) not_before: String,
     pub(super) not_after: String,
     pub(super) days_left: i64,
-    pub(super) state: State,
+    pub(super) state: AnchorState,
     /// Name of the CA, if its fingerprint is known.
     pub(super) known: Option<&'static str>,
     #[serde(skip)]
@@ -53,7 +53,7 @@ pub(super) struct AnchorReport {
 /// Whether an anchor vouches for anybody now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum AnchorState {
     /// It does.
     Valid,
     /// No longer.
@@ -72,11 +72,11 @@ impl AnchorReport {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let algorithms = provider.signature_verification_algorithms;
         let state = match anchor.may_vouch_for_clients() {
-            _ if key_fault(anchor.certificate(), &algorithms).is_some() => State::KeyUnusable,
-            false => State::NotForClients,
-            true if now > facts.not_after => State::Expired,
-            true if now < facts.not_before => State::NotYetValid,
-            true => State::Valid,
+            _ if key_fault(anchor.certificate(), &algorithms).is_some() => AnchorState::KeyUnusable,
+            false => AnchorState::NotForClients,
+            true if now > facts.not_after => AnchorState::Expired,
+            true if now < facts.not_before => AnchorState::NotYetValid,
+            true => AnchorState::Valid,
         };
         let recognition = KnownAnchor::recognize(facts);
         Self {
@@ -151,24 +151,24 @@ pub(super) fn inspect(
 fn judge(role: &str, anchor: &AnchorReport, problems: &mut Problems) {
     let AnchorReport { label, not_before, not_after, days_left, .. } = anchor;
     match anchor.state {
-        State::Expired => problems.warn(format!(
+        AnchorState::Expired => problems.warn(format!(
             "{role} `{label}` expired on {not_after} and vouches for nobody; install its successor"
         )),
-        State::NotYetValid => problems.warn(format!(
+        AnchorState::NotYetValid => problems.warn(format!(
             "{role} `{label}` is not valid before {not_before} and vouches for nobody until then"
         )),
-        State::NotForClients => problems.warn(format!(
+        AnchorState::NotForClients => problems.warn(format!(
             "{role} `{label}` may not vouch for clients, after its own key usage or purpose, so it \
              vouches for nobody"
         )),
-        State::KeyUnusable => problems.warn(format!(
+        AnchorState::KeyUnusable => problems.warn(format!(
             "{role} `{label}` has a key that proves nothing here, so it vouches for nobody: take RSA of \
              2048 to 8192 bits, ECDSA (P-256, P-384, P-521) or Ed25519"
         )),
-        State::Valid if *days_left < SUCCESSION_DAYS => problems.warn(format!(
+        AnchorState::Valid if *days_left < SUCCESSION_DAYS => problems.warn(format!(
             "{role} `{label}` expires in {days_left} days, on {not_after}; add its successor"
         )),
-        State::Valid => {}
+        AnchorState::Valid => {}
     }
     if let Recognition::Namesake(known) = anchor.recognition {
         problems.warn(format!(
@@ -180,7 +180,7 @@ fn judge(role: &str, anchor: &AnchorReport, problems: &mut Problems) {
 }
 
 fn judge_together(anchors: &[AnchorReport], problems: &mut Problems) {
-    if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != State::Valid) {
+    if !anchors.is_empty() && anchors.iter().all(|anchor| anchor.state != AnchorState::Valid) {
         problems.error("no trust anchor is valid now, so no client certificate can be proven");
     }
     let digicert = Recognition::Known(KnownAnchor::DigicertHighAssuranceEvRoot);

@@ -15,7 +15,7 @@ use crate::listener;
 pub(super) struct ListeningReport {
     pub(super) address: SocketAddr,
     pub(super) purpose: Purpose,
-    pub(super) state: State,
+    pub(super) state: BindState,
 }
 
 /// Who connects there.
@@ -35,7 +35,7 @@ pub(super) enum Purpose {
 /// What came of trying to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum BindState {
     /// Nobody has it.
     Free,
     /// Somebody listens there, perhaps a hubgate.
@@ -67,25 +67,25 @@ pub(super) fn inspect(config: &Config, problems: &mut Problems) -> Vec<Listening
     seen
 }
 
-fn state(address: SocketAddr, problems: &mut Problems) -> State {
-    let Err(error) = listener::probe(address) else { return State::Free };
+fn state(address: SocketAddr, problems: &mut Problems) -> BindState {
+    let Err(error) = listener::probe(address) else { return BindState::Free };
     if error.kind() == io::ErrorKind::AddrInUse {
         problems.warn(format!(
             "`{address}` is in use: right if that is the hubgate to be reloaded or replaced, else \
              another program has it"
         ));
-        return State::InUse;
+        return BindState::InUse;
     }
     if error.kind() == io::ErrorKind::PermissionDenied {
         problems.warn(format!(
             "`{address}` cannot be bound by whoever runs this check; ports below 1024 need a \
              privilege (CAP_NET_BIND_SERVICE)"
         ));
-        return State::Denied;
+        return BindState::Denied;
     }
     let sentence = format!("cannot listen on `{address}`: {error}");
     problems.told(vec![FaultReport { code: ErrorCode::StartListenFailed, sentence }]);
-    State::Unusable
+    BindState::Unusable
 }
 
 /// A wildcard covers the port on every address of its family; `[::]` takes IPv4, too.

@@ -1,7 +1,7 @@
 //! The report for people: a section for each thing, keys in a column, problems at the end.
 
 use super::anchors::{AnchorReport, ClientCertificateReport};
-use super::listening::{ListeningReport, Purpose, State};
+use super::listening::{BindState, ListeningReport, Purpose};
 use super::revocation::RevocationReport;
 use super::server_chain::ServerChainReport;
 use super::sites::SiteReport;
@@ -80,11 +80,11 @@ fn listen(page: &mut Page, facts: &Facts) {
             Purpose::Admin => "for the operator",
         };
         let state = match state {
-            State::Free if address.port() == 0 => "any free port",
-            State::Free => "free",
-            State::InUse => "in use",
-            State::Denied => "not with these rights",
-            State::Unusable => "not usable",
+            BindState::Free if address.port() == 0 => "any free port",
+            BindState::Free => "free",
+            BindState::InUse => "in use",
+            BindState::Denied => "not with these rights",
+            BindState::Unusable => "not usable",
         };
         (address.to_string(), format!("{purpose}, {state}"))
     };

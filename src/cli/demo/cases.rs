@@ -38,7 +38,7 @@ pub(super) enum Expected {
 }
 
 /// What came of a call.
-pub(super) struct Outcome {
+pub(super) struct CaseOutcome {
     pub(super) answer: Result<Answer, SendError>,
     pub(super) judgements: Vec<Judgement>,
     pub(super) anchor: Option<String>,
@@ -207,7 +207,7 @@ fn padded(bytes: usize) -> Bytes {
 
 impl Case {
     /// Calls, and waits until the proxy has said how it judged the call.
-    pub(super) async fn play(&self, demo_setup: &DemoSetup) -> anyhow::Result<Outcome> {
+    pub(super) async fn play(&self, demo_setup: &DemoSetup) -> anyhow::Result<CaseOutcome> {
         let _left_over = demo_setup.upstream.take();
         let before = demo_setup.counters();
         let sender = Sender::new(self.options.clone())?;
@@ -215,7 +215,7 @@ impl Case {
         let answer = sender.send(self.message.clone()).await;
         let elapsed = begin.elapsed();
         let after = judged_since(&before, demo_setup).await;
-        Ok(Outcome {
+        Ok(CaseOutcome {
             answer,
             judgements: after.judgements_since(&before),
             anchor: after.anchor_since(&before),
@@ -238,7 +238,7 @@ async fn judged_since(before: &Counters, demo_setup: &DemoSetup) -> Counters {
     }
 }
 
-impl Outcome {
+impl CaseOutcome {
     /// Whether everything is as it ought to be: answer, reason, and what the upstream got.
     pub(super) fn is(&self, expected: &Expected) -> bool {
         let judged = |judgement: Judgement| self.judgements == [judgement];

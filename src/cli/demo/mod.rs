@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use self::setup::DemoSetup;
-use self::table::Table;
+use self::table::CaseTable;
 use crate::app::signals::Signals;
 
 mod cases;
@@ -49,7 +49,7 @@ async fn play(demo_setup: &DemoSetup, keep: bool) -> anyhow::Result<ExitCode> {
     println!("hubgate at https://{}{}, which trusts:", demo_setup.address, setup::PATH);
     println!("  an anchor shaped like Meta's CA, and one shaped like DigiCert's root\n");
 
-    let mut table = Table::begin();
+    let mut table = CaseTable::begin();
     for (title, cases) in [
         ("Meta calls", cases::of_meta(demo_setup)?),
         ("Attackers call", cases::of_attackers(demo_setup)?),

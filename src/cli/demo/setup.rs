@@ -10,7 +10,7 @@ use anyhow::Context;
 use rustls::pki_types::ServerName;
 
 use super::counters::Counters;
-use super::upstream::Upstream;
+use super::upstream::DemoUpstream;
 use crate::app::{self, Running};
 use crate::config::Config;
 use hubgate_testkit::sender::{Options, SendError};
@@ -22,7 +22,7 @@ pub(super) const PATH: &str = "/webhooks";
 /// An upstream, a proxy in front of it, and what both were made from.
 pub(super) struct DemoSetup {
     pub(super) setup: Setup,
-    pub(super) upstream: Upstream,
+    pub(super) upstream: DemoUpstream,
     /// Where callers connect.
     pub(super) address: SocketAddr,
     proxy: Running,
@@ -37,7 +37,7 @@ impl DemoSetup {
         let names = names.map(|name| ServerName::try_from(name).expect("a name or an address"));
         let setup = Setup::new(&names);
         setup.write(directory.path(), false)?;
-        let upstream = Upstream::start().await.context("cannot start the upstream")?;
+        let upstream = DemoUpstream::start().await.context("cannot start the upstream")?;
 
         // A file, not a made-up value: the demo runs what an operator would run.
         let file = directory.path().join("config.toml");

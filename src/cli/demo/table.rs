@@ -3,19 +3,19 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use super::cases::{Case, Expected, Outcome};
+use super::cases::{Case, CaseOutcome, Expected};
 use super::counters::Judgement;
 use hubgate_testkit::sender::SendError;
 
 /// A table whose rows are printed as they come.
-pub(super) struct Table {
+pub(super) struct CaseTable {
     begin: Instant,
     rows: usize,
     wrong: usize,
     coloured: bool,
 }
 
-impl Table {
+impl CaseTable {
     /// Prints the heading.
     pub(super) fn begin() -> Self {
         line("", ["sent", "expected", "happened", "reason", "time"]);
@@ -31,7 +31,7 @@ impl Table {
     }
 
     /// Prints one call and whether it went as it should.
-    pub(super) fn row(&mut self, case: &Case, outcome: &Outcome) {
+    pub(super) fn row(&mut self, case: &Case, outcome: &CaseOutcome) {
         let well = outcome.is(&case.expected);
         self.rows += 1;
         self.wrong += usize::from(!well);
@@ -80,7 +80,7 @@ fn expected(expected: &Expected) -> String {
     }
 }
 
-fn happened(expected: &Expected, outcome: &Outcome) -> String {
+fn happened(expected: &Expected, outcome: &CaseOutcome) -> String {
     let deliveries = match outcome.deliveries() {
         0 => "",
         1 => ", delivered",
@@ -118,7 +118,7 @@ fn failure(error: &SendError) -> String {
 }
 
 /// The proxy's own label for it, and for whoever was let in the anchor that vouched.
-fn reason(outcome: &Outcome) -> String {
+fn reason(outcome: &CaseOutcome) -> String {
     let judgements = outcome.judgements.iter().map(|judgement| match judgement {
         Judgement::EventVerified => "event verified",
         Judgement::TokenVerified => "token verified",

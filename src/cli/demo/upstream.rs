@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A server that runs until it is dropped.
-pub(super) struct Upstream {
+pub(super) struct DemoUpstream {
     pub(super) address: SocketAddr,
     received: Inbox,
     server: JoinHandle<()>,
@@ -32,7 +32,7 @@ pub(super) struct Received {
 
 type Inbox = Arc<Mutex<Vec<Received>>>;
 
-impl Upstream {
+impl DemoUpstream {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -47,7 +47,7 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
+impl Drop for DemoUpstream {
     fn drop(&mut self) {
         self.server.abort();
     }

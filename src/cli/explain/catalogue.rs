@@ -9,7 +9,7 @@ use crate::refusal::{ConnectionRefusal, Refusal};
 
 /// One code.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct CatalogueEntry {
     pub(super) label: &'static str,
     effects: Vec<Effect>,
     pub(super) explanation: Explanation,
@@ -25,7 +25,7 @@ enum Effect {
 }
 
 /// All of them: as callers come by, and then what keeps the proxy from serving.
-pub(super) fn entries() -> Vec<Entry> {
+pub(super) fn entries() -> Vec<CatalogueEntry> {
     let connection_refusals = ConnectionRefusal::ALL
         .map(|one| (one.label(), Effect::ConnectionRefusal, connection_refusals::explanation(one)));
     let refusals = Refusal::ALL.map(|refusal| {
@@ -34,25 +34,25 @@ pub(super) fn entries() -> Vec<Entry> {
     });
     let faults = ErrorCode::ALL.iter();
     let faults = faults.map(|code| (code.label(), Effect::Fault, faults::explanation(*code)));
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<CatalogueEntry> = Vec::new();
     for (label, effect, explanation) in
         connection_refusals.into_iter().chain(refusals).chain(faults)
     {
         match entries.iter_mut().find(|entry| entry.label == label) {
             Some(entry) => entry.effects.push(effect),
-            None => entries.push(Entry { label, effects: vec![effect], explanation }),
+            None => entries.push(CatalogueEntry { label, effects: vec![effect], explanation }),
         }
     }
     entries
 }
 
 /// The entry with this label, or else the label that looks most like it.
-pub(super) fn find(label: &str) -> Result<Entry, Option<&'static str>> {
+pub(super) fn find(label: &str) -> Result<CatalogueEntry, Option<&'static str>> {
     let entries = entries();
     if let Some(entry) = entries.iter().find(|entry| entry.label == label) {
         return Ok(entry.clone());
     }
-    let alike = |entry: &Entry| (strsim::jaro_winkler(entry.label, label), entry.label);
+    let alike = |entry: &CatalogueEntry| (strsim::jaro_winkler(entry.label, label), entry.label);
     let nearest = entries.iter().map(alike).max_by(|(one, _), (other, _)| one.total_cmp(other));
     Err(nearest.filter(|(alike, _)| *alike >= ALIKE_ENOUGH).map(|(_, label)| label))
 }
@@ -67,7 +67,7 @@ pub(super) fn list() -> String {
     for (heading, is_in) in SECTIONS {
         let _infallible = writeln!(text, "{heading}");
         for entry in entries.iter().filter(|entry| entry.effects.iter().any(is_in)) {
-            let Entry { label, explanation, .. } = entry;
+            let CatalogueEntry { label, explanation, .. } = entry;
             let _infallible = writeln!(text, "  {label:<29} {}", explanation.meaning);
         }
         text.push('\n');
@@ -89,8 +89,8 @@ const SECTIONS: [(&str, IsIn); 3] = [
 ];
 
 /// All that there is to say about one code.
-pub(super) fn page(entry: &Entry) -> String {
-    let Entry { label, effects, explanation } = entry;
+pub(super) fn page(entry: &CatalogueEntry) -> String {
+    let CatalogueEntry { label, effects, explanation } = entry;
     let effects: Vec<_> = effects.iter().map(Effect::sentence).collect();
     let mut text = format!("{label}: {}\n\n", effects.join("; or "));
     let _infallible = writeln!(text, "{}\n\nLikely causes", explanation.meaning);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_explanation_is_whole() {
-        for Entry { label, explanation, .. } in entries() {
+        for CatalogueEntry { label, explanation, .. } in entries() {
             let Explanation { meaning, causes, next } = explanation;
             assert!(meaning.ends_with('.') && meaning.len() < 150, "{label}: {meaning}");
             assert!(!causes.is_empty() && !next.is_empty(), "{label}");

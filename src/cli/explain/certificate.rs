@@ -101,12 +101,12 @@ struct Inquiry<'a> {
 }
 
 /// What there is to say of one property of a link.
-enum Judgement {
+enum PropertyVerdict {
     InOrder(String),
     Wrong(String),
 }
 
-use Judgement::{InOrder, Wrong};
+use PropertyVerdict::{InOrder, Wrong};
 
 impl Inquiry<'_> {
     fn show(&self, page: &mut Page) {
@@ -207,7 +207,7 @@ impl Inquiry<'_> {
     }
 
     /// The rule that `tls/subject.rs` describes.
-    fn name(&self, leaf: &Link) -> Judgement {
+    fn name(&self, leaf: &Link) -> PropertyVerdict {
         let expected = self.common_names.join(", ");
         match &leaf.common_name {
             None => Wrong("the subject must have exactly one common name".to_owned()),
@@ -218,13 +218,13 @@ impl Inquiry<'_> {
         }
     }
 
-    fn depth(&self) -> Judgement {
+    fn depth(&self) -> PropertyVerdict {
         let (above, limit) = (self.chain.len().saturating_sub(1), self.verify_depth);
         let sentence = format!("{above} above it, verify_depth is {limit}");
         if above > limit { Wrong(sentence) } else { InOrder(sentence) }
     }
 
-    fn issuer(&self, der: &CertificateDer<'_>, facts: &CertificateFacts) -> Judgement {
+    fn issuer(&self, der: &CertificateDer<'_>, facts: &CertificateFacts) -> PropertyVerdict {
         let algorithms = self.trust.algorithms();
         let signed = |anchor: &&Anchor| is_signed_by(der, anchor.certificate(), algorithms);
         let named = |anchor: &&Anchor| is_issuer_named(der, anchor.certificate());
@@ -277,7 +277,7 @@ impl Inquiry<'_> {
     }
 
     /// What the lists say that are known without fetching any.
-    fn revocation(&self, der: &CertificateDer<'_>) -> Judgement {
+    fn revocation(&self, der: &CertificateDer<'_>) -> PropertyVerdict {
         let lists = self.trust.lists();
         let speaking = lists.iter().filter_map(|list| Some((list, list.names(der)?)));
         let mut stale = None;
@@ -322,7 +322,7 @@ fn in_words(fault: ConnectionRefusal) -> &'static str {
     }
 }
 
-fn time(facts: &CertificateFacts, now: SystemTime) -> Judgement {
+fn time(facts: &CertificateFacts, now: SystemTime) -> PropertyVerdict {
     let (from, until) = (utc(facts.not_before), utc(facts.not_after));
     if now > facts.not_after {
         return Wrong(format!("ended at {until}"));
@@ -334,7 +334,7 @@ fn time(facts: &CertificateFacts, now: SystemTime) -> Judgement {
 }
 
 /// Leaf or issuer: what webpki and `tls/path.rs` ask of either.
-fn role(link: &Link, is_leaf: bool) -> Judgement {
+fn role(link: &Link, is_leaf: bool) -> PropertyVerdict {
     let may = |list: &Option<Vec<&str>>, what| list.as_ref().is_none_or(|all| all.contains(&what));
     if !may(&link.purposes, "clientAuth") {
         return Wrong("not for client authentication, after its purposes".to_owned());
@@ -359,7 +359,7 @@ fn listed(names: Option<&Vec<&'static str>>) -> String {
     }
 }
 
-fn judge(page: &mut Page, key: &str, judgement: Judgement) {
+fn judge(page: &mut Page, key: &str, judgement: PropertyVerdict) {
     let line = match judgement {
         InOrder(sentence) => format!("{} {sentence}", page.paint.good("ok:")),
         Wrong(sentence) => format!("{} {sentence}", page.paint.error("no:")),

@@ -13,9 +13,9 @@ use http::{Method, Uri};
 
 use crate::refusal::Refusal;
 use crate::route;
-use crate::server::respond::{self, Answer};
+use crate::server::respond::{self, CallerResponse};
 use crate::state::{WorkerGeneration, WorkerState};
-use crate::telemetry::access::{AccessLogEntry, Outcome};
+use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 
 mod acme;
 
@@ -25,7 +25,7 @@ pub(super) async fn handle(
     local: &WorkerGeneration,
     parts: &Parts,
     log_entry: &mut AccessLogEntry,
-) -> Result<Answer, Refusal> {
+) -> Result<CallerResponse, Refusal> {
     // Gone since this connection was accepted.
     let redirect = local.generation.redirect.as_ref().ok_or(Refusal::NoRoute)?;
     log_entry.route = Some(Arc::clone(&redirect.name));
@@ -42,11 +42,11 @@ pub(super) async fn handle(
         let in_flight_max = local.generation.config.limits.requests_in_flight;
         let _admitted = worker.admit(in_flight_max.get())?;
         let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
-        log_entry.outcome = Outcome::AcmeAnswered;
+        log_entry.outcome = RequestOutcome::AcmeAnswered;
         return Ok(respond::echo(found));
     }
     let location = location(&host, redirect.settings.https_port.get(), &parts.uri)?;
-    log_entry.outcome = Outcome::Redirected;
+    log_entry.outcome = RequestOutcome::Redirected;
     Ok(respond::redirect(location, is_read))
 }
 

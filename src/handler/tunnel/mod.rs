@@ -13,22 +13,22 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 pub(super) use self::conditions::Conditions;
-use crate::server::respond::{Answer, ResponseBody};
+use crate::server::respond::{CallerResponse, ResponseBody};
 use crate::state::RequestPermit;
 use crate::telemetry::metrics::{GaugeGuard, TunnelEnd};
 use crate::upstream::Lease;
 use crate::upstream::headers::rewrite_response_headers;
-use crate::upstream::websocket::Handshake;
+use crate::upstream::websocket::WebsocketHandshake;
 
 mod conditions;
 
 /// The upstream's 101, as the caller gets it.
-pub(super) fn switched(response: Response<Incoming>) -> Answer {
+pub(super) fn switched(response: Response<Incoming>) -> CallerResponse {
     let (mut head, _no_body) = response.into_parts();
     rewrite_response_headers(&mut head.headers);
     head.extensions.clear();
     head.status = StatusCode::SWITCHING_PROTOCOLS;
-    Handshake::agree(&mut head.headers);
+    WebsocketHandshake::agree(&mut head.headers);
     Response::from_parts(head, ResponseBody::from(Bytes::new()))
 }
 

@@ -16,11 +16,11 @@ const BOUNDS_SECONDS: [f64; 12] =
 /// Durations, counted in fixed buckets.
 #[derive(Clone, Debug, Default)]
 pub struct Durations {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBuckets>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SharedBuckets {
     /// One more than the bounds: the last is for everything above.
     buckets: [AtomicU64; BOUNDS_SECONDS.len() + 1],
     sum_micros: AtomicU64,

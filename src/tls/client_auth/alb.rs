@@ -15,7 +15,7 @@ use x509_parser::prelude::X509Certificate;
 use super::{ClientAuthError, ClientTrust, VerifiedClient};
 use crate::refusal::ConnectionRefusal;
 use crate::tls::certificate::{CertificateFacts, moment, parse};
-use crate::tls::identity::Identity;
+use crate::tls::identity::ClientIdentity;
 use crate::tls::path::Validity;
 use crate::tls::public_key::must_be_usable;
 use crate::tls::revocation::RevocationStatus;
@@ -105,7 +105,7 @@ impl ClientTrust {
         let common_name = self.expected_name(leaf)?;
         must_be_usable(certificate.public_key(), &self.algorithms)?;
         let facts = CertificateFacts::read(leaf).ok_or(ConnectionRefusal::CertificateMalformed)?;
-        let identity = Identity::of(leaf, &[])?;
+        let identity = ClientIdentity::of(leaf, &[])?;
         let chain = vec![leaf.clone().into_owned()];
         Ok(self.vouched(common_name, Some(facts), identity, chain, valid))
     }
@@ -117,7 +117,7 @@ impl ClientTrust {
             return Err(ConnectionRefusal::UnknownAnchor.into());
         }
         let common_name = self.configured_name(&name.ok_or(ConnectionRefusal::NameNotSingle)?)?;
-        let identity = Identity::of_subject(text);
+        let identity = ClientIdentity::of_subject(text);
         Ok(Arc::new(self.vouched(common_name, None, identity, Vec::new(), Validity::unbounded())))
     }
 
@@ -125,7 +125,7 @@ impl ClientTrust {
         &self,
         common_name: String,
         facts: Option<CertificateFacts>,
-        identity: Identity,
+        identity: ClientIdentity,
         chain: Vec<CertificateDer<'static>>,
         valid: Validity,
     ) -> VerifiedClient {

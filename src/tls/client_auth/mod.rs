@@ -22,7 +22,7 @@ use webpki::EndEntityCert;
 
 use super::anchor::Anchor;
 use super::certificate::{CertificateFacts, moment, parse};
-use super::identity::Identity;
+use super::identity::ClientIdentity;
 use super::path::{Anchors, Path, Validity};
 use super::public_key::must_be_usable;
 use super::revocation::{self, RevocationList, RevocationStatus};
@@ -79,7 +79,7 @@ pub struct VerifiedClient {
     anchor: Arc<str>,
     /// `None`: a load balancer vouched, and told the subject alone.
     facts: Option<CertificateFacts>,
-    identity: Identity,
+    identity: ClientIdentity,
     /// As presented.
     chain: Vec<CertificateDer<'static>>,
     /// `None`: a load balancer vouched.
@@ -198,7 +198,7 @@ impl ClientTrust {
         let Identified { leaf, path, revocation, common_name } =
             identified.inspect_err(|reason| self.note_unjudged(*reason, unjudged.take()))?;
         let facts = CertificateFacts::read(leaf).ok_or(ConnectionRefusal::CertificateMalformed)?;
-        let identity = Identity::of(leaf, &path.intermediates)?;
+        let identity = ClientIdentity::of(leaf, &path.intermediates)?;
         Ok(VerifiedClient {
             common_name,
             anchor: Arc::clone(&path.anchor.label),
@@ -357,7 +357,7 @@ impl VerifiedClient {
     }
 
     /// What an application can be told of it.
-    pub(crate) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &ClientIdentity {
         &self.identity
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::forwarded_header::forwarded;
 use crate::config::{IdentityHeaders, IdentityPart, Upstream};
 use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
-use crate::tls::identity::Identity;
+use crate::tls::identity::ClientIdentity;
 use crate::webhook::signature::SIGNATURE_HEADER;
 
 mod reserved;
@@ -30,7 +30,7 @@ pub(crate) struct TrustedHeaders<'a> {
     /// Host that it asked for.
     pub(crate) forwarded_host: HeaderValue,
     /// The proven client certificate, if there is one.
-    pub(crate) client: Option<&'a Identity>,
+    pub(crate) client: Option<&'a ClientIdentity>,
     /// In which headers the application reads that.
     pub(crate) identity: &'a IdentityHeaders,
     /// Our name for this request.

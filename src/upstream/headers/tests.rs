@@ -10,7 +10,7 @@ use hubgate_testkit::pki::{Authority, Ca, Leaf};
 struct Case<'a> {
     reserved: &'a ReservedHeaders,
     identity: &'a IdentityHeaders,
-    client: Option<&'a Identity>,
+    client: Option<&'a ClientIdentity>,
 }
 
 impl Case<'_> {
@@ -49,9 +49,9 @@ fn upstreams(dialects: &[&[&str]]) -> Vec<Upstream> {
     load(&text).upstreams
 }
 
-fn client() -> Identity {
+fn client() -> ClientIdentity {
     let identity = Authority::root(Ca::meta()).issue(Leaf::meta());
-    Identity::of(identity.leaf(), &[]).expect("can be read")
+    ClientIdentity::of(identity.leaf(), &[]).expect("can be read")
 }
 
 fn forwarded(given: &[(&str, &str)]) -> HeaderMap {
@@ -189,7 +189,10 @@ fn is_identity(name: &str) -> bool {
 }
 
 /// Everything that only we may say, as the dialects have it.
-fn expected(dialects: &[&str], client: Option<&Identity>) -> BTreeMap<&'static str, HeaderValue> {
+fn expected(
+    dialects: &[&str],
+    client: Option<&ClientIdentity>,
+) -> BTreeMap<&'static str, HeaderValue> {
     let mut expected: BTreeMap<_, _> = [
         ("host", "hooks.example"),
         ("x-forwarded-for", "192.0.2.1"),

@@ -57,12 +57,12 @@ pub struct Connection {
     requests: Requests,
     /// Moves the bytes; its result is the reason why a connection ended.
     driver: Mutex<Option<JoinHandle<hyper::Result<()>>>>,
-    place: Place,
+    place: RequestTarget,
 }
 
 /// What a request must know of where it goes.
 #[derive(Clone, Debug)]
-struct Place {
+struct RequestTarget {
     authority: HeaderValue,
     target: String,
     timeout: Duration,
@@ -106,7 +106,7 @@ impl Sender {
                 (Requests::Http2(requests), tokio::spawn(driver))
             }
         };
-        let place = Place {
+        let place = RequestTarget {
             authority: self.options.authority.clone(),
             target: self.options.target.clone(),
             timeout: self.options.timeout,
@@ -278,7 +278,7 @@ impl Drop for Connection {
     }
 }
 
-impl Place {
+impl RequestTarget {
     fn request(&self, message: Message, http: Http) -> Result<Request<PacedBody>, SendError> {
         let target = message.target(&self.target);
         let uri = match http {

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 
-use super::finding::Finding;
+use super::diagnostic::Diagnostic;
 use crate::tls::certificate::{CertificateFacts, utc};
 use crate::tls::link::is_issuer_named;
 
@@ -24,19 +24,21 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Everything that is wrong, or one finding that nothing is.
-    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Vec<Finding> {
+    /// Everything that is wrong, or one diagnostic that nothing is.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Vec<Diagnostic> {
         let Some((leaf, above)) = chain.split_first() else {
-            return vec![Finding::wrong(WHAT, "the server presented none").curl(35, HANDSHAKE)];
+            return vec![Diagnostic::wrong(WHAT, "the server presented none").curl(35, HANDSHAKE)];
         };
         let (Ok(parsed), Some(facts)) =
             (ParsedCertificate::try_from(leaf), CertificateFacts::read(leaf))
         else {
-            return vec![Finding::wrong(WHAT, "the server's cannot be read").curl(60, UNREADABLE)];
+            return vec![
+                Diagnostic::wrong(WHAT, "the server's cannot be read").curl(60, UNREADABLE),
+            ];
         };
-        let mut findings = Vec::new();
-        findings.extend(self.judge_time(&facts));
-        findings.extend(self.judge_name(&parsed, &facts));
+        let mut diagnostics = Vec::new();
+        diagnostics.extend(self.judge_time(&facts));
+        diagnostics.extend(self.judge_name(&parsed, &facts));
         // At a time when the leaf is valid: its end is told above, and would hide the path's fault.
         let at = self.now.max(facts.not_before).min(facts.not_after);
         let path = verify_server_cert_signed_by_trust_anchor(
@@ -47,33 +49,33 @@ impl Judge<'_> {
             self.algorithms.all,
         );
         if let Err(error) = path {
-            findings.push(self.path_fault(chain, &facts, &error));
+            diagnostics.push(self.path_fault(chain, &facts, &error));
         }
-        if !findings.iter().any(Finding::is_wrong) {
+        if !diagnostics.iter().any(Diagnostic::is_wrong) {
             let (subject, issuer, until) = (&facts.subject, &facts.issuer, utc(facts.not_after));
             let sentence = format!("{subject}, issued by {issuer}, until {until}");
-            findings.insert(0, Finding::good(WHAT, sentence));
+            diagnostics.insert(0, Diagnostic::good(WHAT, sentence));
         }
-        findings
+        diagnostics
     }
 
-    fn judge_time(&self, leaf: &CertificateFacts) -> Option<Finding> {
+    fn judge_time(&self, leaf: &CertificateFacts) -> Option<Diagnostic> {
         let until = utc(leaf.not_after);
         if self.now > leaf.not_after {
-            let finding = Finding::wrong(WHAT, format!("it expired at {until}"));
-            return Some(finding.curl(60, EXPIRED).remedy(
+            let diagnostic = Diagnostic::wrong(WHAT, format!("it expired at {until}"));
+            return Some(diagnostic.curl(60, EXPIRED).remedy(
                 "renew it and reload; if it was renewed, the server still has the old file",
             ));
         }
         if self.now < leaf.not_before {
             let sentence = format!("it is not valid before {}", utc(leaf.not_before));
-            let finding = Finding::wrong(WHAT, sentence).curl(60, NOT_YET_VALID);
-            return Some(finding.remedy("wait, or look at the clock of this machine"));
+            let diagnostic = Diagnostic::wrong(WHAT, sentence).curl(60, NOT_YET_VALID);
+            return Some(diagnostic.remedy("wait, or look at the clock of this machine"));
         }
         let left = leaf.not_after.duration_since(self.now).unwrap_or_default();
         (left < RENEWAL).then(|| {
             let days = left.as_secs() / DAY_SECONDS;
-            Finding::warning(WHAT, format!("it expires in {days} days, at {until}"))
+            Diagnostic::warning(WHAT, format!("it expires in {days} days, at {until}"))
                 .remedy("see why it was not renewed yet")
         })
     }
@@ -82,18 +84,18 @@ impl Judge<'_> {
         &self,
         parsed: &ParsedCertificate<'_>,
         leaf: &CertificateFacts,
-    ) -> Option<Finding> {
+    ) -> Option<Diagnostic> {
         verify_server_name(parsed, self.host).err()?;
         let host = self.host.to_str();
         let names = match leaf.names.is_empty() {
             true => "nobody".to_owned(),
             false => leaf.names.join(", "),
         };
-        let finding = Finding::wrong(WHAT, format!("it names {names}, and not `{host}`"));
+        let diagnostic = Diagnostic::wrong(WHAT, format!("it names {names}, and not `{host}`"));
         let said = format!(
             "SSL: no alternative certificate subject name matches target host name '{host}'"
         );
-        Some(finding.curl(60, said).remedy("order one for this name, or register its own name"))
+        Some(diagnostic.curl(60, said).remedy("order one for this name, or register its own name"))
     }
 
     fn path_fault(
@@ -101,13 +103,14 @@ impl Judge<'_> {
         chain: &[CertificateDer<'_>],
         leaf: &CertificateFacts,
         error: &Error,
-    ) -> Finding {
+    ) -> Diagnostic {
         if !matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer)) {
             return self.other_fault(chain, error);
         }
         if leaf.is_self_issued {
-            let finding = Finding::wrong(WHAT, format!("it is self-signed: {}", leaf.subject));
-            return finding
+            let diagnostic =
+                Diagnostic::wrong(WHAT, format!("it is self-signed: {}", leaf.subject));
+            return diagnostic
                 .curl(60, "SSL certificate problem: self-signed certificate")
                 .remedy("take a certificate from a public CA; Meta does not take any other");
         }
@@ -118,7 +121,7 @@ impl Judge<'_> {
             let sentence = format!("its root is not a public one: {}", top.subject);
             let said = "SSL certificate problem: self-signed certificate in certificate chain";
             let remedy = "take a certificate from a public CA; Meta does not take any other";
-            return Finding::wrong(WHAT, sentence).curl(60, said).remedy(remedy);
+            return Diagnostic::wrong(WHAT, sentence).curl(60, said).remedy(remedy);
         }
         let sentence = format!(
             "its chain has a gap: the certificate of {}, which issued {}, is missing",
@@ -127,20 +130,20 @@ impl Judge<'_> {
         let said = "SSL certificate problem: unable to get local issuer certificate";
         let remedy = "configure the file that the CA calls full chain; browsers fetch what is \
                       missing and Meta does not. If that is your own CA, Meta never takes it";
-        Finding::wrong(WHAT, sentence).curl(60, said).remedy(remedy)
+        Diagnostic::wrong(WHAT, sentence).curl(60, said).remedy(remedy)
     }
 
     /// An issuer that is past its end, or what else there may be.
-    fn other_fault(&self, chain: &[CertificateDer<'_>], error: &Error) -> Finding {
+    fn other_fault(&self, chain: &[CertificateDer<'_>], error: &Error) -> Diagnostic {
         let above = chain.iter().skip(1).filter_map(CertificateFacts::read);
         if let Some(ended) = above.into_iter().find(|facts| !facts.is_valid_at(self.now)) {
             let (subject, until) = (&ended.subject, utc(ended.not_after));
             let sentence = format!("its issuer's certificate {subject} was valid until {until}");
             let remedy = "replace the intermediate by the one that the CA offers now";
-            return Finding::wrong(WHAT, sentence).curl(60, EXPIRED).remedy(remedy);
+            return Diagnostic::wrong(WHAT, sentence).curl(60, EXPIRED).remedy(remedy);
         }
         let said = "SSL certificate problem";
-        Finding::wrong(WHAT, format!("it is not accepted: {error}")).curl(60, said)
+        Diagnostic::wrong(WHAT, format!("it is not accepted: {error}")).curl(60, said)
     }
 }
 

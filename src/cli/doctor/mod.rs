@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use rustls::RootCertStore;
 
 use self::chain::Judge;
-use self::finding::Finding;
+use self::diagnostic::Diagnostic;
 use self::requests::Patient;
 use super::page::Page;
 use super::send;
@@ -21,7 +21,7 @@ use crate::config::{Config, Webhook};
 use hubgate_testkit::sender::{Options, Trust};
 
 mod chain;
-mod finding;
+mod diagnostic;
 mod reach;
 mod requests;
 mod tls;
@@ -71,14 +71,14 @@ Examples:
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut findings = Vec::new();
-    runtime.block_on(examine(arguments, &mut findings))?;
+    let mut diagnostics = Vec::new();
+    runtime.block_on(examine(arguments, &mut diagnostics))?;
     let mut page = Page::for_terminal(&std::io::stdout());
     page.line(&format!("{}\n", arguments.url));
-    for finding in &findings {
-        finding.show(&mut page);
+    for diagnostic in &diagnostics {
+        diagnostic.show(&mut page);
     }
-    let wrong = findings.iter().filter(|finding| finding.is_wrong()).count();
+    let wrong = diagnostics.iter().filter(|diagnostic| diagnostic.is_wrong()).count();
     let (ending, code) = match wrong {
         0 => (page.paint.good("Nothing of this would keep Meta away."), ExitCode::SUCCESS),
         1 => (page.paint.error("Meta would not be content: 1 thing is wrong."), ExitCode::FAILURE),
@@ -88,15 +88,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     page.line(&format!("\n{ending}"));
-    std::io::stdout().write_all(page.text.as_bytes()).context("cannot write the findings")?;
+    std::io::stdout().write_all(page.text.as_bytes()).context("cannot write the diagnostics")?;
     Ok(code)
 }
 
-async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+async fn examine(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> anyhow::Result<()> {
     let limit = Duration::try_from_secs_f64(arguments.timeout).context("--timeout")?;
     let options = Options::to(&arguments.url)?.timeout(limit);
     let host = options.expected_name().clone();
-    // Read before anybody is called, so that a mistake here is no finding about the endpoint.
+    // Read before anybody is called, so that a mistake here is no diagnostic about the endpoint.
     let roots = arguments.roots()?;
     let identity = match &arguments.cert {
         Some(cert) => Some(send::identity(cert, arguments.key.as_deref())?),
@@ -107,16 +107,16 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
 
     let given = arguments.resolve.iter().map(|one| send::resolved(one, &arguments.url));
     let addresses = match given.collect::<Result<Vec<_>, _>>()? {
-        none if none.is_empty() => reach::resolve(&host, options.port(), limit, findings).await,
+        none if none.is_empty() => reach::resolve(&host, options.port(), limit, diagnostics).await,
         given => given,
     };
-    let accepting = reach::connect(&addresses, limit, findings).await;
+    let accepting = reach::connect(&addresses, limit, diagnostics).await;
     let Some((first, others)) = accepting.split_first() else { return Ok(()) };
     let options = match identity {
         Some(identity) => options.address(*first).identity(identity),
         None => options.address(*first),
     };
-    let probed = tls::probe(&options, findings).await?;
+    let probed = tls::probe(&options, diagnostics).await?;
     if probed.chain.is_empty() {
         return Ok(());
     }
@@ -130,27 +130,27 @@ async fn examine(arguments: &Arguments, findings: &mut Vec<Finding>) -> anyhow::
         let at_other = tls::probe(&options.clone().address(*other), &mut said).await?;
         if at_other.chain != probed.chain {
             said.extend(judge.judge(&at_other.chain));
-            judged.push(Finding::warning("address", format!("{other} is not as {first} is")));
+            judged.push(Diagnostic::warning("address", format!("{other} is not as {first} is")));
             judged.extend(said);
         }
     }
-    let is_proven = !judged.iter().any(Finding::is_wrong);
-    findings.extend(judged);
-    findings.push(match probed.asks_for_certificate {
-        true => Finding::good("client", "the server asks for a client certificate"),
-        false => Finding::warning("client", "the server asks for no client certificate").remedy(
+    let is_proven = !judged.iter().any(Diagnostic::is_wrong);
+    diagnostics.extend(judged);
+    diagnostics.push(match probed.asks_for_certificate {
+        true => Diagnostic::good("client", "the server asks for a client certificate"),
+        false => Diagnostic::warning("client", "the server asks for no client certificate").remedy(
             "events come without mTLS, or something in front of hubgate ends TLS; if so, on purpose?",
         ),
     });
     if !is_proven {
         let sentence = "nothing is sent to a server whose certificate is not in order";
-        findings.push(Finding::skipped("requests", sentence));
+        diagnostics.push(Diagnostic::skipped("requests", sentence));
         return Ok(());
     }
     let asks_for_certificate = probed.asks_for_certificate;
     let options = options.trust(roots.1);
     let patient = Patient { options, has_identity, asks_for_certificate, token, secret };
-    Ok(patient.examine(findings).await?)
+    Ok(patient.examine(diagnostics).await?)
 }
 
 impl Arguments {

@@ -8,14 +8,14 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::finding::Finding;
+use super::diagnostic::Diagnostic;
 
 /// The addresses of a host, none of them tried yet.
 pub(super) async fn resolve(
     host: &ServerName<'_>,
     port: u16,
     limit: Duration,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<SocketAddr> {
     let host = host.to_str();
     let found = timeout(limit, lookup_host((host.as_ref(), port))).await;
@@ -23,38 +23,39 @@ pub(super) async fn resolve(
     let mut addresses: Vec<_> = match found {
         Ok(found) => found.collect(),
         Err(error) => {
-            let finding = Finding::wrong("name", format!("`{host}` cannot be resolved: {error}"));
-            findings.push(unresolved(finding, &host));
+            let diagnostic =
+                Diagnostic::wrong("name", format!("`{host}` cannot be resolved: {error}"));
+            diagnostics.push(unresolved(diagnostic, &host));
             return Vec::new();
         }
     };
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
-        let finding = Finding::wrong("name", format!("`{host}` has no address"));
-        findings.push(unresolved(finding, &host));
+        let diagnostic = Diagnostic::wrong("name", format!("`{host}` has no address"));
+        diagnostics.push(unresolved(diagnostic, &host));
         return addresses;
     }
     let listed: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
     let sentence = format!("{host} is {}", listed.join(", "));
-    findings.push(match addresses.iter().all(|address| is_public(address.ip())) {
-        true => Finding::good("name", sentence),
-        false => Finding::warning("name", format!("{sentence}: not all of these are public"))
+    diagnostics.push(match addresses.iter().all(|address| is_public(address.ip())) {
+        true => Diagnostic::good("name", sentence),
+        false => Diagnostic::warning("name", format!("{sentence}: not all of these are public"))
             .remedy("Meta calls public addresses alone; is this the name as the world sees it?"),
     });
     addresses
 }
 
-fn unresolved(finding: Finding, host: &str) -> Finding {
-    let finding = finding.curl(6, format!("Could not resolve host: {host}"));
-    finding.remedy("make an A or AAAA record for it; a new one may take a while to be seen")
+fn unresolved(diagnostic: Diagnostic, host: &str) -> Diagnostic {
+    let diagnostic = diagnostic.curl(6, format!("Could not resolve host: {host}"));
+    diagnostic.remedy("make an A or AAAA record for it; a new one may take a while to be seen")
 }
 
 /// Those that accept; all of them are tried, for Meta may take any.
 pub(super) async fn connect(
     addresses: &[SocketAddr],
     limit: Duration,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<SocketAddr> {
     let mut accepting = Vec::new();
     let mut failed = Vec::new();
@@ -63,7 +64,8 @@ pub(super) async fn connect(
         match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(_stream)) => {
                 let took = began.elapsed().as_secs_f64() * 1000.0;
-                findings.push(Finding::good("connection", format!("{address}, {took:.1} ms")));
+                diagnostics
+                    .push(Diagnostic::good("connection", format!("{address}, {took:.1} ms")));
                 accepting.push(*address);
             }
             Ok(Err(error)) => failed.push((address, error)),
@@ -80,11 +82,11 @@ pub(super) async fn connect(
         };
         let sentence = format!("{address} does not accept: {error}");
         let (ip, port) = (address.ip(), address.port());
-        findings.push(match accepting.is_empty() {
-            true => Finding::wrong("connection", sentence)
+        diagnostics.push(match accepting.is_empty() {
+            true => Diagnostic::wrong("connection", sentence)
                 .curl(number, format!("Failed to connect to {ip} port {port}: {said}"))
                 .remedy("does anything listen there? listen address, firewall, port forwarding"),
-            false => Finding::warning("connection", sentence)
+            false => Diagnostic::warning("connection", sentence)
                 .remedy("Meta uses IPv4 and IPv6: serve this address, or take it out of DNS"),
         });
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use form_urlencoded::byte_serialize;
 use http::StatusCode;
 
-use super::finding::Finding;
+use super::diagnostic::Diagnostic;
 use crate::cli::send::report;
 use crate::error_code::WithCauses;
 use hubgate_testkit::events::Event;
@@ -23,25 +23,25 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    pub(super) async fn examine(&self, findings: &mut Vec<Finding>) -> Result<(), SendError> {
+    pub(super) async fn examine(&self, diagnostics: &mut Vec<Diagnostic>) -> Result<(), SendError> {
         let sender = Sender::new(self.options.clone())?;
         let Some(token) = &self.token else {
             let sentence = "no token is known: --token-file, or --config with this path";
-            findings.push(Finding::skipped("verification", sentence));
-            return self.examine_events(&sender, findings).await;
+            diagnostics.push(Diagnostic::skipped("verification", sentence));
+            return self.examine_events(&sender, diagnostics).await;
         };
         let challenge = random_hex();
         let outcome = sender.send(Message::verification(token, &challenge)).await;
         let is_answered = matches!(&outcome, Ok(answer) if answer.is_success());
-        findings.push(self.verified(outcome, &challenge));
+        diagnostics.push(self.verified(outcome, &challenge));
         if is_answered {
             let outcome = sender.send(Message::verification(&random_hex(), &challenge)).await;
-            findings.push(refusal("wrong token", outcome, "anybody could register this URL"));
+            diagnostics.push(refusal("wrong token", outcome, "anybody could register this URL"));
         }
-        self.examine_events(&sender, findings).await
+        self.examine_events(&sender, diagnostics).await
     }
 
-    fn verified(&self, outcome: Result<Answer, SendError>, challenge: &str) -> Finding {
+    fn verified(&self, outcome: Result<Answer, SendError>, challenge: &str) -> Diagnostic {
         const WHAT: &str = "verification";
         let answer = match outcome {
             Ok(answer) => answer,
@@ -49,20 +49,21 @@ impl Patient {
         };
         if answer.status == StatusCode::FORBIDDEN && self.lacks_certificate() {
             let sentence = "403: a client certificate may be demanded, or the token is another one";
-            return Finding::warning(WHAT, sentence).remedy(CERTIFICATE);
+            return Diagnostic::warning(WHAT, sentence).remedy(CERTIFICATE);
         }
         let echo = Bytes::copy_from_slice(challenge.as_bytes());
         let Some(remedy) = report::shortcoming(&answer, Some(&echo)) else {
-            return Finding::good(WHAT, "200, and the challenge came back bare");
+            return Diagnostic::good(WHAT, "200, and the challenge came back bare");
         };
         if answer.is_success() {
             let received = self.shown(&answer.body);
-            let finding = Finding::wrong(WHAT, "200, but with something else than the challenge");
+            let diagnostic =
+                Diagnostic::wrong(WHAT, "200, but with something else than the challenge");
             let said = format!(
                 "Response does not match challenge, expected value=\"{challenge}\", \
                  received=\"{received}\""
             );
-            return finding.meta_says(said).remedy(remedy);
+            return diagnostic.meta_says(said).remedy(remedy);
         }
         not_ok(WHAT, answer.status, remedy)
     }
@@ -83,24 +84,24 @@ impl Patient {
     async fn examine_events(
         &self,
         sender: &Sender,
-        findings: &mut Vec<Finding>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<(), SendError> {
         let (Some(secret), Some(event)) = (&self.secret, Event::named(EVENT)) else {
             let sentence = "none is sent without --secret-file, or --config and --cert";
-            findings.push(Finding::skipped("event", sentence));
+            diagnostics.push(Diagnostic::skipped("event", sentence));
             return Ok(());
         };
         let outcome = sender.send(Message::event(secret, event.body)).await;
         let is_taken = matches!(&outcome, Ok(answer) if answer.is_success());
-        findings.push(self.delivered(outcome));
+        diagnostics.push(self.delivered(outcome));
         if is_taken {
             let outcome = sender.send(Message::event(&random_hex(), event.body)).await;
-            findings.push(refusal("wrong signature", outcome, "anybody could send events"));
+            diagnostics.push(refusal("wrong signature", outcome, "anybody could send events"));
         }
         Ok(())
     }
 
-    fn delivered(&self, outcome: Result<Answer, SendError>) -> Finding {
+    fn delivered(&self, outcome: Result<Answer, SendError>) -> Diagnostic {
         const WHAT: &str = "event";
         let answer = match outcome {
             Ok(answer) => answer,
@@ -108,30 +109,30 @@ impl Patient {
         };
         if answer.status == StatusCode::FORBIDDEN && self.lacks_certificate() {
             let sentence = "403: a client certificate may be demanded, or the secret is another";
-            return Finding::warning(WHAT, sentence).remedy(CERTIFICATE);
+            return Diagnostic::warning(WHAT, sentence).remedy(CERTIFICATE);
         }
         let Some(remedy) = report::shortcoming(&answer, None) else {
             let took = answer.elapsed.as_secs_f64();
             let sentence = format!("200 in {:.1} ms", took * 1000.0);
             return match took < PATIENCE_SECONDS {
-                true => Finding::good(WHAT, sentence),
-                false => Finding::warning(WHAT, sentence)
+                true => Diagnostic::good(WHAT, sentence),
+                false => Diagnostic::warning(WHAT, sentence)
                     .remedy("Messenger and Instagram wait for 5 s: acknowledge first, work later"),
             };
         };
         not_ok(WHAT, answer.status, remedy)
     }
 
-    fn unanswered(&self, what: &'static str, error: &SendError) -> Finding {
+    fn unanswered(&self, what: &'static str, error: &SendError) -> Diagnostic {
         if error.tls_alert().is_some() && self.lacks_certificate() {
             let sentence = "the server demands a client certificate, as it should";
-            return Finding::skipped(what, sentence).remedy(CERTIFICATE);
+            return Diagnostic::skipped(what, sentence).remedy(CERTIFICATE);
         }
         let sentence = match error.tls_alert() {
             Some(alert) => format!("no answer, but the alert {alert}"),
             None => format!("no answer: {}", WithCauses(error)),
         };
-        Finding::wrong(what, sentence)
+        Diagnostic::wrong(what, sentence)
             .curl(if error.is_timeout() { 28 } else { 56 }, "no answer")
             .remedy(report::advice(error, self.has_identity))
     }
@@ -141,10 +142,12 @@ impl Patient {
     }
 }
 
-fn not_ok(what: &'static str, status: StatusCode, remedy: &'static str) -> Finding {
+fn not_ok(what: &'static str, status: StatusCode, remedy: &'static str) -> Diagnostic {
     let (code, reason) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
     let said = format!("HTTP Status Code = {code}; HTTP Message = {reason}");
-    Finding::wrong(what, format!("{code}, and Meta takes 200 alone")).meta_says(said).remedy(remedy)
+    Diagnostic::wrong(what, format!("{code}, and Meta takes 200 alone"))
+        .meta_says(said)
+        .remedy(remedy)
 }
 
 /// What must not be let in.
@@ -152,18 +155,18 @@ fn refusal(
     what: &'static str,
     outcome: Result<Answer, SendError>,
     danger: &'static str,
-) -> Finding {
+) -> Diagnostic {
     match outcome {
         Ok(answer) if answer.status.is_success() => {
-            Finding::wrong(what, format!("{}: {danger}", answer.status.as_u16()))
+            Diagnostic::wrong(what, format!("{}: {danger}", answer.status.as_u16()))
                 .remedy("put a check of it in front of the application")
         }
-        Ok(answer) => Finding::good(what, format!("refused with {}", answer.status.as_u16())),
+        Ok(answer) => Diagnostic::good(what, format!("refused with {}", answer.status.as_u16())),
         // Silence refuses nothing: the application may have it.
         Err(error) if error.is_timeout() => {
-            Finding::warning(what, "no answer in time, so whether it was refused is not known")
+            Diagnostic::warning(what, "no answer in time, so whether it was refused is not known")
         }
-        Err(_closed) => Finding::good(what, "refused without an answer"),
+        Err(_closed) => Diagnostic::good(what, "refused without an answer"),
     }
 }
 

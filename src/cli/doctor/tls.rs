@@ -2,7 +2,7 @@
 
 use rustls::pki_types::CertificateDer;
 
-use super::finding::Finding;
+use super::diagnostic::Diagnostic;
 use crate::error_code::WithCauses;
 use hubgate_testkit::sender::{Options, SendError, Sender, Tls, Trust};
 
@@ -18,7 +18,7 @@ pub(super) struct TlsProbe {
 /// Does a handshake with each version and disconnects. Accepts any certificate: it is judged after.
 pub(super) async fn probe(
     options: &Options,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<TlsProbe, SendError> {
     let mut probe = TlsProbe::default();
     let mut versions = Vec::new();
@@ -38,23 +38,23 @@ pub(super) async fn probe(
             probe.chain = chain;
         }
     }
-    findings.push(judge(&versions, &failures));
+    diagnostics.push(judge(&versions, &failures));
     Ok(probe)
 }
 
-fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Finding {
+fn judge(versions: &[&str], failures: &[(&str, SendError)]) -> Diagnostic {
     let protocol = versions.join(" and ");
     let Some((version, error)) = failures.first() else {
-        return Finding::good(WHAT, protocol);
+        return Diagnostic::good(WHAT, protocol);
     };
     let why = because(error);
     if versions.is_empty() {
-        return Finding::wrong(WHAT, format!("neither 1.3 nor 1.2: {why}"))
+        return Diagnostic::wrong(WHAT, format!("neither 1.3 nor 1.2: {why}"))
             .curl(35, "SSL connect error")
             .remedy("is that a TLS server? a plain HTTP port, or a load balancer, answers so");
     }
-    let finding = Finding::warning(WHAT, format!("{protocol}, not {version}: {why}"));
-    finding.remedy("hubgate speaks both; what stands in front of it does not")
+    let diagnostic = Diagnostic::warning(WHAT, format!("{protocol}, not {version}: {why}"));
+    diagnostic.remedy("hubgate speaks both; what stands in front of it does not")
 }
 
 fn because(error: &SendError) -> String {

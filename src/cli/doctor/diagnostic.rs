@@ -4,7 +4,7 @@ use crate::cli::page::Page;
 
 /// One thing that was looked at.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(super) struct Diagnostic {
     verdict: Verdict,
     /// What was looked at.
     what: &'static str,
@@ -26,7 +26,7 @@ enum Verdict {
     Skipped,
 }
 
-impl Finding {
+impl Diagnostic {
     pub(super) fn good(what: &'static str, sentence: impl Into<String>) -> Self {
         Self::new(Verdict::Good, what, sentence.into())
     }

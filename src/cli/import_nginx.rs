@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use hubgate_nginx::{self as nginx, Finding, Options, Outcome, Vocabulary};
+use hubgate_nginx::{self as nginx, Finding, ImportOptions, Outcome, Vocabulary};
 
 use crate::config::{is_identity_name, known_keys};
 
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let options = Options {
+    let options = ImportOptions {
         server: arguments.server.clone(),
         webhook_paths: arguments.webhook_paths.clone(),
         app_secret_file: arguments.app_secret_file.clone(),

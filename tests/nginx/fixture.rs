@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use hubgate::config::{is_identity_name, known_keys};
-use hubgate_nginx::{Import, ImportError, Options, Vocabulary, import};
+use hubgate_nginx::{Import, ImportError, ImportOptions, Vocabulary, import};
 use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     pub fn import(&self) -> Result<Import, ImportError> {
-        let options = Options {
+        let options = ImportOptions {
             server: None,
             webhook_paths: Vec::new(),
             app_secret_file: self.path("app-secret").display().to_string(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::draft::Draft;
-use super::ledger::{Anchor, Finding, Outcome};
+use super::ledger::{Finding, Outcome, Section};
 
 /// Takes keys that are not among the known ones out of the draft, and tells it.
 pub(super) fn leave_out_the_unknown(
@@ -15,9 +15,9 @@ pub(super) fn leave_out_the_unknown(
 ) {
     let lacks = |key: &str| !known.contains(key);
     if lacks("redirect.listen") && draft.redirect.take().is_some() {
-        for finding in findings.iter_mut().filter(|finding| finding.anchor == Anchor::Redirect) {
+        for finding in findings.iter_mut().filter(|finding| finding.section == Section::Redirect) {
             miss(finding, "redirect");
-            finding.anchor = Anchor::Rest;
+            finding.section = Section::Rest;
         }
     }
     let server = &mut draft.server;
@@ -70,21 +70,21 @@ fn miss(finding: &mut Finding, key: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draft::Redirect;
+    use crate::draft::RedirectDraft;
 
     #[test]
     fn a_section_that_is_not_known_is_left_out_and_told() {
         let finding = Finding {
-            place: crate::Place { file: "f".into(), line: 1 },
+            place: crate::SourceLocation { file: "f".into(), line: 1 },
             last_line: 1,
             directive: "return 301 https://$host$request_uri;".to_owned(),
             outcome: Outcome::Carried,
             note: String::new(),
-            anchor: Anchor::Redirect,
+            section: Section::Redirect,
         };
         let known = BTreeSet::from(["redirect.listen".to_owned()]);
         for (known, is_kept) in [(known, true), (BTreeSet::new(), false)] {
-            let mut draft = Draft { redirect: Some(Redirect::default()), ..Draft::default() };
+            let mut draft = Draft { redirect: Some(RedirectDraft::default()), ..Draft::default() };
             let mut findings = [finding.clone()];
 
             leave_out_the_unknown(&mut draft, &mut findings, &known);

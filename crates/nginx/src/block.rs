@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::draft::{Certificate, Draft, Server};
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::draft::{Certificate, Draft, ServerDraft};
+use super::ledger::{Ledger, Outcome, Section};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value;
@@ -19,7 +19,7 @@ pub(super) struct Block<'a> {
 
 /// Which client certificates a block accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trust<'a> {
+pub(super) struct ClientVerification<'a> {
     pub(super) anchors: Vec<&'a str>,
     pub(super) depth: u64,
 }
@@ -70,7 +70,7 @@ impl<'a> Block<'a> {
         self.names().into_iter().filter(is_host).map(str::to_ascii_lowercase).collect()
     }
 
-    pub(super) fn trust(&self) -> Trust<'a> {
+    pub(super) fn trust(&self) -> ClientVerification<'a> {
         // What OpenSSL vouches with is both; the second list is meant for stapling, so it counts
         // only where the first is missing.
         let anchors = match self.scope.all("ssl_client_certificate") {
@@ -78,7 +78,7 @@ impl<'a> Block<'a> {
             own => own,
         };
         let depth = self.scope.argument("ssl_verify_depth").and_then(value::number);
-        Trust {
+        ClientVerification {
             anchors: anchors.into_iter().map(Directive::argument).collect(),
             depth: depth.unwrap_or(NGINX_DEPTH),
         }
@@ -130,10 +130,10 @@ pub(super) fn add_address(addresses: &mut Vec<String>, address: String) {
 pub(super) fn translate(
     block: &Block<'_>,
     absolute: &impl Fn(&str) -> String,
-    server: &mut Server,
+    server: &mut ServerDraft,
     ledger: &mut Ledger,
 ) {
-    ledger.settle(block.directive, Anchor::Server, Outcome::Carried, "");
+    ledger.settle(block.directive, Section::Server, Outcome::Carried, "");
     for listen in block.listens() {
         translate_listen(listen, block, server, ledger);
     }
@@ -152,7 +152,7 @@ pub(super) fn translate(
                  certificate count",
             ),
         };
-        ledger.settle(directive, Anchor::Server, outcome, note);
+        ledger.settle(directive, Section::Server, outcome, note);
     }
     translate_certificates(block, absolute, server, ledger);
     translate_versions(block, ledger);
@@ -162,18 +162,18 @@ pub(super) fn translate(
 fn translate_listen(
     listen: &Directive,
     block: &Block<'_>,
-    server: &mut Server,
+    server: &mut ServerDraft,
     ledger: &mut Ledger,
 ) {
     let has = |name: &str| listen.arguments.iter().skip(1).any(|word| word == name);
     if !has("ssl") && block.scope.argument("ssl") != Some("on") {
         let note = "plain HTTP is only redirected, see [redirect]; what else nginx does there is \
                     not done";
-        return ledger.settle(listen, Anchor::Server, Outcome::Stricter, note);
+        return ledger.settle(listen, Section::Server, Outcome::Stricter, note);
     }
     let Some(address) = address(listen) else {
         let note = "hubgate listens on IP addresses with a port: write it into `listen`";
-        return ledger.settle(listen, Anchor::Server, Outcome::Missing, note);
+        return ledger.settle(listen, Section::Server, Outcome::Missing, note);
     };
     let port = address.rsplit_once(':').and_then(|(_, port)| value::number(port));
     add_address(&mut server.listen, address);
@@ -183,9 +183,9 @@ fn translate_listen(
         }
         _ => "",
     };
-    ledger.settle(listen, Anchor::Server, Outcome::Carried, note);
+    ledger.settle(listen, Section::Server, Outcome::Carried, note);
     if has("quic") {
-        ledger.settle(listen, Anchor::Server, Outcome::Missing, "HTTP/3 is not spoken");
+        ledger.settle(listen, Section::Server, Outcome::Missing, "HTTP/3 is not spoken");
     }
     if has("proxy_protocol") {
         let trusted = block.scope.all("set_real_ip_from");
@@ -194,13 +194,13 @@ fn translate_listen(
         if networks.is_empty() {
             let note = "write the load balancer's networks into `proxy_protocol_from`: nginx takes \
                         the header from anybody, hubgate from nobody else";
-            ledger.settle(listen, Anchor::Server, Outcome::Uncertain, note);
+            ledger.settle(listen, Section::Server, Outcome::Uncertain, note);
             let loopback = ["127.0.0.0/8", "::1/128"].map(str::to_owned).to_vec();
             server.proxy_protocol_from.get_or_insert(loopback);
         } else {
             let note = "the PROXY header is demanded from `proxy_protocol_from`, and refused from \
                         elsewhere";
-            ledger.settle(listen, Anchor::Server, Outcome::Stricter, note);
+            ledger.settle(listen, Section::Server, Outcome::Stricter, note);
             server.proxy_protocol_from = Some(networks);
         }
     }
@@ -218,7 +218,7 @@ fn network(text: &str) -> Option<String> {
 fn translate_certificates(
     block: &Block<'_>,
     absolute: &impl Fn(&str) -> String,
-    server: &mut Server,
+    server: &mut ServerDraft,
     ledger: &mut Ledger,
 ) {
     let certificates = block.scope.all("ssl_certificate");
@@ -245,7 +245,7 @@ fn translate_certificates(
             _ => (Outcome::Missing, "a certificate and its key must be in files of fixed names"),
         };
         for directive in both {
-            ledger.settle(directive, Anchor::Server, outcome, note);
+            ledger.settle(directive, Section::Server, outcome, note);
         }
     }
 }
@@ -261,10 +261,10 @@ fn translate_versions(block: &Block<'_>, ledger: &mut Ledger) {
     } else {
         (Outcome::Carried, "TLS 1.2 and 1.3 are what there is")
     };
-    ledger.settle(versions, Anchor::Server, outcome, note);
+    ledger.settle(versions, Section::Server, outcome, note);
 }
 
-fn translate_real_ip(block: &Block<'_>, server: &mut Server, ledger: &mut Ledger) {
+fn translate_real_ip(block: &Block<'_>, server: &mut ServerDraft, ledger: &mut Ledger) {
     let scope = &block.scope;
     let header = scope.argument("real_ip_header").map(str::to_ascii_lowercase);
     for directive in scope.all("set_real_ip_from") {
@@ -282,17 +282,17 @@ fn translate_real_ip(block: &Block<'_>, server: &mut Server, ledger: &mut Ledger
             ),
             (None, _) => (Outcome::Missing, "only networks such as 10.0.0.0/8 can be trusted"),
         };
-        ledger.settle(directive, Anchor::Server, outcome, note);
+        ledger.settle(directive, Section::Server, outcome, note);
     }
     if let Some(directive) = scope.find("real_ip_header") {
         let is_known = matches!(header.as_deref(), Some("x-forwarded-for" | "proxy_protocol"));
         let outcome = if is_known { Outcome::Carried } else { Outcome::Missing };
-        ledger.settle(directive, Anchor::Server, outcome, "");
+        ledger.settle(directive, Section::Server, outcome, "");
     }
     if let Some(directive) = scope.find("real_ip_recursive") {
         let note =
             "X-Forwarded-For is read from its end, over trusted addresses to the first other one";
-        ledger.settle(directive, Anchor::Server, Outcome::Carried, note);
+        ledger.settle(directive, Section::Server, Outcome::Carried, note);
     }
 }
 
@@ -303,7 +303,7 @@ pub(super) fn translate_trust(
     draft: &mut Draft,
     ledger: &mut Ledger,
 ) {
-    let anchor = Anchor::ClientCertificate;
+    let section = Section::ClientCertificate;
     let scope = &block.scope;
     let trust = block.trust();
     draft.trust_anchors = trust.anchors.iter().map(|path| absolute(path)).collect();
@@ -317,12 +317,12 @@ pub(super) fn translate_trust(
             }
             _ => "nginx takes any certificate here; hubgate only what an anchor vouches for",
         };
-        ledger.settle(mode, anchor, Outcome::Stricter, note);
+        ledger.settle(mode, section, Outcome::Stricter, note);
     }
     for directive in scope.all("ssl_client_certificate") {
         let note = "trust_anchors; nothing else is trusted. Meta signs with its own CA since 2026: \
                     see that the file has it";
-        ledger.settle(directive, anchor, Outcome::Carried, note);
+        ledger.settle(directive, section, Outcome::Carried, note);
     }
     for directive in scope.all("ssl_trusted_certificate") {
         let (outcome, note) = match trust.anchors.contains(&directive.argument()) {
@@ -332,10 +332,10 @@ pub(super) fn translate_trust(
                 "not trusted for client certificates, which nginx does, too; stapling needs no file",
             ),
         };
-        ledger.settle(directive, anchor, outcome, note);
+        ledger.settle(directive, section, outcome, note);
     }
     if let Some(depth) = scope.find("ssl_verify_depth") {
-        ledger.settle(depth, anchor, Outcome::Carried, "verify_depth");
+        ledger.settle(depth, section, Outcome::Carried, "verify_depth");
     }
 }
 
@@ -362,7 +362,7 @@ pub(super) fn translate_limits(block: &Block<'_>, draft: &mut Draft, ledger: &mu
             }
             None => (Outcome::Uncertain, format!("there is no such `{key}`; its default is used")),
         };
-        ledger.settle(directive, Anchor::Limits, outcome, note);
+        ledger.settle(directive, Section::Limits, outcome, note);
     }
 }
 

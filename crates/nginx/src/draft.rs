@@ -3,20 +3,20 @@
 /// Everything that is written down.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) server: Server,
+    pub(super) server: ServerDraft,
     pub(super) trust_anchors: Vec<String>,
     pub(super) common_names: Vec<String>,
     pub(super) verify_depth: Option<u64>,
     /// Keys of `[limits]` with their values.
     pub(super) limits: Vec<(&'static str, u64)>,
-    pub(super) upstreams: Vec<Upstream>,
-    pub(super) routes: Vec<Route>,
-    pub(super) redirect: Option<Redirect>,
+    pub(super) upstreams: Vec<UpstreamDraft>,
+    pub(super) routes: Vec<RouteDraft>,
+    pub(super) redirect: Option<RedirectDraft>,
 }
 
 /// `[server]`
 #[derive(Debug, Default)]
-pub(super) struct Server {
+pub(super) struct ServerDraft {
     pub(super) listen: Vec<String>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) workers: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct Certificate {
 
 /// `[[upstream]]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamDraft {
     pub(super) name: String,
     pub(super) servers: Vec<String>,
     /// Of a webhook's exchange, if one of them says so.
@@ -57,8 +57,8 @@ pub(super) struct Settings {
 
 /// A route of some kind.
 #[derive(Clone, Debug)]
-pub(super) struct Route {
-    pub(super) kind: Kind,
+pub(super) struct RouteDraft {
+    pub(super) kind: RouteKind,
     pub(super) host: Option<String>,
     pub(super) path: String,
     pub(super) is_exact: bool,
@@ -68,11 +68,11 @@ pub(super) struct Route {
 
 /// What a route does.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum RouteKind {
     /// Lets in what Meta sent.
     Webhook { upstream: usize, body_max_bytes: Option<u64> },
     /// Passes through.
-    Site(Site),
+    Site(SiteDraft),
     /// Must not fall to a wider site: each reason says why.
     Closed { reasons: Vec<String> },
     /// Nothing to write but comments: no route leads there.
@@ -81,7 +81,7 @@ pub(super) enum Kind {
 
 /// `[[site]]`, as far as it is no route.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(super) struct SiteDraft {
     pub(super) upstream: usize,
     pub(super) methods: Vec<String>,
     /// What begins like one of these is not carried.
@@ -94,12 +94,12 @@ pub(super) struct Site {
 
 /// `[redirect]`
 #[derive(Debug, Default)]
-pub(super) struct Redirect {
+pub(super) struct RedirectDraft {
     pub(super) listen: Vec<String>,
     pub(super) acme_directory: Option<String>,
 }
 
-impl Route {
+impl RouteDraft {
     /// Whether every path of `other` would come here if `other` were not there.
     pub(super) fn covers(&self, other: &Self) -> bool {
         if self.host != other.host && self.host.is_some() {
@@ -113,6 +113,6 @@ impl Route {
     }
 
     pub(super) fn is_site(&self) -> bool {
-        matches!(self.kind, Kind::Site(_))
+        matches!(self.kind, RouteKind::Site(_))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::known;
-use super::ledger::{Anchor, Finding, Ledger, Outcome};
+use super::ledger::{Finding, Ledger, Outcome, Section};
 use super::load::{Include, Loaded};
 use super::parse::{Body, Directive};
 use super::proof::Proofs;
@@ -30,11 +30,11 @@ fn settle_includes(directives: &[Directive], includes: &[Include], ledger: &mut 
         match include.unread.first() {
             Some((path, error)) => {
                 let note = format!("`{}` cannot be read: {error}", path.display());
-                ledger.settle(directive, Anchor::Rest, Outcome::Missing, note);
+                ledger.settle(directive, Section::Rest, Outcome::Missing, note);
             }
             None => {
                 let note = format!("{} files were read in its place", include.files);
-                ledger.settle(directive, Anchor::Rest, Outcome::Carried, note);
+                ledger.settle(directive, Section::Rest, Outcome::Carried, note);
             }
         }
     }
@@ -50,8 +50,8 @@ struct Collector<'c, 'a> {
 impl Collector<'_, '_> {
     fn walk(&mut self, directives: &[Directive], around: Option<&Directive>) {
         for directive in directives {
-            let (outcome, note, anchor) = match self.ledger.entry(directive) {
-                Some(entry) => (entry.outcome, entry.notes.join("; "), entry.anchor),
+            let (outcome, note, section) = match self.ledger.entry(directive) {
+                Some(entry) => (entry.outcome, entry.notes.join("; "), entry.section),
                 None => self.unsettled(directive, around),
             };
             self.findings.push(Finding {
@@ -60,7 +60,7 @@ impl Collector<'_, '_> {
                 directive: self.shown(directive, around),
                 outcome,
                 note,
-                anchor,
+                section,
             });
             let is_whole = self.left.contains(&directive.id)
                 || matches!(directive.name.as_str(), "types" | "stream" | "mail");
@@ -74,29 +74,29 @@ impl Collector<'_, '_> {
         &self,
         directive: &Directive,
         around: Option<&Directive>,
-    ) -> (Outcome, String, Anchor) {
+    ) -> (Outcome, String, Section) {
         // Lines of a table are no directives; they share its fate.
         if let Some(table) = around.filter(|around| is_table(around)) {
             let outcome = match self.ledger.entry(table) {
                 Some(entry) => entry.outcome,
                 None => self.unsettled(table, None).0,
             };
-            return (outcome, "as its block".to_owned(), Anchor::Rest);
+            return (outcome, "as its block".to_owned(), Section::Rest);
         }
         if directive.body == Body::Code {
             let note = "code of another language is not read: do this in the application";
-            return (Outcome::Missing, note.to_owned(), Anchor::Rest);
+            return (Outcome::Missing, note.to_owned(), Section::Rest);
         }
         let is_for_upgrades = directive.name == "map" && directive.argument() == "$http_upgrade";
         if is_for_upgrades {
             let note = "a [[site]] whose location used it says `websocket = true`";
-            return (Outcome::Unneeded, note.to_owned(), Anchor::Rest);
+            return (Outcome::Unneeded, note.to_owned(), Section::Rest);
         }
         match known::fate(&directive.name) {
-            Some((outcome, note)) => (outcome, note.to_owned(), Anchor::Rest),
+            Some((outcome, note)) => (outcome, note.to_owned(), Section::Rest),
             None => {
                 let note = "not known here: see what it does, and whether it is needed";
-                (Outcome::Missing, note.to_owned(), Anchor::Rest)
+                (Outcome::Missing, note.to_owned(), Section::Rest)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `proxy_set_header`: what the application is told about the caller.
 
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::ledger::{Ledger, Outcome, Section};
 use super::parse::Directive;
 use super::scope::Scope;
 use super::value::{variable, variables};
@@ -74,7 +74,7 @@ pub(super) fn identity(scope: &Scope<'_>, ledger: &Ledger) -> Vec<(&'static str,
 }
 
 /// Settles every `proxy_set_header` in force.
-pub(super) fn settle(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
+pub(super) fn settle(scope: &Scope<'_>, section: Section, ledger: &mut Ledger) {
     let identity = identity(scope, ledger);
     for header in scope.all("proxy_set_header") {
         let value = header.arguments.get(1).map_or("", String::as_str);
@@ -88,7 +88,7 @@ pub(super) fn settle(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
             ),
             None => of_other(header, value, scope),
         };
-        ledger.settle(header, anchor, outcome, note);
+        ledger.settle(header, section, outcome, note);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::parse::{Directive, Place};
+use super::parse::{Directive, SourceLocation};
 
 /// What became of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ impl Outcome {
 
 /// Which part of the written file a directive went into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Anchor {
+pub(super) enum Section {
     Server,
     ClientCertificate,
     Limits,
@@ -53,7 +53,7 @@ pub(super) enum Anchor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Where it begins.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The line on which it ends.
     pub last_line: usize,
     /// The directive, cut to one line and without values that may be secret.
@@ -62,21 +62,21 @@ pub struct Finding {
     pub outcome: Outcome,
     /// How, or why not and what to do.
     pub note: String,
-    pub(super) anchor: Anchor,
+    pub(super) section: Section,
 }
 
 /// What has been settled so far.
 #[derive(Debug)]
 pub(super) struct Ledger {
     may_name_identity: fn(&str) -> bool,
-    entries: BTreeMap<usize, Entry>,
+    entries: BTreeMap<usize, LedgerEntry>,
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct LedgerEntry {
     pub(super) outcome: Outcome,
     pub(super) notes: Vec<String>,
-    pub(super) anchor: Anchor,
+    pub(super) section: Section,
 }
 
 impl Ledger {
@@ -94,13 +94,13 @@ impl Ledger {
     pub(super) fn settle(
         &mut self,
         directive: &Directive,
-        anchor: Anchor,
+        section: Section,
         outcome: Outcome,
         note: impl Into<String>,
     ) {
         let note = note.into();
         let entry = self.entries.entry(directive.id);
-        let entry = entry.or_insert_with(|| Entry { outcome, notes: Vec::new(), anchor });
+        let entry = entry.or_insert_with(|| LedgerEntry { outcome, notes: Vec::new(), section });
         entry.outcome = entry.outcome.max(outcome);
         if !note.is_empty() && !entry.notes.contains(&note) {
             entry.notes.push(note);
@@ -115,7 +115,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn entry(&self, directive: &Directive) -> Option<&Entry> {
+    pub(super) fn entry(&self, directive: &Directive) -> Option<&LedgerEntry> {
         self.entries.get(&directive.id)
     }
 

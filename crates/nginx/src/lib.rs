@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::block::Block;
-use self::draft::{Draft, Kind, Redirect};
-use self::ledger::{Anchor, Ledger};
+use self::draft::{Draft, RedirectDraft, RouteKind};
+use self::ledger::{Ledger, Section};
 use self::load::Loaded;
 use self::parse::Directive;
 use self::pool::Pools;
@@ -26,16 +26,15 @@ use self::proof::{DOCUMENTED_NAME, Proofs};
 use self::route::{Names, Planner};
 use self::scope::Scope;
 
-pub use self::fault::Fault;
 pub use self::ledger::{Finding, Outcome};
 pub use self::load::LoadError;
-pub use self::parse::Place;
+pub use self::parse::SourceLocation;
+pub use self::syntax_error::SyntaxError;
 
 mod able;
 mod block;
 mod condition;
 mod draft;
-mod fault;
 mod findings;
 mod headers;
 mod known;
@@ -49,13 +48,14 @@ mod redirect;
 mod restriction;
 mod route;
 mod scope;
+mod syntax_error;
 mod token;
 mod value;
 mod write;
 
 /// What an nginx configuration does not say.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ImportOptions {
     /// Only the server block of this name.
     pub server: Option<String>,
     /// Callback paths, as in the app's dashboard; none: the paths of the locations.
@@ -111,7 +111,7 @@ fn named(server: &Option<String>) -> String {
 /// Reads an nginx configuration and writes one of hubgate.
 pub fn import(
     file: &Path,
-    options: &Options,
+    options: &ImportOptions,
     vocabulary: &Vocabulary,
 ) -> Result<Import, ImportError> {
     let read = |source| LoadError::Read { path: file.to_owned(), source };
@@ -122,7 +122,7 @@ pub fn import(
 
 fn translate(
     loaded: &Loaded,
-    options: &Options,
+    options: &ImportOptions,
     vocabulary: &Vocabulary,
 ) -> Result<Import, ImportError> {
     let absolute = |path: &str| loaded.directory.join(path).display().to_string();
@@ -170,7 +170,7 @@ fn translate(
         .plan();
         names.allowed.extend(found.allowed);
     }
-    if !draft.routes.iter().any(|route| matches!(route.kind, Kind::Webhook { .. })) {
+    if !draft.routes.iter().any(|route| matches!(route.kind, RouteKind::Webhook { .. })) {
         return Err(ImportError::NoWebhook);
     }
     draft.upstreams = pools.upstreams;
@@ -196,7 +196,7 @@ fn http(directives: &[Directive]) -> Scope<'_> {
 }
 
 /// The blocks that look at client certificates and trust the same: hubgate has one trust for all.
-fn taken<'a>(blocks: &[Block<'a>], options: &Options) -> Vec<Block<'a>> {
+fn taken<'a>(blocks: &[Block<'a>], options: &ImportOptions) -> Vec<Block<'a>> {
     let is_wanted = |block: &&Block<'_>| {
         let name = options.server.as_deref();
         name.is_none_or(|name| block.names().contains(&name)) && block.verifies() && block.is_tls()
@@ -213,7 +213,7 @@ fn translate_workers(directives: &[Directive], draft: &mut Draft, ledger: &mut L
     let Some(directive) = workers else { return };
     let count = value::number(directive.argument()).filter(|count| (1..=1_024).contains(count));
     draft.server.workers = count;
-    ledger.settle(directive, Anchor::Server, Outcome::Carried, "workers; one a core by default");
+    ledger.settle(directive, Section::Server, Outcome::Carried, "workers; one a core by default");
 }
 
 /// Plain blocks become a redirect; the others are told and left, and the ids of these are returned.
@@ -231,7 +231,7 @@ fn translate_others(
             continue;
         }
         if !block.is_tls() && redirect::belongs_to(block, taken) {
-            let redirect = draft.redirect.get_or_insert_with(Redirect::default);
+            let redirect = draft.redirect.get_or_insert_with(RedirectDraft::default);
             redirect::translate(block, absolute, redirect, ledger);
             continue;
         }
@@ -255,7 +255,7 @@ fn translate_others(
         } else {
             (Outcome::LeftAlone, "it does not look at client certificates")
         };
-        ledger.settle(block.directive, Anchor::Rest, outcome, note);
+        ledger.settle(block.directive, Section::Rest, outcome, note);
         left.insert(id);
     }
     left

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use glob::{MatchOptions, glob_with};
 
-use super::fault::Fault;
-use super::parse::{self, Body, Directive, Place};
+use super::parse::{self, Body, Directive, SourceLocation};
+use super::syntax_error::SyntaxError;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Loaded {
 /// What became of one `include`.
 #[derive(Debug)]
 pub(super) struct Include {
-    pub(super) place: Place,
+    pub(super) place: SourceLocation,
     pub(super) files: usize,
     /// Files that could not be read.
     pub(super) unread: Vec<(PathBuf, io::Error)>,
@@ -47,21 +47,21 @@ pub enum LoadError {
     #[error("{place}: {fault}")]
     Syntax {
         /// Where.
-        place: Place,
+        place: SourceLocation,
         /// What is wrong there.
-        fault: Fault,
+        fault: SyntaxError,
     },
     /// Files include each other.
     #[error("{place}: files are included more than {MAXIMUM_DEPTH} deep")]
     IncludeDepth {
         /// The last `include`.
-        place: Place,
+        place: SourceLocation,
     },
     /// There are more files than anybody has.
     #[error("{place}: more than {MAXIMUM_FILES} files are included")]
     IncludeCount {
         /// The `include` that was one too many.
-        place: Place,
+        place: SourceLocation,
     },
 }
 

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::fault::{Fault, MAXIMUM_DEPTH};
-use super::token::{Kind, Token, Tokens};
+use super::syntax_error::{MAXIMUM_DEPTH, SyntaxError};
+use super::token::{Token, TokenKind, Tokens};
 
 /// A directive of nginx: a name, its arguments, and a block or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) struct Directive {
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     pub(super) body: Body,
-    pub(super) place: Place,
+    pub(super) place: SourceLocation,
     /// The line on which it ends.
     pub(super) last_line: usize,
 }
@@ -35,14 +35,14 @@ pub(super) enum Body {
 
 /// Where something stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file, as it is shown.
     pub file: Arc<str>,
     /// The line, counted from one.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.file, self.line)
     }
@@ -69,28 +69,31 @@ impl Directive {
 }
 
 /// Reads one file. A fault comes with its place.
-pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Vec<Directive>, (Fault, Place)> {
-    let at = |(fault, line)| (fault, Place { file: Arc::clone(file), line });
+pub(super) fn parse(
+    text: &str,
+    file: &Arc<str>,
+) -> Result<Vec<Directive>, (SyntaxError, SourceLocation)> {
+    let at = |(fault, line)| (fault, SourceLocation { file: Arc::clone(file), line });
     let mut reader = Reader { tokens: Tokens::new(text), file, open: Vec::new(), done: Vec::new() };
     let mut words: Vec<Token> = Vec::new();
     while let Some(token) = reader.tokens.next().map_err(at)? {
         match token.kind {
-            Kind::Word(_) => words.push(token),
-            Kind::End | Kind::Open => {
+            TokenKind::Word(_) => words.push(token),
+            TokenKind::End | TokenKind::Open => {
                 let directive = reader.directive(&mut words, token.line).map_err(at)?;
                 reader.take(directive, &token.kind).map_err(at)?;
             }
-            Kind::Close => {
+            TokenKind::Close => {
                 if let Some(word) = words.first() {
-                    return Err(at((Fault::EndMissing, word.line)));
+                    return Err(at((SyntaxError::EndMissing, word.line)));
                 }
                 reader.close(token.line).map_err(at)?;
             }
         }
     }
     match (words.first(), reader.open.last()) {
-        (Some(word), _) => Err(at((Fault::EndMissing, word.line))),
-        (None, Some((directive, _))) => Err(at((Fault::BlockUnclosed, directive.place.line))),
+        (Some(word), _) => Err(at((SyntaxError::EndMissing, word.line))),
+        (None, Some((directive, _))) => Err(at((SyntaxError::BlockUnclosed, directive.place.line))),
         (None, None) => Ok(reader.done),
     }
 }
@@ -105,25 +108,33 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn directive(&self, words: &mut Vec<Token>, line: usize) -> Result<Directive, (Fault, usize)> {
-        let place = words.first().map(|word| word.line).ok_or((Fault::NameMissing, line))?;
+    fn directive(
+        &self,
+        words: &mut Vec<Token>,
+        line: usize,
+    ) -> Result<Directive, (SyntaxError, usize)> {
+        let place = words.first().map(|word| word.line).ok_or((SyntaxError::NameMissing, line))?;
         let mut texts = words.drain(..).filter_map(|word| match word.kind {
-            Kind::Word(text) => Some(text),
-            Kind::End | Kind::Open | Kind::Close => None,
+            TokenKind::Word(text) => Some(text),
+            TokenKind::End | TokenKind::Open | TokenKind::Close => None,
         });
         Ok(Directive {
             id: 0,
             name: texts.next().unwrap_or_default(),
             arguments: texts.collect(),
             body: Body::None,
-            place: Place { file: Arc::clone(self.file), line: place },
+            place: SourceLocation { file: Arc::clone(self.file), line: place },
             last_line: line,
         })
     }
 
     /// What follows the directive decides whether it is complete.
-    fn take(&mut self, mut directive: Directive, mark: &Kind) -> Result<(), (Fault, usize)> {
-        if *mark != Kind::Open {
+    fn take(
+        &mut self,
+        mut directive: Directive,
+        mark: &TokenKind,
+    ) -> Result<(), (SyntaxError, usize)> {
+        if *mark != TokenKind::Open {
             self.done.push(directive);
         } else if directive.name.ends_with("_by_lua_block") {
             self.tokens.skip_lua()?;
@@ -131,15 +142,15 @@ impl Reader<'_> {
             directive.last_line = self.tokens.line();
             self.done.push(directive);
         } else if self.open.len() >= MAXIMUM_DEPTH {
-            return Err((Fault::TooDeep, directive.place.line));
+            return Err((SyntaxError::TooDeep, directive.place.line));
         } else {
             self.open.push((directive, std::mem::take(&mut self.done)));
         }
         Ok(())
     }
 
-    fn close(&mut self, line: usize) -> Result<(), (Fault, usize)> {
-        let (mut block, before) = self.open.pop().ok_or((Fault::CloseUnexpected, line))?;
+    fn close(&mut self, line: usize) -> Result<(), (SyntaxError, usize)> {
+        let (mut block, before) = self.open.pop().ok_or((SyntaxError::CloseUnexpected, line))?;
         block.body = Body::Block(std::mem::replace(&mut self.done, before));
         block.last_line = line;
         self.done.push(block);
@@ -155,7 +166,7 @@ mod tests {
         parse(text, &Arc::from("nginx.conf")).expect("has no fault")
     }
 
-    fn fault(text: &str) -> (Fault, usize) {
+    fn fault(text: &str) -> (SyntaxError, usize) {
         let (fault, place) = parse(text, &Arc::from("nginx.conf")).expect_err("has a fault");
         (fault, place.line)
     }
@@ -212,16 +223,16 @@ mod tests {
 
     #[test]
     fn each_fault_is_told_apart_with_its_line() {
-        assert_eq!(fault("a;\nb 'c;\n"), (Fault::QuoteUnclosed, 2));
-        assert_eq!(fault("a 'b'c;"), (Fault::AfterQuote, 1));
-        assert_eq!(fault("a {\n b;\n"), (Fault::BlockUnclosed, 1));
-        assert_eq!(fault("a_by_lua_block {\n {}"), (Fault::BlockUnclosed, 1));
-        assert_eq!(fault("a;\n}"), (Fault::CloseUnexpected, 2));
-        assert_eq!(fault("a;;"), (Fault::NameMissing, 1));
-        assert_eq!(fault("{}"), (Fault::NameMissing, 1));
-        assert_eq!(fault("a {\n b\n}"), (Fault::EndMissing, 2));
-        assert_eq!(fault("a {}\nb"), (Fault::EndMissing, 2));
-        assert_eq!(fault(&"a {".repeat(40)).0, Fault::TooDeep);
+        assert_eq!(fault("a;\nb 'c;\n"), (SyntaxError::QuoteUnclosed, 2));
+        assert_eq!(fault("a 'b'c;"), (SyntaxError::AfterQuote, 1));
+        assert_eq!(fault("a {\n b;\n"), (SyntaxError::BlockUnclosed, 1));
+        assert_eq!(fault("a_by_lua_block {\n {}"), (SyntaxError::BlockUnclosed, 1));
+        assert_eq!(fault("a;\n}"), (SyntaxError::CloseUnexpected, 2));
+        assert_eq!(fault("a;;"), (SyntaxError::NameMissing, 1));
+        assert_eq!(fault("{}"), (SyntaxError::NameMissing, 1));
+        assert_eq!(fault("a {\n b\n}"), (SyntaxError::EndMissing, 2));
+        assert_eq!(fault("a {}\nb"), (SyntaxError::EndMissing, 2));
+        assert_eq!(fault(&"a {".repeat(40)).0, SyntaxError::TooDeep);
     }
 
     /// Small steps of a linear congruential generator: the same texts each time.

@@ -2,8 +2,8 @@
 
 use rustls_pki_types::ServerName;
 
-use super::draft::{Settings, Upstream};
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::draft::{Settings, UpstreamDraft};
+use super::ledger::{Ledger, Outcome, Section};
 use super::location::Location;
 use super::parse::Directive;
 use super::scope::Scope;
@@ -13,12 +13,12 @@ use super::{headers, value};
 #[derive(Debug)]
 pub(super) struct Pools<'a> {
     http: Scope<'a>,
-    pub(super) upstreams: Vec<Upstream>,
+    pub(super) upstreams: Vec<UpstreamDraft>,
 }
 
 /// Where the requests of a location go.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct ProxyPassTarget<'a> {
     pub(super) directive: &'a Directive,
     name: String,
     servers: Vec<String>,
@@ -39,7 +39,7 @@ impl<'a> Pools<'a> {
         &self,
         directive: &'a Directive,
         location: &Location<'_>,
-    ) -> Result<Target<'a>, &'static str> {
+    ) -> Result<ProxyPassTarget<'a>, &'static str> {
         let url = directive.argument();
         let (scheme, rest) = url.split_once("://").ok_or("the address has no scheme")?;
         let is_tls = match scheme {
@@ -52,7 +52,7 @@ impl<'a> Pools<'a> {
             if path.contains('$') || is_tls {
                 return Err("a unix socket needs a fixed path and plain http");
             }
-            return Ok(Target {
+            return Ok(ProxyPassTarget {
                 directive,
                 name: socket_name(path),
                 servers: vec![format!("unix:{path}")],
@@ -80,13 +80,13 @@ impl<'a> Pools<'a> {
             Some(_) => authority.to_owned(),
             None => host_name(authority),
         };
-        Ok(Target { directive, name, servers, block, is_rewritten, is_tls })
+        Ok(ProxyPassTarget { directive, name, servers, block, is_rewritten, is_tls })
     }
 
     /// The index of the upstream for this target, made if there is none like it yet.
     pub(super) fn enter(
         &mut self,
-        target: &Target<'_>,
+        target: &ProxyPassTarget<'_>,
         scope: &Scope<'_>,
         timeout_ms: Option<u64>,
         ledger: &mut Ledger,
@@ -97,7 +97,7 @@ impl<'a> Pools<'a> {
             connect_timeout_ms: connect_timeout(scope),
             ..tls_settings(target, scope)
         };
-        let fits = |upstream: &&mut Upstream| {
+        let fits = |upstream: &&mut UpstreamDraft| {
             let is_same_time = upstream.timeout_ms.is_none()
                 || timeout_ms.is_none()
                 || upstream.timeout_ms == timeout_ms;
@@ -112,16 +112,16 @@ impl<'a> Pools<'a> {
             None => {
                 let name = self.free_name(&target.name);
                 let servers = target.servers.clone();
-                self.upstreams.push(Upstream { name, servers, timeout_ms, settings });
+                self.upstreams.push(UpstreamDraft { name, servers, timeout_ms, settings });
                 self.upstreams.len() - 1
             }
         };
-        let anchor = Anchor::Upstream(index);
+        let section = Section::Upstream(index);
         if let Some(block) = target.block {
-            settle_block(block, anchor, ledger);
+            settle_block(block, section, ledger);
         }
-        headers::settle(scope, anchor, ledger);
-        settle_connection(target, scope, anchor, ledger);
+        headers::settle(scope, section, ledger);
+        settle_connection(target, scope, section, ledger);
         index
     }
 
@@ -174,8 +174,8 @@ fn is_spare(line: &Directive) -> bool {
     line.arguments.iter().any(|word| word == "down" || word == "backup")
 }
 
-fn settle_block(block: &Directive, anchor: Anchor, ledger: &mut Ledger) {
-    ledger.settle(block, anchor, Outcome::Carried, "its servers");
+fn settle_block(block: &Directive, section: Section, ledger: &mut Ledger) {
+    ledger.settle(block, section, Outcome::Carried, "its servers");
     for line in block.children().iter().filter(|line| line.name == "server") {
         let parameters = line.arguments.get(1..).unwrap_or_default();
         let has = |name: &str| parameters.iter().any(|word| word.starts_with(name));
@@ -190,7 +190,7 @@ fn settle_block(block: &Directive, anchor: Anchor, ledger: &mut Ledger) {
         } else {
             (Outcome::Carried, "one that fails is ejected for a while, without further settings")
         };
-        ledger.settle(line, anchor, outcome, note);
+        ledger.settle(line, section, outcome, note);
     }
 }
 
@@ -200,7 +200,7 @@ fn connect_timeout(scope: &Scope<'_>) -> Option<u64> {
     given.filter(|time| (1..=4_000).contains(time))
 }
 
-fn tls_settings(target: &Target<'_>, scope: &Scope<'_>) -> Settings {
+fn tls_settings(target: &ProxyPassTarget<'_>, scope: &Scope<'_>) -> Settings {
     if !target.is_tls {
         return Settings::default();
     }
@@ -219,20 +219,25 @@ fn tls_settings(target: &Target<'_>, scope: &Scope<'_>) -> Settings {
 
 /// The name that nginx verifies by default is that of its `upstream` block, whatever the servers in
 /// it are called.
-fn block_name(target: &Target<'_>, scope: &Scope<'_>) -> Option<String> {
+fn block_name(target: &ProxyPassTarget<'_>, scope: &Scope<'_>) -> Option<String> {
     let is_verified = scope.argument("proxy_ssl_verify") == Some("on");
     let is_name = ServerName::try_from(target.name.as_str()).is_ok();
     let is_default = scope.find("proxy_ssl_name").is_none();
     (target.block.is_some() && is_verified && is_name && is_default).then(|| target.name.clone())
 }
 
-fn settle_connection(target: &Target<'_>, scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) {
+fn settle_connection(
+    target: &ProxyPassTarget<'_>,
+    scope: &Scope<'_>,
+    section: Section,
+    ledger: &mut Ledger,
+) {
     if let Some(time) = scope.find("proxy_connect_timeout") {
         match connect_timeout(scope) {
-            Some(_) => ledger.settle(time, anchor, Outcome::Carried, "connect_timeout_ms"),
+            Some(_) => ledger.settle(time, section, Outcome::Carried, "connect_timeout_ms"),
             None => {
                 let note = "1 s, which is enough for a connect, or Meta gives up first";
-                ledger.settle(time, anchor, Outcome::Stricter, note);
+                ledger.settle(time, section, Outcome::Stricter, note);
             }
         }
     }
@@ -253,7 +258,7 @@ fn settle_connection(target: &Target<'_>, scope: &Scope<'_>, anchor: Anchor, led
             (true, false) if directive.argument().contains('$') => Outcome::Missing,
             (true, false) => Outcome::Carried,
         };
-        ledger.settle(directive, anchor, outcome, note);
+        ledger.settle(directive, section, outcome, note);
     }
     if let Some(roots) = scope.find("proxy_ssl_trusted_certificate") {
         let (outcome, note) = match is_verified {
@@ -265,11 +270,11 @@ fn settle_connection(target: &Target<'_>, scope: &Scope<'_>, anchor: Anchor, led
                  write `ca = ..`",
             ),
         };
-        ledger.settle(roots, anchor, outcome, note);
+        ledger.settle(roots, section, outcome, note);
     }
     if target.is_tls && !is_verified {
         let note = "nginx takes any certificate there; hubgate verifies it against `ca`, or the \
                     public roots";
-        ledger.settle(target.directive, anchor, Outcome::Stricter, note);
+        ledger.settle(target.directive, section, Outcome::Stricter, note);
     }
 }

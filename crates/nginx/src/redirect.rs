@@ -1,8 +1,8 @@
 //! The server block on port 80 that sends callers to https.
 
 use super::block::{Block, add_address, address};
-use super::draft::Redirect;
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::draft::RedirectDraft;
+use super::ledger::{Ledger, Outcome, Section};
 use super::location;
 use super::parse::Directive;
 use super::value;
@@ -18,11 +18,11 @@ pub(super) fn belongs_to(plain: &Block<'_>, taken: &[Block<'_>]) -> bool {
 pub(super) fn translate(
     plain: &Block<'_>,
     absolute: &impl Fn(&str) -> String,
-    redirect: &mut Redirect,
+    redirect: &mut RedirectDraft,
     ledger: &mut Ledger,
 ) {
-    let anchor = Anchor::Redirect;
-    ledger.settle(plain.directive, anchor, Outcome::Carried, "");
+    let section = Section::Redirect;
+    ledger.settle(plain.directive, section, Outcome::Carried, "");
     let listens = plain.listens();
     if listens.is_empty() {
         add_address(&mut redirect.listen, "0.0.0.0:80".to_owned());
@@ -31,11 +31,11 @@ pub(super) fn translate(
         match address(listen) {
             Some(address) => {
                 add_address(&mut redirect.listen, address);
-                ledger.settle(listen, anchor, Outcome::Carried, "");
+                ledger.settle(listen, section, Outcome::Carried, "");
             }
             None => {
                 let note = "hubgate listens on IP addresses with a port: write it into `listen`";
-                ledger.settle(listen, anchor, Outcome::Missing, note);
+                ledger.settle(listen, section, Outcome::Missing, note);
             }
         }
     }
@@ -43,7 +43,7 @@ pub(super) fn translate(
         match directive.name.as_str() {
             "server_name" => {
                 let note = "each host is sent to https of itself";
-                ledger.settle(directive, anchor, Outcome::Carried, note);
+                ledger.settle(directive, section, Outcome::Carried, note);
             }
             "if" => translate_if(directive, ledger),
             "return" | "rewrite" => settle_answer(directive, ledger),
@@ -60,7 +60,7 @@ fn translate_if(directive: &Directive, ledger: &mut Ledger) {
     let asks_host = directive.arguments.iter().any(|word| word.contains("$host"));
     if asks_host && directive.children().iter().any(is_to_https) {
         let note = "each host is sent to https of itself";
-        ledger.settle(directive, Anchor::Redirect, Outcome::Carried, note);
+        ledger.settle(directive, Section::Redirect, Outcome::Carried, note);
         for inner in directive.children() {
             settle_answer(inner, ledger);
         }
@@ -70,16 +70,16 @@ fn translate_if(directive: &Directive, ledger: &mut Ledger) {
 fn translate_location(
     place: &location::Location<'_>,
     absolute: &impl Fn(&str) -> String,
-    redirect: &mut Redirect,
+    redirect: &mut RedirectDraft,
     ledger: &mut Ledger,
 ) {
-    let anchor = Anchor::Redirect;
+    let section = Section::Redirect;
     let directive = place.directive;
     if place.path().is_some_and(|path| path.trim_end_matches('/') == ACME_PATH) {
         if let Some((files, path)) = acme_files(place, absolute) {
             redirect.acme_directory = Some(path);
-            ledger.settle(directive, anchor, Outcome::Carried, "acme_directory");
-            ledger.settle(files, anchor, Outcome::Carried, "acme_directory");
+            ledger.settle(directive, section, Outcome::Carried, "acme_directory");
+            ledger.settle(files, section, Outcome::Carried, "acme_directory");
             let note = "the files are answered as they are, and nothing else is";
             for other in place.scope.own() {
                 let is_about_files = matches!(
@@ -87,25 +87,25 @@ fn translate_location(
                     "default_type" | "try_files" | "allow" | "auth_basic"
                 );
                 if is_about_files && !ledger.is_settled(other) {
-                    ledger.settle(other, anchor, Outcome::Carried, note);
+                    ledger.settle(other, section, Outcome::Carried, note);
                 }
             }
             return;
         }
         let note = "write the directory with the files of the ACME client into `acme_directory`";
-        return ledger.settle(directive, anchor, Outcome::Missing, note);
+        return ledger.settle(directive, section, Outcome::Missing, note);
     }
     let is_redirect = place.scope.own().iter().any(is_to_https);
     let (outcome, note) = match is_redirect {
         true => (Outcome::Carried, "everything is sent to https"),
         false => (Outcome::Stricter, "not answered over plain HTTP: sent to https like the rest"),
     };
-    ledger.settle(directive, anchor, outcome, note);
+    ledger.settle(directive, section, outcome, note);
     for inner in place.scope.own() {
         if matches!(inner.name.as_str(), "return" | "rewrite") {
             settle_answer(inner, ledger);
         } else if !is_redirect {
-            ledger.settle(inner, anchor, Outcome::Stricter, "not done over plain HTTP");
+            ledger.settle(inner, section, Outcome::Stricter, "not done over plain HTTP");
         }
     }
 }
@@ -130,7 +130,7 @@ fn settle_answer(directive: &Directive, ledger: &mut Ledger) {
     } else {
         (Outcome::Uncertain, "everything is sent to https of the host that was asked for")
     };
-    ledger.settle(directive, Anchor::Redirect, outcome, note);
+    ledger.settle(directive, Section::Redirect, outcome, note);
 }
 
 /// `return 301 https://..$request_uri` and `rewrite ^ https://..`, to the same host.

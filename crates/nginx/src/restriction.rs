@@ -1,7 +1,7 @@
 //! What keeps callers from a location, other than their client certificate.
 
 use super::condition::{Condition, Test, refuses};
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::ledger::{Ledger, Outcome, Section};
 use super::location::Location;
 use super::parse::{Body, Directive};
 use super::proof::Proofs;
@@ -50,12 +50,12 @@ fn is_restriction_by_if(directive: &Directive) -> bool {
 }
 
 /// The methods that a location is limited to; empty for any.
-pub(super) fn methods(scope: &Scope<'_>, anchor: Anchor, ledger: &mut Ledger) -> Vec<String> {
+pub(super) fn methods(scope: &Scope<'_>, section: Section, ledger: &mut Ledger) -> Vec<String> {
     let limited = scope.own().iter().find_map(|line| Some((line, methods_of(line)?)));
     let asked = scope.everything().find_map(|line| Some((line, method_condition(line)?)));
     let Some((directive, mut methods)) = limited.or(asked) else { return Vec::new() };
     for line in std::iter::once(directive).chain(directive.children()) {
-        ledger.settle(line, anchor, Outcome::Carried, "methods");
+        ledger.settle(line, section, Outcome::Carried, "methods");
     }
     // nginx counts HEAD as GET in `limit_except`.
     if directive.name == "limit_except" && methods.contains(&"GET".to_owned()) {

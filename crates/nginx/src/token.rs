@@ -7,18 +7,18 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::fault::Fault;
+use super::syntax_error::SyntaxError;
 
 /// A piece of the text, and the line on which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) line: usize,
 }
 
 /// What a piece is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A word without its quotes and escapes.
     Word(String),
     /// `;`
@@ -48,24 +48,24 @@ impl<'a> Tokens<'a> {
     }
 
     /// The next token; `None` at the end of the text.
-    pub(super) fn next(&mut self) -> Result<Option<Token>, (Fault, usize)> {
+    pub(super) fn next(&mut self) -> Result<Option<Token>, (SyntaxError, usize)> {
         self.skip_blank();
         let line = self.line;
         let Some(first) = self.take() else {
             return Ok(None);
         };
         let kind = match first {
-            ';' => Kind::End,
-            '{' => Kind::Open,
-            '}' => Kind::Close,
-            quote @ ('"' | '\'') => Kind::Word(self.quoted(quote, line)?),
-            first => Kind::Word(self.bare(first)),
+            ';' => TokenKind::End,
+            '{' => TokenKind::Open,
+            '}' => TokenKind::Close,
+            quote @ ('"' | '\'') => TokenKind::Word(self.quoted(quote, line)?),
+            first => TokenKind::Word(self.bare(first)),
         };
         Ok(Some(Token { kind, line }))
     }
 
     /// Skips the code of a block in another language, up to the brace that closes it.
-    pub(super) fn skip_lua(&mut self) -> Result<(), (Fault, usize)> {
+    pub(super) fn skip_lua(&mut self) -> Result<(), (SyntaxError, usize)> {
         let began = self.line;
         let mut depth = 1_usize;
         while let Some(character) = self.take() {
@@ -86,7 +86,7 @@ impl<'a> Tokens<'a> {
                 _ => {}
             }
         }
-        Err((Fault::BlockUnclosed, began))
+        Err((SyntaxError::BlockUnclosed, began))
     }
 
     fn take(&mut self) -> Option<char> {
@@ -128,11 +128,11 @@ impl<'a> Tokens<'a> {
         word
     }
 
-    fn quoted(&mut self, quote: char, began: usize) -> Result<String, (Fault, usize)> {
+    fn quoted(&mut self, quote: char, began: usize) -> Result<String, (SyntaxError, usize)> {
         let mut word = String::new();
         loop {
             match self.take() {
-                None => return Err((Fault::QuoteUnclosed, began)),
+                None => return Err((SyntaxError::QuoteUnclosed, began)),
                 Some('\\') => self.escape(&mut word),
                 Some(character) if character == quote => break,
                 Some(character) => word.push(character),
@@ -141,7 +141,7 @@ impl<'a> Tokens<'a> {
         match self.rest.peek() {
             None | Some(';' | '{' | ')') => Ok(word),
             Some(&next) if is_blank(next) => Ok(word),
-            Some(_) => Err((Fault::AfterQuote, self.line)),
+            Some(_) => Err((SyntaxError::AfterQuote, self.line)),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The text of the new `config.toml`, each section below the directives that it comes from.
 
-use super::draft::{Draft, Kind, Route, Settings, Site, Upstream};
-use super::ledger::{Anchor, Finding, Outcome};
-use super::{Options, proof};
+use super::draft::{Draft, RouteDraft, RouteKind, Settings, SiteDraft, UpstreamDraft};
+use super::ledger::{Finding, Outcome, Section};
+use super::{ImportOptions, proof};
 
 /// Writes everything.
-pub(super) fn text(draft: &Draft, findings: &[Finding], options: &Options) -> String {
+pub(super) fn text(draft: &Draft, findings: &[Finding], options: &ImportOptions) -> String {
     let mut writer = Writer { text: String::new(), findings };
     writer.head(options);
     writer.server(draft);
@@ -28,7 +28,7 @@ struct Writer<'f> {
 }
 
 impl Writer<'_> {
-    fn head(&mut self, options: &Options) {
+    fn head(&mut self, options: &ImportOptions) {
         let count = |outcome| self.findings.iter().filter(|f| f.outcome == outcome).count();
         let file = self.findings.first().map_or("nginx.conf", |finding| &finding.place.file);
         let open = count(Outcome::Missing) + count(Outcome::Uncertain);
@@ -50,7 +50,7 @@ impl Writer<'_> {
 
     fn server(&mut self, draft: &Draft) {
         let server = &draft.server;
-        self.section("[server]", Anchor::Server);
+        self.section("[server]", Section::Server);
         self.list("listen", &server.listen);
         if let [only] = server.certificates.as_slice() {
             self.pair("certificate", &only.certificate);
@@ -78,7 +78,7 @@ impl Writer<'_> {
     }
 
     fn client_certificate(&mut self, draft: &Draft) {
-        self.section("[client_certificate]", Anchor::ClientCertificate);
+        self.section("[client_certificate]", Section::ClientCertificate);
         if draft.trust_anchors.is_empty() {
             self.text.push_str(
                 "# nginx names no file of anchors here: get Meta's CA and put it there.\n",
@@ -97,17 +97,17 @@ impl Writer<'_> {
     }
 
     fn limits(&mut self, draft: &Draft) {
-        if draft.limits.is_empty() && !self.has(Anchor::Limits) {
+        if draft.limits.is_empty() && !self.has(Section::Limits) {
             return;
         }
-        self.section("[limits]", Anchor::Limits);
+        self.section("[limits]", Section::Limits);
         for (key, value) in &draft.limits {
             self.number(key, *value);
         }
     }
 
-    fn upstream(&mut self, index: usize, upstream: &Upstream) {
-        self.section("[[upstream]]", Anchor::Upstream(index));
+    fn upstream(&mut self, index: usize, upstream: &UpstreamDraft) {
+        self.section("[[upstream]]", Section::Upstream(index));
         self.pair("name", &upstream.name);
         match upstream.servers.as_slice() {
             [only] => self.pair("url", only),
@@ -143,11 +143,11 @@ impl Writer<'_> {
         }
     }
 
-    fn route(&mut self, index: usize, route: &Route, draft: &Draft, options: &Options) {
-        let anchor = Anchor::Route(index);
+    fn route(&mut self, index: usize, route: &RouteDraft, draft: &Draft, options: &ImportOptions) {
+        let section = Section::Route(index);
         match &route.kind {
-            Kind::Webhook { upstream, body_max_bytes } => {
-                self.section("[[webhook]]", anchor);
+            RouteKind::Webhook { upstream, body_max_bytes } => {
+                self.section("[[webhook]]", section);
                 self.place(route);
                 self.upstream_of(*upstream, draft);
                 self.text.push_str(&format!(
@@ -159,10 +159,10 @@ impl Writer<'_> {
                     self.number("body_max_bytes", *bytes);
                 }
             }
-            Kind::Site(site) => self.site(anchor, route, site, draft),
-            Kind::Closed { reasons } => {
-                if self.has(anchor) {
-                    self.section("", anchor);
+            RouteKind::Site(site) => self.site(section, route, site, draft),
+            RouteKind::Closed { reasons } => {
+                if self.has(section) {
+                    self.section("", section);
                     let path = comment(&route.path);
                     self.text.push_str(&format!(
                         "# No route, and {path} is excepted from wider sites:\n"
@@ -172,16 +172,16 @@ impl Writer<'_> {
                     }
                 }
             }
-            Kind::Nothing => {
-                if self.has(anchor) {
-                    self.section("# (no route)", anchor);
+            RouteKind::Nothing => {
+                if self.has(section) {
+                    self.section("# (no route)", section);
                 }
             }
         }
     }
 
-    fn site(&mut self, anchor: Anchor, route: &Route, site: &Site, draft: &Draft) {
-        self.section("[[site]]", anchor);
+    fn site(&mut self, section: Section, route: &RouteDraft, site: &SiteDraft, draft: &Draft) {
+        self.section("[[site]]", section);
         if route.is_exact {
             self.pair("name", &format!("{} (exact)", name(route)));
         }
@@ -210,7 +210,7 @@ impl Writer<'_> {
 
     fn redirect(&mut self, draft: &Draft) {
         let Some(redirect) = &draft.redirect else { return };
-        self.section("[redirect]", Anchor::Redirect);
+        self.section("[redirect]", Section::Redirect);
         self.list("listen", &redirect.listen);
         if let Some(directory) = &redirect.acme_directory {
             self.pair("acme_directory", directory);
@@ -218,22 +218,22 @@ impl Writer<'_> {
     }
 
     fn rest(&mut self) {
-        if self.has(Anchor::Rest) {
+        if self.has(Section::Rest) {
             self.text.push_str("\n\n# What became no part of anything above:\n#\n");
-            self.comments(Anchor::Rest);
+            self.comments(Section::Rest);
         }
     }
 
-    fn section(&mut self, header: &str, anchor: Anchor) {
+    fn section(&mut self, header: &str, section: Section) {
         self.text.push_str("\n\n");
-        self.comments(anchor);
+        self.comments(section);
         if !header.is_empty() {
             self.text.push_str(&format!("{header}\n"));
         }
     }
 
-    fn comments(&mut self, anchor: Anchor) {
-        for finding in self.findings.iter().filter(|finding| finding.anchor == anchor) {
+    fn comments(&mut self, section: Section) {
+        for finding in self.findings.iter().filter(|finding| finding.section == section) {
             let Finding { place, directive, outcome, note, .. } = finding;
             let colon = if note.is_empty() { "" } else { ": " };
             self.text.push_str(&format!(
@@ -260,11 +260,11 @@ impl Writer<'_> {
         self.text.push_str(&format!("{line}\n"));
     }
 
-    fn has(&self, anchor: Anchor) -> bool {
-        self.findings.iter().any(|finding| finding.anchor == anchor)
+    fn has(&self, section: Section) -> bool {
+        self.findings.iter().any(|finding| finding.section == section)
     }
 
-    fn place(&mut self, route: &Route) {
+    fn place(&mut self, route: &RouteDraft) {
         if let Some(host) = &route.host {
             self.pair("host", host);
         }
@@ -290,7 +290,7 @@ impl Writer<'_> {
     }
 }
 
-fn name(route: &Route) -> String {
+fn name(route: &RouteDraft) -> String {
     format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)
 }
 

@@ -1,12 +1,12 @@
 //! `body_max_bytes` of a route, from `client_max_body_size`.
 
 use super::Planner;
-use crate::ledger::{Anchor, Outcome};
+use crate::ledger::{Outcome, Section};
 use crate::location::Location;
 use crate::value;
 
 impl Planner<'_, '_> {
-    pub(super) fn site_body(&mut self, place: &Location<'_>, anchor: Anchor) -> u64 {
+    pub(super) fn site_body(&mut self, place: &Location<'_>, section: Section) -> u64 {
         let Some(directive) = place.scope.find("client_max_body_size") else {
             return NGINX_BODY_BYTES;
         };
@@ -15,11 +15,11 @@ impl Planner<'_, '_> {
             Some(bytes) => (bytes.min(SITE_BODY_BYTES), "body_max_bytes"),
             None => (NGINX_BODY_BYTES, "not a size; nginx's default is written"),
         };
-        self.ledger.settle(directive, anchor, Outcome::Carried, note);
+        self.ledger.settle(directive, section, Outcome::Carried, note);
         bytes
     }
 
-    pub(super) fn webhook_body(&mut self, place: &Location<'_>, anchor: Anchor) -> Option<u64> {
+    pub(super) fn webhook_body(&mut self, place: &Location<'_>, section: Section) -> Option<u64> {
         let directive = place.scope.find("client_max_body_size")?;
         let bytes = value::bytes(directive.argument());
         let (bytes, outcome, note) = match bytes {
@@ -35,7 +35,7 @@ impl Planner<'_, '_> {
                 (None, Outcome::Stricter, "4 MiB: Meta sends up to 3 MB, and a body is held whole")
             }
         };
-        self.ledger.settle(directive, anchor, outcome, note);
+        self.ledger.settle(directive, section, outcome, note);
         bytes
     }
 }

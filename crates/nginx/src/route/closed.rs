@@ -3,8 +3,8 @@
 
 use super::Planner;
 use crate::condition::refuses;
-use crate::draft::{Kind, Route};
-use crate::ledger::{Anchor, Outcome};
+use crate::draft::{RouteDraft, RouteKind};
+use crate::ledger::{Outcome, Section};
 use crate::location::{Location, Pattern};
 use crate::restriction::restrictions;
 
@@ -17,7 +17,7 @@ pub(super) struct Hazard {
 impl<'a> Planner<'_, 'a> {
     /// A location by regular expression: no route, but perhaps a reason to close some.
     pub(super) fn plan_regex(&mut self, place: &Location<'a>, is_checked: bool) -> Option<Hazard> {
-        let anchor = Anchor::Route(self.routes.len());
+        let section = Section::Route(self.routes.len());
         let known_start = match &place.pattern {
             Pattern::Regex(start) => Some(start.as_str()),
             Pattern::Exact(_)
@@ -37,12 +37,12 @@ impl<'a> Planner<'_, 'a> {
         };
         let note = "paths cannot be given by regular expression: write a route for each, with a \
                     fixed path";
-        self.ledger.settle(place.directive, anchor, Outcome::Missing, note);
+        self.ledger.settle(place.directive, section, Outcome::Missing, note);
         for inner in place.scope.own() {
             let note = "its location is not carried over";
-            self.settle_below(inner, anchor, Outcome::LeftAlone, note);
+            self.settle_below(inner, section, Outcome::LeftAlone, note);
         }
-        self.push(Kind::Nothing, &start, false);
+        self.push(RouteKind::Nothing, &start, false);
         reason.map(|reason| Hazard { start, reason })
     }
 
@@ -58,7 +58,7 @@ impl<'a> Planner<'_, 'a> {
                 hazards.iter().filter(overlaps).map(|hazard| hazard.reason.clone()).collect();
             if !reasons.is_empty() {
                 self.ledger.worsen(route.origin, Outcome::Missing, &reasons.join("; "));
-                route.kind = Kind::Closed { reasons };
+                route.kind = RouteKind::Closed { reasons };
             }
         }
     }
@@ -66,17 +66,17 @@ impl<'a> Planner<'_, 'a> {
     /// What is closed must not fall to a wider site, and neither must what nginx counts to a site
     /// with fewer methods.
     pub(super) fn except_closed(&mut self, first: usize) {
-        let is_narrow = |route: &Route| match &route.kind {
-            Kind::Closed { .. } => true,
-            Kind::Site(site) => !site.methods.is_empty() && !route.is_exact,
-            Kind::Webhook { .. } | Kind::Nothing => false,
+        let is_narrow = |route: &RouteDraft| match &route.kind {
+            RouteKind::Closed { .. } => true,
+            RouteKind::Site(site) => !site.methods.is_empty() && !route.is_exact,
+            RouteKind::Webhook { .. } | RouteKind::Nothing => false,
         };
-        let narrow: Vec<Route> =
+        let narrow: Vec<RouteDraft> =
             self.routes.iter().skip(first).filter(|route| is_narrow(route)).cloned().collect();
         for route in self.routes.iter_mut().skip(first) {
-            let is_below = |other: &&Route| route.covers(other) && route.path != other.path;
+            let is_below = |other: &&RouteDraft| route.covers(other) && route.path != other.path;
             // One path cannot be taken out of a site that begins with it.
-            let is_root = |other: &&Route| {
+            let is_root = |other: &&RouteDraft| {
                 other.is_exact
                     && other.path == route.path
                     && route.covers(other)
@@ -85,12 +85,12 @@ impl<'a> Planner<'_, 'a> {
             if route.is_site() && narrow.iter().any(|other| is_root(&other)) {
                 let reason = "its first path is another location, which is not carried over";
                 self.ledger.worsen(route.origin, Outcome::Missing, reason);
-                route.kind = Kind::Closed { reasons: vec![reason.to_owned()] };
+                route.kind = RouteKind::Closed { reasons: vec![reason.to_owned()] };
                 continue;
             }
             let starts: Vec<String> =
                 narrow.iter().filter(is_below).map(|other| other.path.clone()).collect();
-            let Kind::Site(site) = &mut route.kind else { continue };
+            let RouteKind::Site(site) = &mut route.kind else { continue };
             for start in starts {
                 if !site.except.contains(&start) {
                     site.except.push(start);

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::block::Block;
-use super::draft::{Kind, Route, Site};
+use super::draft::{RouteDraft, RouteKind, SiteDraft};
 use super::headers::Websocket;
-use super::ledger::{Anchor, Ledger, Outcome};
+use super::ledger::{Ledger, Outcome, Section};
 use super::location::{self, Location, Pattern};
-use super::pool::{Pools, Target};
+use super::pool::{Pools, ProxyPassTarget};
 use super::proof::Proofs;
 use super::restriction::{methods, restrictions};
 use super::scope::Scope;
@@ -30,7 +30,7 @@ pub(super) struct Planner<'p, 'a> {
     pub(super) callbacks: &'p [String],
     pub(super) pools: &'p mut Pools<'a>,
     pub(super) ledger: &'p mut Ledger,
-    pub(super) routes: &'p mut Vec<Route>,
+    pub(super) routes: &'p mut Vec<RouteDraft>,
     /// The location that is being looked at.
     pub(super) origin: usize,
 }
@@ -56,8 +56,8 @@ impl<'a> Planner<'_, 'a> {
             self.origin = place.directive.id;
             let checks = self.proofs.checks(&place.scope);
             let is_checked = self.block.is_strict() || !checks.conditions.is_empty();
-            let anchor = Anchor::Route(self.routes.len());
-            self.settle_checks(&checks, anchor);
+            let section = Section::Route(self.routes.len());
+            self.settle_checks(&checks, section);
             if !checks.names.is_empty() {
                 names.allowed.push(checks.names.clone());
             }
@@ -78,7 +78,7 @@ impl<'a> Planner<'_, 'a> {
         locations: &[Location<'a>],
         is_checked: bool,
     ) {
-        let anchor = Anchor::Route(self.routes.len());
+        let section = Section::Route(self.routes.len());
         let is_taken = |callback: &&String| {
             location::choose(locations, callback)
                 .is_some_and(|chosen| chosen.directive.id == place.directive.id)
@@ -92,22 +92,22 @@ impl<'a> Planner<'_, 'a> {
         if !callbacks.is_empty() {
             match &target {
                 Some((target, scope)) => {
-                    self.webhooks(&callbacks, place, target, scope, anchor);
+                    self.webhooks(&callbacks, place, target, scope, section);
                     reasons = vec!["what nginx let in here needed a client certificate".to_owned()];
                 }
-                None => self.settle_nothing(place, anchor, &reasons),
+                None => self.settle_nothing(place, section, &reasons),
             }
             if place.is_exact() && target.is_some() {
                 return;
             }
-            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+            return self.push(RouteKind::Closed { reasons }, path, place.is_exact());
         }
         if is_checked {
             let reason = "no callback path that was named leads here, and nginx demands a client \
                           certificate";
-            self.ledger.settle(place.directive, anchor, Outcome::Stricter, reason);
+            self.ledger.settle(place.directive, section, Outcome::Stricter, reason);
             let reasons = vec![reason.to_owned()];
-            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+            return self.push(RouteKind::Closed { reasons }, path, place.is_exact());
         }
         self.site(path, place, locations, target, reasons);
     }
@@ -117,10 +117,10 @@ impl<'a> Planner<'_, 'a> {
         path: &str,
         place: &Location<'a>,
         locations: &[Location<'a>],
-        target: Option<(Target<'a>, Scope<'a>)>,
+        target: Option<(ProxyPassTarget<'a>, Scope<'a>)>,
         mut reasons: Vec<String>,
     ) {
-        let anchor = Anchor::Route(self.routes.len());
+        let section = Section::Route(self.routes.len());
         if target.is_some() {
             reasons.extend(restrictions(place, self.proofs));
         }
@@ -133,16 +133,16 @@ impl<'a> Planner<'_, 'a> {
                 .push("`proxy_pass` changes the path, and hubgate sends on what came".to_owned());
         }
         let (Some((target, scope)), true) = (&target, reasons.is_empty()) else {
-            self.settle_nothing(place, anchor, &reasons);
-            return self.push(Kind::Closed { reasons }, path, place.is_exact());
+            self.settle_nothing(place, section, &reasons);
+            return self.push(RouteKind::Closed { reasons }, path, place.is_exact());
         };
         let upstream = self.pools.enter(target, scope, None, self.ledger);
-        let body_max_bytes = self.site_body(place, anchor);
+        let body_max_bytes = self.site_body(place, section);
         let read = scope.argument("proxy_read_timeout").and_then(value::milliseconds);
         let read = read.filter(|time| (1..=86_400_000).contains(time));
-        self.settle_times(scope, anchor, "timeout_ms and idle_timeout_ms");
-        self.ledger.settle(target.directive, anchor, Outcome::Carried, "");
-        let methods = methods(&place.scope, anchor, self.ledger);
+        self.settle_times(scope, section, "timeout_ms and idle_timeout_ms");
+        self.ledger.settle(target.directive, section, Outcome::Carried, "");
+        let methods = methods(&place.scope, section, self.ledger);
         let note = match (place.is_exact(), path.ends_with('/')) {
             (true, _) | (false, true) => "".to_owned(),
             (false, false) => {
@@ -151,13 +151,13 @@ impl<'a> Planner<'_, 'a> {
                 )
             }
         };
-        self.ledger.settle(place.directive, anchor, Outcome::Carried, note);
+        self.ledger.settle(place.directive, section, Outcome::Carried, note);
         if !headers::identity(scope, self.ledger).is_empty() {
             let note = "the application looks at the client certificate here; if this is where \
                         Meta calls, import again with `--webhook-path`";
-            self.ledger.settle(place.directive, anchor, Outcome::Uncertain, note);
+            self.ledger.settle(place.directive, section, Outcome::Uncertain, note);
         }
-        let site = Site {
+        let site = SiteDraft {
             upstream,
             methods,
             except: Vec::new(),
@@ -166,23 +166,23 @@ impl<'a> Planner<'_, 'a> {
             timeout_ms: read,
             idle_timeout_ms: read,
         };
-        self.push(Kind::Site(site), path, place.is_exact());
+        self.push(RouteKind::Site(site), path, place.is_exact());
     }
 
     fn webhooks(
         &mut self,
         paths: &[String],
         place: &Location<'a>,
-        target: &Target<'a>,
+        target: &ProxyPassTarget<'a>,
         scope: &Scope<'a>,
-        anchor: Anchor,
+        section: Section,
     ) {
         let read = scope.argument("proxy_read_timeout").and_then(value::milliseconds);
         let timeout_ms = read.filter(|time| (1..WEBHOOK_TIMEOUT_MS).contains(time));
         let upstream = self.pools.enter(target, scope, timeout_ms, self.ledger);
         self.settle_times(
             scope,
-            anchor,
+            section,
             "timeout_ms of the upstream, 4 s at most, since Messenger \
                           wants an answer in 5",
         );
@@ -193,10 +193,10 @@ impl<'a> Planner<'_, 'a> {
             ),
             false => (Outcome::Carried, ""),
         };
-        self.ledger.settle(target.directive, anchor, outcome, note);
-        let body_max_bytes = self.webhook_body(place, anchor);
+        self.ledger.settle(target.directive, section, outcome, note);
+        let body_max_bytes = self.webhook_body(place, section);
         for path in paths {
-            self.push(Kind::Webhook { upstream, body_max_bytes }, path, true);
+            self.push(RouteKind::Webhook { upstream, body_max_bytes }, path, true);
         }
         let note = match (place.is_exact(), self.callbacks.is_empty(), place.path()) {
             (true, ..) => "",
@@ -212,10 +212,10 @@ impl<'a> Planner<'_, 'a> {
         };
         let is_open = self.callbacks.is_empty() && !place.is_exact();
         let outcome = if is_open { Outcome::Uncertain } else { Outcome::Stricter };
-        self.ledger.settle(place.directive, anchor, outcome, note);
+        self.ledger.settle(place.directive, section, outcome, note);
         for other in place.scope.own().iter().filter(|other| known::is_restriction(&other.name)) {
             let note = "a webhook lets in what is proven, wherever it comes from";
-            self.ledger.settle(other, anchor, Outcome::Uncertain, note);
+            self.ledger.settle(other, section, Outcome::Uncertain, note);
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> Planner<'_, 'a> {
         place: &Location<'a>,
         locations: &[Location<'a>],
         reasons: &mut Vec<String>,
-    ) -> Option<(Target<'a>, Scope<'a>)> {
+    ) -> Option<(ProxyPassTarget<'a>, Scope<'a>)> {
         let asked = place.scope.own().iter().filter(|inner| self.proofs.are_asked_by(inner));
         let mut scopes: Vec<Scope<'a>> = asked.map(|block| place.scope.inside(block)).collect();
         scopes.push(place.scope.clone());
@@ -253,9 +253,9 @@ impl<'a> Planner<'_, 'a> {
     }
 
     /// Adds a route for each host; two for the same requests are one.
-    fn push(&mut self, kind: Kind, path: &str, is_exact: bool) {
+    fn push(&mut self, kind: RouteKind, path: &str, is_exact: bool) {
         for host in self.hosts.clone() {
-            let route = Route {
+            let route = RouteDraft {
                 kind: kind.clone(),
                 host,
                 path: path.to_owned(),
@@ -263,15 +263,15 @@ impl<'a> Planner<'_, 'a> {
                 origin: self.origin,
             };
             let is_taken = self.routes.iter().any(|other| {
-                !matches!(other.kind, Kind::Nothing)
+                !matches!(other.kind, RouteKind::Nothing)
                     && (&other.host, &other.path, other.is_exact)
                         == (&route.host, &route.path, route.is_exact)
             });
             let kind = match is_taken {
-                true => Kind::Nothing,
+                true => RouteKind::Nothing,
                 false => kind.clone(),
             };
-            self.routes.push(Route { kind, ..route });
+            self.routes.push(RouteDraft { kind, ..route });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Why a text is not a configuration of nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum SyntaxError {
     /// The text ends inside quotes.
     #[error("this quote is never closed")]
     QuoteUnclosed,

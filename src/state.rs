@@ -97,9 +97,19 @@ impl ProcessState {
 
     /// The metrics as they are now, with those that are read off when they are asked for.
     pub(crate) fn render_metrics(&self) -> String {
+        self.read_off_metrics();
+        self.metrics.render()
+    }
+
+    /// One of these metrics.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        self.read_off_metrics();
+        self.metrics.value(series)
+    }
+
+    fn read_off_metrics(&self) {
         let in_flight = self.requests.load(Ordering::Relaxed);
         self.metrics.requests_in_flight.set(u64::try_from(in_flight).unwrap_or(u64::MAX));
-        self.metrics.render()
     }
 }
 

@@ -170,6 +170,11 @@ impl Running {
         self.shared.render_metrics()
     }
 
+    /// The value of one series of [`Running::metrics`], named with its labels as there.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        self.shared.metric(series)
+    }
+
     /// Takes nothing new; what is in flight is finished within `server.drain_timeout_ms`.
     pub fn drain(&self) {
         self.lifecycle.advance(Phase::Draining);

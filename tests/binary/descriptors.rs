@@ -5,7 +5,7 @@ use std::process::Command;
 use hubgate_testkit::sender::Sender;
 use tokio::net::TcpStream;
 
-use crate::backend::{Backend, PATIENCE};
+use crate::backend::Backend;
 use crate::harness::{Admin, Place, Process, Settings, event};
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn accept_errors_back_off_and_recover() {
     for _ in 0..DESCRIPTORS {
         silent.push(TcpStream::connect(process.address()).await.unwrap());
     }
-    until(&mut admin, ERRORS, |errors| errors >= 5.0).await;
+    admin.until_metric(ERRORS, |errors| errors >= 5.0).await;
 
     // A loop without a pause fails many times between two looks; with one, some looks see none.
     let mut errors = 0.0;
@@ -44,7 +44,7 @@ async fn accept_errors_back_off_and_recover() {
     let answer = Sender::new(place.meta(&process)).unwrap().send(event("1")).await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(backend.bodies(), ["1"]);
-    until(&mut admin, "hubgate_connections_open", |open| open == 0.0).await;
+    admin.until_metric("hubgate_connections_open", |open| open == 0.0).await;
 }
 
 /// As many as it needs to start, and some more for callers.
@@ -60,17 +60,4 @@ fn with_few_descriptors(place: &Place) -> Command {
     command.arg("-c").arg(format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\""));
     command.arg(direct.get_program()).args(direct.get_args());
     command
-}
-
-/// Waits until the series is as wished, and returns its value.
-async fn until(admin: &mut Admin, series: &str, is_reached: impl Fn(f64) -> bool) -> f64 {
-    let reached = async {
-        loop {
-            let value = admin.metric(series).await;
-            if is_reached(value) {
-                return value;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, reached).await.unwrap()
 }

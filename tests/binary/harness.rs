@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use hubgate_testkit::sender::{Message, Options};
@@ -18,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::backend::PATIENCE;
+use crate::waiting::{PATIENCE, comes_true, found};
 
 /// 32 hex digits that are easily found where they should not be.
 pub const APP_SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e700";
@@ -277,16 +276,8 @@ impl Process {
 
     /// Waits for its end, whether or not what it wrote is read.
     pub async fn exited(&mut self) -> ExitStatus {
-        let ended = async {
-            loop {
-                if let Some(status) = self.child.try_wait().unwrap() {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let status = tokio::time::timeout(PATIENCE, ended).await;
-        status.unwrap_or_else(|_| panic!("still runs: {}", self.stderr()))
+        let status = found(async || self.child.try_wait().unwrap()).await;
+        status.unwrap_or_else(|| panic!("still runs: {}", self.stderr()))
     }
 }
 
@@ -371,6 +362,12 @@ impl Admin {
                 return body.to_owned();
             }
         }
+    }
+
+    /// Waits until the series is as wished.
+    pub async fn until_metric(&mut self, series: &str, is_reached: impl Fn(f64) -> bool) {
+        let reached = comes_true(async || is_reached(self.metric(series).await)).await;
+        assert!(reached, "`{series}` is {}", self.metric(series).await);
     }
 
     /// The value of one series.

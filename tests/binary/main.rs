@@ -27,3 +27,6 @@ mod status;
 mod streaming;
 mod terminal;
 mod verdicts;
+#[allow(dead_code, reason = "shared with the tests of the proxy, which need all of it")]
+#[path = "../harness/waiting.rs"]
+mod waiting;

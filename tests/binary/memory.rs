@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::time::Instant;
 
 use hubgate_testkit::pki::{Identity, Leaf};
 use hubgate_testkit::sender::{Message, Sender};
 use rustix::process::Signal;
 
-use crate::backend::PATIENCE;
 use crate::harness::{Place, Process, Settings};
+use crate::waiting::comes_true;
 
 /// Each is read from a file of this name.
 const SECRETS: [&str; 2] = ["app-secret", "verify-token"];
@@ -42,7 +41,7 @@ async fn a_reload_leaves_nothing_of_the_secrets_and_keys_before_it() {
     let second = Material::write(&place, "second");
     process.signal(Signal::HUP);
     process.until_written("reloaded").await;
-    memory.until_gone(&first.everything());
+    memory.until_gone(&first.everything()).await;
     assert_eq!(send(&place, &process, &first).await, 403, "the old secret");
     assert_eq!(send(&place, &process, &second).await, 502);
 
@@ -51,7 +50,7 @@ async fn a_reload_leaves_nothing_of_the_secrets_and_keys_before_it() {
     place.edit("[limits]", "[limits]\nnonsense = 1");
     process.signal(Signal::HUP);
     process.until_written("limits.nonsense").await;
-    memory.until_gone(&third.everything());
+    memory.until_gone(&third.everything()).await;
     let in_force = memory.found(&second.everything());
     assert_eq!(in_force, ["app-secret, 1 times", "verify-token, 1 times"]);
 }
@@ -202,15 +201,9 @@ impl Memory {
     }
 
     /// What was replaced may be in use for a moment longer.
-    fn until_gone(&self, needles: &[(String, Vec<u8>)]) {
-        let begin = Instant::now();
-        loop {
-            let found = self.found(needles);
-            if found.is_empty() {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "still there: {found:#?}");
-        }
+    async fn until_gone(&self, needles: &[(String, Vec<u8>)]) {
+        let is_gone = comes_true(async || self.found(needles).is_empty()).await;
+        assert!(is_gone, "still there: {:#?}", self.found(needles));
     }
 }
 

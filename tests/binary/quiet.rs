@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::backend::PATIENCE;
 use crate::harness::{Admin, PATH, Place, Process, Settings, event};
 use hubgate_testkit::sender::Sender;
 
@@ -41,12 +40,7 @@ async fn each_silence_raises_the_alarm_once_and_the_next_event_ends_it() {
     assert_eq!(lines(&process, END)[0]["level"], "INFO");
 
     // And falls silent again.
-    let silent_again = async {
-        while admin.metric(&quiet).await == 0.0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, silent_again).await.expect("falls silent again");
+    admin.until_metric(&quiet, |is_quiet| is_quiet == 1.0).await;
     assert_eq!(lines(&process, ALARM).len(), 2);
 }
 

@@ -187,7 +187,8 @@ async fn a_caller_that_hangs_up_while_the_backend_works_is_recorded_as_gone() {
     let sender = Sender::new(place.meta(&process)).unwrap();
     let request = tokio::spawn(async move { sender.send(event("1")).await });
     let mut admin = crate::harness::Admin::connect(&process).await;
-    while admin.metric("hubgate_upstream_connects_total{upstream=\"app\"}").await < 1.0 {}
+    let connects = "hubgate_upstream_connects_total{upstream=\"app\"}";
+    admin.until_metric(connects, |connects| connects >= 1.0).await;
 
     request.abort();
 
@@ -196,7 +197,7 @@ async fn a_caller_that_hangs_up_while_the_backend_works_is_recorded_as_gone() {
     assert_eq!(record["secret"], "app-secret", "it was proven: {record}");
     assert!(record["status"].is_null(), "{record}");
     release.add_permits(1);
-    while admin.metric("hubgate_requests_in_flight").await > 0.0 {}
+    admin.until_metric("hubgate_requests_in_flight", |requests| requests == 0.0).await;
     assert_eq!(process.until_records(1).await.len(), 1);
 }
 

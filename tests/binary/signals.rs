@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use hubgate_testkit::sender::{Answer, Message, SendError, Sender};
 use rustix::process::Signal;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::backend::{Backend, OK, PATIENCE};
+use crate::backend::{Backend, OK};
 use crate::harness::{Place, Process, Settings, VERIFY_TOKEN, event};
+use crate::waiting::until_deserted;
 
 #[tokio::test]
 async fn a_stop_signal_answers_what_is_in_flight_and_ends_with_success() {
@@ -23,8 +23,7 @@ async fn a_stop_signal_answers_what_is_in_flight_and_ends_with_success() {
 
         process.signal(signal);
         process.until_written("draining").await;
-        let refused = async { while TcpStream::connect(address).await.is_ok() {} };
-        tokio::time::timeout(PATIENCE, refused).await.unwrap();
+        until_deserted(address).await;
         release.add_permits(10);
 
         for request in requests {

@@ -10,6 +10,7 @@ use hubgate_testkit::sender::{Message, Sender};
 
 use crate::backend::{Backend, OK};
 use crate::harness::{Admin, Place, Process, Settings, event, terminal};
+use crate::waiting::until_deserted;
 
 const PAGE: &str = include_str!("../../docs/status.md");
 const NEW_SECRET: &str = "fedcba9876543210fedcba9876543210";
@@ -81,11 +82,11 @@ async fn the_output_in_the_docs_is_the_real_one() {
     Sender::new(place.stranger(&process)).unwrap().send(event("5")).await.expect_err("is refused");
     let address = backend.address;
     drop(backend);
-    while tokio::net::TcpStream::connect(address).await.is_ok() {}
+    until_deserted(address).await;
     assert_eq!(meta.send(Message::event(NEW_SECRET, "6")).await.unwrap().status, 502);
     let mut admin = Admin::connect(&process).await;
     let refused = "hubgate_handshake_refusals_total{reason=\"certificate_missing\"}";
-    while admin.metric(refused).await == 0.0 {}
+    admin.until_metric(refused, |times| times > 0.0).await;
 
     let Outcome { code, stdout, stderr } = status(&process).await;
 

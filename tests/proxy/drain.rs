@@ -12,9 +12,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::harness::backend::{Backend, OK, PATIENCE};
+use crate::harness::backend::{Backend, OK};
 use crate::harness::world::event;
 use crate::harness::{Plan, World, operator};
+use crate::waiting::{PATIENCE, comes_true, until_deserted};
 
 #[tokio::test]
 async fn every_request_that_is_in_flight_when_draining_begins_is_answered() {
@@ -62,12 +63,7 @@ async fn under_load_every_event_that_reached_the_application_is_answered_200() {
     });
     let senders: Vec<_> = senders.collect();
     world.until_metric("hubgate_connections_open", 8.0).await;
-    let busy = async {
-        while world.app.received().len() < 100 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, busy).await.unwrap();
+    assert!(comes_true(async || world.app.received().len() >= 100).await);
 
     world.proxy.drain();
 
@@ -203,9 +199,8 @@ async fn the_operator_can_look_until_the_end_and_is_told_that_it_drains() {
     until_refused(&world).await;
 
     let not_ready = (503, "not ready: draining\n".to_owned());
-    let told =
-        async { while operator::try_get(&world, "/ready").await.as_ref() != Ok(&not_ready) {} };
-    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let is_told = async || operator::try_get(&world, "/ready").await.as_ref() == Ok(&not_ready);
+    assert!(comes_true(is_told).await);
     let (code, status) = operator::get(&world, "/status").await;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(
@@ -263,9 +258,7 @@ async fn connect(world: &World, http: Http) -> Connection {
 
 /// Waits until nobody can connect any more.
 async fn until_refused(world: &World) {
-    let address = world.proxy.addresses()[0];
-    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    until_deserted(world.proxy.addresses()[0]).await;
 }
 
 /// Waits until no thread of the proxy runs any more.

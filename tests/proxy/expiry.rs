@@ -6,6 +6,7 @@ use hubgate_testkit::pki::{Authority, Ca, Leaf};
 
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::comes_true;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -19,14 +20,9 @@ fn seconds(moment: SystemTime) -> f64 {
 
 /// Waits until the series is there, with this value.
 async fn until_shown(world: &World, series: &str, end: SystemTime) {
-    let line = format!("{series} {}", seconds(end));
-    let shown = async {
-        while !world.proxy.metrics().contains(&line) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let shown = tokio::time::timeout(Duration::from_secs(10), shown).await;
-    assert!(shown.is_ok(), "no `{line}` in:\n{}", world.proxy.metrics());
+    let end = seconds(end);
+    let is_shown = comes_true(async || world.proxy.metric(series) == Some(end)).await;
+    assert!(is_shown, "no `{series} {end}` in:\n{}", world.proxy.metrics());
 }
 
 #[tokio::test]

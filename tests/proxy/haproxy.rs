@@ -3,14 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use crate::harness::backend::deserted_address;
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::until_bound;
 
 /// A running HAProxy; ended when dropped.
 struct Haproxy {
@@ -48,20 +47,9 @@ impl Haproxy {
             return None;
         };
         let mut haproxy = Self { process, front, _dir: dir };
-        haproxy.until_bound(ready).await;
+        // It binds all of its addresses before it accepts on any.
+        until_bound(ready, &mut haproxy.process).await;
         Some(haproxy)
-    }
-
-    /// It binds all of its addresses before it accepts on any.
-    async fn until_bound(&mut self, ready: SocketAddr) {
-        let bound = async {
-            while TcpStream::connect(ready).await.is_err() {
-                let ended = self.process.try_wait().unwrap();
-                assert!(ended.is_none(), "haproxy ended: {ended:?}");
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), bound).await.expect("haproxy must start");
     }
 }
 

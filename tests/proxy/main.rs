@@ -50,4 +50,6 @@ mod trusted_proxies;
 mod tunnels;
 mod upgrades;
 mod verification;
+#[path = "../harness/waiting.rs"]
+mod waiting;
 mod websocket;

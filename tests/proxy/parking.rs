@@ -7,10 +7,11 @@
 use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::harness::backend::{Backend, PATIENCE};
+use crate::harness::backend::Backend;
 use crate::harness::raw::{Raw, signed_event};
 use crate::harness::world::event;
 use crate::harness::{Plan, World};
+use crate::waiting::PATIENCE;
 
 async fn connect(world: &World, http: Http) -> Connection {
     Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap()

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::Plan;
 use crate::harness::raw::{Raw, RawAnswer, signed_event};
 use crate::harness::world::World;
+use crate::waiting::until_deserted;
 
 /// A redirect at an address of its own, with a directory for tokens.
 fn plan() -> Plan {
@@ -232,9 +233,7 @@ async fn a_reload_without_the_section_closes_the_address_and_its_connections() {
     raw.until_closed().await;
     assert_eq!(world.proxy.addresses().len(), 1);
     world.until_metric("hubgate_connections_open", 0.0).await;
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until_deserted(address).await;
 }
 
 #[tokio::test]

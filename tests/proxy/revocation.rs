@@ -13,6 +13,7 @@ use crate::harness::application::Application;
 use crate::harness::websocket::{Shouted, shouting};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::comes_true;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -53,16 +54,17 @@ impl Place {
         fetching().trust("meta", &self.ca).client_certificate(&format!("stale_crl = {stale_crl:?}"))
     }
 
+    /// Waits until the list was asked for so many times more.
+    async fn until_asked(&self, times: usize) {
+        let expected = self.server.received().len() + times;
+        assert!(comes_true(async || self.server.received().len() >= expected).await);
+    }
+
     async fn until_fetched(&self, world: &World, outcome: &str) {
         let url = self.url();
         let series = format!("hubgate_crl_fetches_total{{source=\"{url}\",outcome=\"{outcome}\"}}");
-        let fetched = async {
-            while world.metric(&series) == 0.0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let fetched = tokio::time::timeout(Duration::from_secs(10), fetched).await;
-        assert!(fetched.is_ok(), "no fetch was {outcome}:\n{}", world.proxy.metrics());
+        let is_fetched = comes_true(async || world.metric(&series) > 0.0).await;
+        assert!(is_fetched, "no fetch was {outcome}:\n{}", world.proxy.metrics());
     }
 }
 
@@ -108,10 +110,7 @@ async fn a_fetched_list_revokes_a_client_within_one_refresh() {
     place.offer(current(&place.ca, &[&stolen]));
 
     // The next fetch is under way by the time that two more have come.
-    let fetched = place.server.received().len();
-    while place.server.received().len() < fetched + 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    place.until_asked(2).await;
     // Open: closed, or refused if the request was faster than the close.
     if let Ok(answer) = open.request(event("after, open")).await {
         assert_eq!(answer.status, 403);
@@ -237,10 +236,7 @@ async fn strangers_cannot_make_the_proxy_call_a_host() {
     }
 
     // Two more rounds of the refresher, so that it had the time.
-    let fetched = place.server.received().len();
-    while place.server.received().len() < fetched + 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    place.until_asked(2).await;
     assert_eq!(trap.received().len(), 0);
     assert_eq!(world.metric("hubgate_connections_total"), 7.0);
 }
@@ -365,13 +361,8 @@ async fn a_fetched_list_outlives_a_reload_and_with_a_cache_a_restart() {
 /// Waits until a connection as `identity` ends like this: a list may be fetched and not yet in
 /// force.
 async fn until_outcome(world: &World, identity: &Identity, expected: Result<u16, &str>) {
-    let reached = async {
-        while outcome(world, identity).await != expected {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
-    assert!(reached.is_ok(), "never {expected:?}");
+    let is_reached = comes_true(async || outcome(world, identity).await == expected).await;
+    assert!(is_reached, "never {expected:?}");
 }
 
 #[tokio::test]

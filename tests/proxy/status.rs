@@ -7,24 +7,16 @@ use hubgate_testkit::sender::Message;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::harness::backend::PATIENCE;
 use crate::harness::operator::{self, status};
 use crate::harness::world::{PATH, event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::found;
 
 /// Waits until the document is as it should be: what is counted may be counted after the answer.
 async fn until(world: &World, is_reached: impl Fn(&Value) -> bool) -> Value {
-    let reached = async {
-        loop {
-            let status = status(world).await;
-            if is_reached(&status) {
-                return status;
-            }
-        }
-    };
-    match tokio::time::timeout(PATIENCE, reached).await {
-        Ok(status) => status,
-        Err(_) => panic!("never came: {:#}", status(world).await),
+    match found(async || Some(status(world).await).filter(&is_reached)).await {
+        Some(status) => status,
+        None => panic!("never came: {:#}", status(world).await),
     }
 }
 
@@ -205,17 +197,12 @@ async fn nobody_is_ready_whose_every_server_failed_a_moment_ago() {
     assert_eq!(operator::get(&world, "/ready").await.0, 200, "nothing is known yet");
     drop(place);
 
-    let told = async {
-        loop {
-            assert_eq!(send(world.meta(), event("1")).await.unwrap().status, 502);
-            // It is ejected for a while only: on a slow machine, longer the next time.
-            let answer = operator::get(&world, "/ready").await;
-            if answer.0 != 200 {
-                return answer;
-            }
-        }
-    };
-    let (code, why) = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let told = found(async || {
+        assert_eq!(send(world.meta(), event("1")).await.unwrap().status, 502);
+        // It is ejected for a while only: on a slow machine, longer the next time.
+        Some(operator::get(&world, "/ready").await).filter(|answer| answer.0 != 200)
+    });
+    let (code, why) = told.await.unwrap();
     assert_eq!((code, why.as_str()), (503, "not ready: no upstream has a server that answers\n"));
 }
 

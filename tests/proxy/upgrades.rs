@@ -15,6 +15,7 @@ use crate::harness::raw::{Raw, RawAnswer, signed_head, unnamed};
 use crate::harness::websocket::{AGREED, HANDSHAKE, KEY, accept, shouting};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::comes_true;
 
 const SITE: &str = "[[site]]\nupstream = \"app\"\n";
 const OPEN_SITE: &str = "[[site]]\nupstream = \"app\"\nwebsocket = true\n";
@@ -107,14 +108,10 @@ impl Credulous {
 
     /// Waits until so many connections were closed again; nothing came behind any of their heads.
     async fn until_left_alone(&self, connections: usize) {
-        let closed = async {
-            while self.behind.lock().unwrap().len() < connections {
-                tokio::task::yield_now().await;
-            }
-        };
-        let closed = tokio::time::timeout(std::time::Duration::from_secs(20), closed).await;
+        let is_closed = async || self.behind.lock().unwrap().len() >= connections;
+        let is_closed = comes_true(is_closed).await;
         let behind = self.behind.lock().unwrap();
-        assert!(closed.is_ok(), "only {} of {connections} connections closed", behind.len());
+        assert!(is_closed, "only {} of {connections} connections closed", behind.len());
         assert!(behind.iter().all(Vec::is_empty), "{behind:?}");
     }
 }
@@ -328,13 +325,8 @@ async fn a_101_that_does_not_agree_to_the_websocket_is_no_answer() {
         assert_eq!(attack(&world, HANDSHAKE).await.status, 502, "{answer}");
 
         world.until_metric(&refused("/", "upstream_malformed"), 1.0).await;
-        let closed = async {
-            while behind.lock().unwrap().is_none() {
-                tokio::task::yield_now().await;
-            }
-        };
-        let closed = tokio::time::timeout(std::time::Duration::from_secs(20), closed).await;
-        assert!(closed.is_ok(), "left open after {answer}");
+        let is_closed = comes_true(async || behind.lock().unwrap().is_some()).await;
+        assert!(is_closed, "left open after {answer}");
         assert_eq!(behind.lock().unwrap().as_deref(), Some(&b""[..]), "{answer}");
     }
 }

@@ -7,8 +7,8 @@ use hubgate::error_code::WithCauses;
 use hubgate_testkit::sender::{Options, Sender};
 use tokio::task::JoinHandle;
 
-use crate::backend::PATIENCE;
 use crate::harness::event;
+use crate::waiting::comes_true;
 
 /// A closed loop of callers, each of which opens a connection for every event.
 pub struct Load {
@@ -53,13 +53,12 @@ impl Load {
     /// Waits until this many more events have been answered.
     pub async fn until_answered(&self, more: usize) {
         let target = self.answered.load(Ordering::Relaxed) + more;
-        let reached = async {
-            while self.answered.load(Ordering::Relaxed) < target {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-        };
-        let reached = tokio::time::timeout(PATIENCE, reached).await;
-        assert!(reached.is_ok(), "only {} answered", self.answered.load(Ordering::Relaxed));
+        let is_reached = async || self.answered.load(Ordering::Relaxed) >= target;
+        assert!(
+            comes_true(is_reached).await,
+            "only {} answered",
+            self.answered.load(Ordering::Relaxed)
+        );
     }
 
     pub async fn stop(self) -> Outcome {

@@ -26,3 +26,6 @@ mod manager;
 mod notify;
 mod reload;
 mod units;
+#[allow(dead_code, reason = "shared with the tests of the proxy, which need all of it")]
+#[path = "../harness/waiting.rs"]
+mod waiting;

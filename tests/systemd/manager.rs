@@ -5,7 +5,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::backend::PATIENCE;
+use crate::waiting::PATIENCE;
 
 /// What a process may send its notifications to.
 pub struct Manager {

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 
 use crate::harness::{Place, Process, Settings};
+use crate::waiting::found;
 
 #[tokio::test]
 async fn hubgate_reload_waits_for_the_outcome_and_says_it() {
@@ -73,15 +74,8 @@ async fn start(place: &Place) -> (Process, u32) {
     let process = Process::start(command);
     process.until_written("serving").await;
     let record = place.dir.path().join("reload.json");
-    let read = async {
-        loop {
-            if let Ok(record) = std::fs::read(&record) {
-                return serde_json::from_slice::<serde_json::Value>(&record).unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let record = tokio::time::timeout(crate::backend::PATIENCE, read).await.unwrap();
+    let record = found(async || std::fs::read(&record).ok()).await.expect("is written");
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     (process, u32::try_from(record["pid"].as_u64().unwrap()).unwrap())
 }
 

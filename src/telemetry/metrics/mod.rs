@@ -7,6 +7,7 @@ mod gauge;
 pub mod histogram;
 pub(crate) mod occurrences;
 mod route;
+mod series;
 mod shown;
 mod trust;
 mod tunnel;
@@ -25,6 +26,7 @@ pub(super) use self::gauge::{moment, unix_seconds};
 use self::occurrences::Occurrences;
 use self::route::RouteFamilies;
 pub(crate) use self::route::{NO_ROUTE, REDIRECT, RouteMetrics};
+use self::series::Wanted;
 use self::trust::TrustFamilies;
 pub(crate) use self::trust::{AnchorMetrics, CertificateKind, CrlFetchOutcome};
 pub(crate) use self::tunnel::TunnelEnd;
@@ -154,6 +156,15 @@ impl Metrics {
         encode(&mut text, &self.registry)
             .unwrap_or_else(|_full| text.push_str("# cannot encode\n"));
         text
+    }
+
+    /// The value of one series, named with its labels as [`Metrics::render`] does; encodes no
+    /// further than to its line.
+    pub fn value(&self, series: &str) -> Option<f64> {
+        let mut wanted = Wanted::new(series);
+        // What is found ends the encoding, which is an error there.
+        let _found = encode(&mut wanted, &self.registry);
+        wanted.value
     }
 }
 

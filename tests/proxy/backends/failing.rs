@@ -6,9 +6,10 @@ use std::time::Duration;
 use hubgate_testkit::sender::{Answer, Sender};
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::backend::{Backend, OK, PATIENCE, deserted_address};
+use crate::harness::backend::{Backend, OK, deserted_address};
 use crate::harness::world::{event, send};
 use crate::harness::{Plan, World};
+use crate::waiting::{PATIENCE, until_deserted};
 
 #[tokio::test]
 async fn a_backend_that_is_down_is_a_502_after_a_second_try_and_the_next_event_tries_again() {
@@ -182,15 +183,6 @@ async fn an_answer_before_the_whole_request_is_read_is_passed_on() {
 /// A world whose upstream is this backend, with one more line of settings for it.
 async fn before(backend: &Backend, setting: &str) -> World {
     Plan::new().upstream_url(&backend.url()).upstream(setting).start().await
-}
-
-async fn until_deserted(address: SocketAddr) {
-    let deserted = async {
-        while tokio::net::TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, deserted).await.unwrap();
 }
 
 /// A listening socket whose queue is full: the kernel answers no further connect.

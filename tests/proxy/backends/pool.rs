@@ -8,9 +8,10 @@ use hubgate_testkit::sender::Sender;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use crate::harness::backend::{Backend, OK, PATIENCE};
+use crate::harness::backend::{Backend, OK};
 use crate::harness::world::event;
 use crate::harness::{Plan, World};
+use crate::waiting::PATIENCE;
 
 #[tokio::test]
 async fn events_in_turn_share_one_connection_to_the_backend_whoever_sends_them() {

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::waiting::PATIENCE;
+
 /// A listening backend; its sockets are gone when it is dropped.
 pub struct Backend {
     pub address: SocketAddr,
@@ -227,6 +229,3 @@ pub fn deserted_address() -> SocketAddr {
 
 /// The answer of a backend that has nothing to say.
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// Nothing in these tests takes longer, on the slowest machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,7 +10,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::backend::{PATIENCE, deserted_address};
+use super::backend::deserted_address;
+use crate::waiting::until_bound;
 
 /// A running Hypercorn with the application of tests/fixtures/hypercorn; ended when dropped.
 pub struct Hypercorn {
@@ -36,7 +37,7 @@ impl Hypercorn {
             return None;
         };
         let mut hypercorn = Self { process, address };
-        hypercorn.until_bound().await;
+        until_bound(address, &mut hypercorn.process).await;
         Some(hypercorn)
     }
 
@@ -55,17 +56,6 @@ impl Hypercorn {
         let answer = sender.send_request(request).await.unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&body).unwrap()
-    }
-
-    async fn until_bound(&mut self) {
-        let bound = async {
-            while TcpStream::connect(self.address).await.is_err() {
-                let ended = self.process.try_wait().unwrap();
-                assert!(ended.is_none(), "hypercorn ended: {ended:?}");
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, bound).await.expect("hypercorn must start");
     }
 }
 

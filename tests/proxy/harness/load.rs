@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use hubgate_testkit::sender::{Connection, Options, SendError, Sender};
 use tokio::task::JoinHandle;
 
 use super::world::event;
+use crate::waiting::comes_true;
 
 /// A closed loop of callers, each on a connection that it keeps, and opens anew if it was closed.
 /// No two events are the same.
@@ -62,13 +62,8 @@ impl Load {
     }
 
     pub async fn until(&self, is_reached: impl Fn(&Self) -> bool) {
-        let reached = async {
-            while !is_reached(self) {
-                tokio::task::yield_now().await;
-            }
-        };
-        let reached = tokio::time::timeout(Duration::from_secs(30), reached).await;
-        assert!(reached.is_ok(), "not reached with {} answered", self.answered());
+        let is_reached = comes_true(async || is_reached(self)).await;
+        assert!(is_reached, "not reached with {} answered", self.answered());
     }
 
     /// How many were answered with 200, and what became of the others.

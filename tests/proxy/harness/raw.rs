@@ -1,7 +1,5 @@
 //! HTTP/1.1 written by hand over TLS, for what a careful client never sends.
 
-use std::time::Duration;
-
 use hubgate_testkit::events::sign;
 use hubgate_testkit::sender::{Options, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -9,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::world::{APP_SECRET, PATH};
+use crate::waiting::PATIENCE;
 
 /// As a caller that does not say in TLS which host it wants: its requests may name any.
 pub fn unnamed(options: Options) -> Options {
@@ -142,6 +141,3 @@ pub fn signed_event(body: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(body);
     bytes
 }
-
-/// Longer than any deadline that a test sets.
-const PATIENCE: Duration = Duration::from_secs(20);

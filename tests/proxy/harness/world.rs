@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use hubgate::app::{self, Running};
 use hubgate::config::Config;
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::application::Application;
+use crate::waiting::comes_true;
 
 /// 32 hex digits, as Meta's dashboard shows them.
 pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -302,20 +302,14 @@ impl World {
 
     /// The value of one series in the proxy's metrics; absent is an error of the test.
     pub fn metric(&self, series: &str) -> f64 {
-        let text = self.proxy.metrics();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no series `{series}` in:\n{text}")).parse().unwrap()
+        let value = self.proxy.metric(series);
+        value.unwrap_or_else(|| panic!("no series `{series}` in:\n{}", self.proxy.metrics()))
     }
 
     /// Waits until the series has this value: what is counted may be counted after the answer.
     pub async fn until_metric(&self, series: &str, expected: f64) {
-        let reached = async {
-            while self.metric(series) != expected {
-                tokio::task::yield_now().await;
-            }
-        };
-        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
-        assert!(reached.is_ok(), "`{series}` is {}, not {expected}", self.metric(series));
+        let is_reached = comes_true(async || self.metric(series) == expected).await;
+        assert!(is_reached, "`{series}` is {}, not {expected}", self.metric(series));
     }
 
     /// Every series of this metric that is not zero: its labels and its value.
@@ -335,13 +329,8 @@ impl World {
     pub async fn until_counted(&self, metric: &str, expected: &[(&str, u64)]) {
         let expected: Vec<_> =
             expected.iter().map(|(labels, times)| ((*labels).to_owned(), *times)).collect();
-        let reached = async {
-            while self.counted(metric) != expected {
-                tokio::task::yield_now().await;
-            }
-        };
-        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
-        assert!(reached.is_ok(), "`{metric}` is {:?}, not {expected:?}", self.counted(metric));
+        let is_reached = comes_true(async || self.counted(metric) == expected).await;
+        assert!(is_reached, "`{metric}` is {:?}, not {expected:?}", self.counted(metric));
     }
 
     /// Nothing was sent to the application, nor a connection to it opened.

@@ -5,7 +5,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use hubgate_testkit::sender::Message;
 use tempfile::TempDir;
@@ -17,6 +16,7 @@ use super::{SECRET, SECRET_BEFORE, made, now, time_of};
 use crate::harness::Plan;
 use crate::harness::backend::deserted_address;
 use crate::harness::world::{VERIFY_TOKEN, event, send};
+use crate::waiting::{PATIENCE, until_bound};
 
 #[tokio::test]
 async fn the_check_in_python_takes_what_is_proven_and_refuses_what_is_forged() {
@@ -275,19 +275,8 @@ impl Application {
         let address = deserted_address();
         let process = start(dir.path(), &address.port().to_string());
         let mut application = Self { process, address, _dir: dir };
-        application.until_bound(program).await;
+        until_bound(address, &mut application.process).await;
         Some(application)
-    }
-
-    async fn until_bound(&mut self, program: &str) {
-        let bound = async {
-            while TcpStream::connect(self.address).await.is_err() {
-                let ended = self.process.try_wait().unwrap();
-                assert!(ended.is_none(), "{program} ended: {ended:?}");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, bound).await.expect("the application must start");
     }
 
     /// The status that a request gets that is sent to it beside the proxy.
@@ -315,6 +304,3 @@ fn path(dir: &Path, name: &str) -> String {
 }
 
 const SECURITY: &str = include_str!("../../../docs/security.md");
-
-/// Nothing here takes longer, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);

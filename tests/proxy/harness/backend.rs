@@ -1,7 +1,8 @@
 //! An application that speaks its protocol byte by byte, for behaviour that no HTTP library has.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -222,9 +223,17 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// An address of loopback that nobody listens on, as far as anybody can know.
+/// A place of loopback that nobody listens on. Its IP address is its own, so that the kernel gives
+/// its port to no other socket of these tests meanwhile.
 pub fn deserted_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static TAKEN: AtomicU8 = AtomicU8::new(0);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    deserted_port([127, high | 0x40, low, TAKEN.fetch_add(1, Ordering::Relaxed)].into())
+}
+
+/// A port of this address that nobody listens on, until the kernel gives it away.
+pub fn deserted_port(ip: Ipv4Addr) -> SocketAddr {
+    std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
 }
 
 /// The answer of a backend that has nothing to say.

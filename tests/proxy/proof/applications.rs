@@ -2,7 +2,7 @@
 //! against somebody who captured a genuine request and reaches the application beside the proxy.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::relay::Relay;
 use super::{SECRET, SECRET_BEFORE, made, now, time_of};
 use crate::harness::Plan;
-use crate::harness::backend::deserted_address;
+use crate::harness::backend::deserted_port;
 use crate::harness::world::{VERIFY_TOKEN, event, send};
 use crate::waiting::{PATIENCE, until_bound};
 
@@ -272,7 +272,7 @@ impl Application {
         let file = format!("app.{extension}");
         fs::copy(fixtures.join(&file), dir.path().join(&file)).unwrap();
         fs::write(dir.path().join(format!("proof.{extension}")), language.check()).unwrap();
-        let address = deserted_address();
+        let address = deserted_port(Ipv4Addr::LOCALHOST);
         let process = start(dir.path(), &address.port().to_string());
         let mut application = Self { process, address, _dir: dir };
         until_bound(address, &mut application.process).await;

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// The first private key that is not encrypted. The TLS library, which takes it, wipes it.
 pub(super) fn first_private_key(text: &[u8]) -> io::Result<Option<PrivateKeyDer<'static>>> {
-    for Section { label, body } in split(text)?.sections {
+    for PemSection { label, body } in split(text)?.sections {
         let key = match label {
             b"PRIVATE KEY" => PrivatePkcs8KeyDer::from(decode(body)?).into(),
             b"RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(decode(body)?).into(),
@@ -34,10 +34,10 @@ pub(super) fn without_private_keys(text: &[u8]) -> io::Result<Vec<&[u8]>> {
 struct Split<'a> {
     around: Vec<&'a [u8]>,
     /// The private keys, encrypted ones too.
-    sections: Vec<Section<'a>>,
+    sections: Vec<PemSection<'a>>,
 }
 
-struct Section<'a> {
+struct PemSection<'a> {
     label: &'a [u8],
     /// Between the lines that begin and end it.
     body: &'a [u8],
@@ -51,7 +51,7 @@ fn split(text: &[u8]) -> io::Result<Split<'_>> {
         let next = at + line.len();
         if let Some((label, from)) = open {
             if boundary(line, b"-----END ") == Some(label) {
-                split.sections.extend(text.get(from..at).map(|body| Section { label, body }));
+                split.sections.extend(text.get(from..at).map(|body| PemSection { label, body }));
                 (open, around_from) = (None, next);
             }
         } else if let Some(label) = boundary(line, b"-----BEGIN ")

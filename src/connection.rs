@@ -33,10 +33,12 @@ use crate::tls::client_auth::ClientAuthError;
 use crate::tls::server_config::FailedHandshake;
 
 /// Returns when no further request should be taken: its caller is no longer trusted, or the
-/// process drains and this connection has had its first request, or time enough for it. Whoever
-/// was accepted at the last moment is answered like everybody before.
+/// process drains and this connection has had its first request, or time enough for it. So a caller
+/// that was accepted just before the drain is still answered.
 async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<ConnectionTimeouts>) {
     let mut watcher = worker.shared.watcher.clone();
+    // A swap may take away what this caller was let in by: the redirect, its subnet among the
+    // trusted proxies, its anchor, or, with a new revocation list, its certificate.
     while watcher.changed().await == Change::Swapped {
         let (local, metrics) = (worker.local(), &worker.shared.metrics);
         let config = &local.generation.config;
@@ -49,8 +51,9 @@ async fn must_go(caller: Rc<Caller>, worker: Rc<WorkerState>, timeouts: Arc<Conn
             return;
         }
     }
+    // The process drains.
     let mut enough = pin!(sleep(worker.shared.intervals.first_request));
-    // The connection is polled by the same task, so a request that begins comes by here.
+    // `has_begun` wakes nobody, and need not: the task that reads the request also polls this.
     poll_fn(|context| match timeouts.has_begun() {
         true => Poll::Ready(()),
         false => enough.as_mut().poll(context),

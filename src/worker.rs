@@ -46,12 +46,15 @@ pub(crate) fn run(
     LocalSet::new().block_on(runtime, async {
         tokio::task::spawn_local(sweep_loop(Rc::clone(&worker)));
         let watcher = worker.shared.watcher.clone();
+        // From here on no command opens a socket. The accept loops watch for the drain themselves.
         tokio::select! {
             () = watcher.draining() => {}
             () = obey(&worker, commands) => {}
         }
+        // Read now, for a reload may have changed it.
         let drain_timeout = worker.shared.generation.load().config.server.drain_timeout;
         let _deadline = tokio::time::timeout(drain_timeout, all_done(&worker)).await;
+        // What is still running is cut: its tasks are dropped with the `LocalSet`.
     });
 }
 
@@ -114,6 +117,7 @@ async fn accept_loop(
         Err(error) => return error!(%error, "cannot serve a listening socket"),
     };
     let watcher = worker.shared.watcher.clone();
+    // Biased: a drain, or a close, is noticed before another connection is accepted.
     tokio::select! {
         biased;
         () = watcher.draining() => {}

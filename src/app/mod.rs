@@ -84,6 +84,7 @@ pub fn start_with(
     sockets: Sockets,
     intervals: Intervals,
 ) -> Result<Running, StartError> {
+    // What can fail because of the configuration comes first, while nothing runs yet.
     let metrics = Arc::new(Metrics::new());
     let generation = Generation::build(1, config, &metrics)?;
     metrics.generation.set(1);
@@ -97,6 +98,7 @@ pub fn start_with(
     };
     let (lifecycle, watcher) = Lifecycle::new();
     let shared = Arc::new(ProcessState::new(generation, metrics, watcher, intervals));
+    // From here on an error drops this, which drains, so that threads already started end.
     let mut running = Running {
         admin_address: admin_socket.as_ref().map(|(address, _)| *address),
         shared: Arc::clone(&shared),
@@ -106,7 +108,8 @@ pub fn start_with(
         listening: Mutex::default(),
         sockets,
     };
-    // Each worker holds a sender until it ends; nothing is ever sent.
+    // Each worker holds a sender until it ends; nothing is ever sent. So the admin listener, which
+    // has the receiver, answers until the last worker has drained.
     let (worker_alive, workers_gone) = mpsc::channel(1);
     for index in 0..worker_count {
         let worker_alive = worker_alive.clone();
@@ -120,6 +123,7 @@ pub fn start_with(
             drop(worker_alive);
         })?;
     }
+    // Only the workers' own senders are left.
     drop(worker_alive);
     let runtime = worker::runtime().map_err(StartError::Worker)?;
     let (maintained, swaps) = (Arc::clone(&shared), running.lifecycle.swaps());
@@ -131,6 +135,7 @@ pub fn start_with(
             admin::run(&runtime, socket, &shared, workers_gone);
         })?;
     }
+    // The workers have their sockets before anybody is told that the process serves.
     running.listen(bound);
     running.lifecycle.advance(Phase::Serving);
     let (addresses, admin) = (running.addresses(), running.admin_address);
@@ -201,8 +206,11 @@ impl Running {
         self.shared.permits.resize(generation.config.limits.connections.get());
         self.shared.metrics.generation.set(generation.number);
         maintenance::show(&generation, &self.shared.metrics);
+        // Stored before the watchers are woken, since they look at the generation at once.
         self.shared.generation.store(Arc::new(generation));
         self.lifecycle.swapped();
+        // New sockets open before old ones close, and after the swap: a connection to a new address
+        // must find the generation that knows it.
         self.listen(opened);
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         for closed in listening.extract_if(.., |one| !order.contains(&one.configured)) {

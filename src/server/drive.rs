@@ -1,8 +1,8 @@
 //! Serves HTTP/1.1 or HTTP/2 on one connection until it ends, is drained, or takes too long.
 //!
-//! hyper's connection has buffers from its first to its last moment. One that speaks HTTP/1 and does
-//! nothing for a while is therefore taken apart, down to its TLS stream, and put together again when
-//! the caller sends something.
+//! hyper's connection has buffers from its first to its last moment. One that speaks HTTP/1 and is
+//! idle for a while is therefore parked: taken apart, down to its TLS stream, and put together again
+//! when the caller sends something.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -57,6 +57,7 @@ where
         let mut connection = Box::pin(connection);
         return match drive(connection.as_mut(), end, &timeouts, &mut draining, false).await {
             Stop::Ended(refusal) => refusal,
+            // Never returned without `may_park`: hyper cannot give back the state of its streams.
             Stop::Park => None,
         };
     }
@@ -69,12 +70,15 @@ where
         if let Stop::Ended(refusal) = driven.await {
             return refusal;
         }
+        // `None` after an upgrade: the stream belongs to the tunnel, and nothing is left to serve.
         let parts = connection.into_parts()?;
         (io, service) = (parts.io, parts.service);
+        // hyper may have read the beginning of the next request: then there is nothing to wait for.
         let has_begun = io.inner_mut().put_back(parts.read_buf);
         if !has_begun {
             let _counted = parked();
             park(io.inner(), &timeouts, &mut draining).await;
+            // Whatever ended the wait, the next `drive` acts on it: it reads, or closes gracefully.
         }
     }
 }
@@ -85,6 +89,7 @@ async fn park<D: Future<Output = ()>>(
     timeouts: &ConnectionTimeouts,
     draining: &mut Draining<'_, D>,
 ) {
+    // A connection that is parked is idle, so it has a deadline, and nothing moves it.
     let mut timer = pin!(sleep_until(timeouts.deadline().unwrap_or_else(Instant::now)));
     poll_fn(|cx| match draining.is_over(cx) || timer.as_mut().poll(cx).is_ready() {
         true => Poll::Ready(()),
@@ -157,9 +162,12 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
     may_park: bool,
 ) -> Stop {
     let mut is_ending = false;
+    // When the timer fires. It is moved for an earlier deadline only: a deadline that moves on with
+    // each request costs nothing until the timer fires.
     let mut armed = Instant::now() + FAR;
     let mut timer = pin!(sleep_until(armed));
     poll_fn(|cx| {
+        // Before hyper is polled, so that it reads no further request.
         if !is_ending && (draining.is_over(cx) || timeouts.is_exhausted()) {
             is_ending = true;
             end_gracefully(connection.as_mut());
@@ -167,12 +175,15 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Stop::Ended(ended.err().and_then(|error| refusal(&error))));
         }
+        // The poll above may have begun the last request: its answer is to say that it is the last.
         if !is_ending && timeouts.is_exhausted() {
             is_ending = true;
             end_gracefully(connection.as_mut());
+            // A graceful end is carried out by the next poll, for which nothing else would wake.
             cx.waker().wake_by_ref();
         }
         loop {
+            // A connection that is ending is not parked, for it would begin anew.
             let parks_at = if may_park && !is_ending { timeouts.parks_at() } else { None };
             let ends_at = timeouts.deadline();
             let deadline = [parks_at, ends_at].into_iter().flatten().min();
@@ -182,16 +193,18 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                 armed = deadline;
                 timer.as_mut().reset(armed);
             }
+            // Polled in each turn of the loop, for a timer that was reset must register its waker.
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
             if deadline.is_none_or(|deadline| deadline > now) {
-                // The deadline moved on since the timer was armed.
+                // The deadline has moved on, or is gone, since the timer was armed.
                 armed = deadline.unwrap_or(now + FAR);
                 timer.as_mut().reset(armed);
                 continue;
             }
+            // One of the two has passed; if it is not the end of the phase, it is the time to park.
             if ends_at.is_none_or(|deadline| deadline > now) {
                 return Poll::Ready(Stop::Park);
             }
@@ -200,14 +213,16 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                     return Poll::Ready(Stop::Ended(Some(Refusal::HeaderTimeout)));
                 }
                 ConnectionPhase::Idle if !is_ending => {}
+                // A graceful end took too long, or lingering is over: the connection is dropped.
                 ConnectionPhase::Idle | ConnectionPhase::Busy | ConnectionPhase::Lingering => {
                     return Poll::Ready(Stop::Ended(None));
                 }
             }
-            // Idle for too long: close gracefully, and give that a moment.
+            // Idle for too long: close gracefully, within the time for lingering.
             is_ending = true;
             end_gracefully(connection.as_mut());
             timeouts.linger();
+            // Begins the close; until it is done, the loop arms the timer for its deadline.
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Stop::Ended(None));
             }

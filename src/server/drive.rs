@@ -1,8 +1,8 @@
 //! Serves HTTP/1.1 or HTTP/2 on one connection until it ends, is drained, or takes too long.
 //!
 //! hyper's connection has buffers from its first to its last moment. One that speaks HTTP/1 and is
-//! idle for a while is therefore parked: taken apart, down to its TLS stream, and put together again
-//! when the caller sends something.
+//! idle for a while is therefore parked: taken apart, down to its TLS stream, and put together
+//! again when the caller sends something.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

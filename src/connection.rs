@@ -23,7 +23,7 @@ use crate::listener::Permit;
 use crate::proxy_protocol::Endpoints;
 use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
-use crate::server::drive::serve;
+use crate::server::drive::{End, serve};
 use crate::server::linger;
 use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::WorkerState;
@@ -132,10 +132,17 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let metrics = &worker.shared.metrics;
     let parked = || GaugeGuard::new(metrics, |metrics| &metrics.connections_parked);
     let answer = move |request| handler::handle(Rc::clone(&connected), request);
-    let ended = serve(io, is_h2, timeouts, &limits, answer, draining, parked).await;
-    if let Some(refusal) = ended {
-        worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
-        log::no_request(endpoints.caller, refusal);
+    let ended = serve(io, timeouts, &limits, metrics, answer, draining, parked).await;
+    match ended {
+        Some(End::Refused(refusal)) => {
+            worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
+            log::no_request(endpoints.caller, refusal);
+        }
+        Some(End::Cut(cut)) => {
+            metrics.connection_cut(cut);
+            log::connection_cut(endpoints.caller, cut);
+        }
+        None => {}
     }
 }
 

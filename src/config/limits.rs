@@ -27,6 +27,9 @@ pub struct Limits {
     pub body_max_bytes: NonZeroUsize,
     /// Request bodies held in memory at once, in all; a request that needs more gets 503.
     pub body_memory_bytes: NonZeroUsize,
+    /// From the last byte of an answer that the caller took to giving the answer up: over HTTP/1
+    /// with its connection, over HTTP/2 with its stream.
+    pub write_timeout: Duration,
     /// From the end of one answer to the first byte of the next request; then it is closed.
     pub keep_alive_timeout: Duration,
     /// Requests on one connection; the last one's answer closes it.
@@ -50,6 +53,7 @@ impl Limits {
             body_timeout: milliseconds(&written.body_timeout_ms, findings),
             body_max_bytes: size(&written.body_max_bytes, 1..=MAXIMUM_BODY, findings),
             body_memory_bytes: size(&written.body_memory_bytes, 1..=MAXIMUM_MEMORY, findings),
+            write_timeout: milliseconds(&written.write_timeout_ms, findings),
             keep_alive_timeout: milliseconds(&written.keep_alive_timeout_ms, findings),
             requests_per_connection: count(&written.requests_per_connection, findings),
             requests_in_flight: count(&written.requests_in_flight, findings),

@@ -1,5 +1,8 @@
-//! The caller's TLS stream, with two habits that HTTP needs: it marks when bytes arrive, and it
-//! closes gently.
+//! The caller's TLS stream, with three habits that HTTP needs: it marks when bytes arrive, and when
+//! the socket takes no more of them, and it closes gently.
+//!
+//! Blocked is the socket, not the stream: TLS has a buffer of its own, which takes small writes long
+//! after the caller has stopped reading.
 //!
 //! Gently: after our side is shut it lingers ([`super::linger`]), for a time that is kept by
 //! [`super::timeouts`].
@@ -8,8 +11,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -31,6 +36,21 @@ impl CallerStream {
         match self {
             Self::Tls(tls) => tls.get_ref().1.server_name(),
             Self::Plain(_) => None,
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tls(tls) => tls.get_ref().0,
+            Self::Plain(socket) => socket,
+        }
+    }
+
+    /// Whether TLS holds something that the socket has not taken.
+    fn has_unsent(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.wants_write(),
+            Self::Plain(_) => false,
         }
     }
 
@@ -65,6 +85,8 @@ pub(crate) struct CallerIo {
 
 impl CallerIo {
     pub(crate) fn new(stream: CallerStream, timeouts: Arc<ConnectionTimeouts>) -> Self {
+        // Where that is not to be had, a slow reader has to take more at a time.
+        let _as_it_was = SockRef::from(stream.socket()).set_tcp_notsent_lowat(UNSENT_MAX_BYTES);
         Self { stream, timeouts, lingering: None, ahead: Bytes::new() }
     }
 
@@ -77,11 +99,34 @@ impl CallerIo {
 
     /// Waits until there is something to read, or nothing will come any more.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let socket = match &self.stream {
-            CallerStream::Tls(tls) => tls.get_ref().0,
-            CallerStream::Plain(socket) => socket,
-        };
-        socket.poll_read_ready(cx).map(|_ready_or_broken| ())
+        self.stream.socket().poll_read_ready(cx).map(|_ready_or_broken| ())
+    }
+
+    /// A blocked socket that is ready again has sent something, and is about to take more.
+    fn before_write(&self, cx: &mut Context<'_>) {
+        if self.timeouts.is_blocked() && self.stream.socket().poll_write_ready(cx).is_ready() {
+            self.timeouts.set_unblocked();
+        }
+    }
+
+    fn after_write(&self, is_pending: bool) {
+        if is_pending || self.stream.has_unsent() {
+            self.timeouts.set_blocked();
+        }
+    }
+}
+
+/// What the kernel takes ahead of what it can send; it takes more when half of that is sent. By
+/// default it would be megabytes, and a third of them to be sent before it takes more.
+const UNSENT_MAX_BYTES: u32 = 128 * 1024;
+
+impl Drop for CallerIo {
+    fn drop(&mut self) {
+        if self.timeouts.is_cut() {
+            // The kernel would offer what is unsent for minutes to somebody who does not take it.
+            let socket = SockRef::from(self.stream.socket());
+            let _closed_anyway = socket.set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
@@ -113,11 +158,16 @@ impl AsyncWrite for CallerIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.timeouts.set_unsent(true);
-        either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes))
+        self.before_write(cx);
+        let written = either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes));
+        self.after_write(written.is_pending());
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.before_write(cx);
         let flushed = either!(&mut self.stream, io => Pin::new(io).poll_flush(cx));
+        self.after_write(flushed.is_pending());
         self.timeouts.set_unsent(flushed.is_pending());
         flushed
     }
@@ -126,17 +176,17 @@ impl AsyncWrite for CallerIo {
         let this = &mut *self;
         // Whoever is closing has something to send until it has closed, and is not parked.
         this.timeouts.set_unsent(true);
-        let linger = match &mut this.lingering {
-            Some(linger) => linger,
-            none => {
-                ready!(either!(&mut this.stream, io => Pin::new(io).poll_shutdown(cx)))?;
-                if !this.timeouts.must_linger() {
-                    return Poll::Ready(Ok(()));
-                }
-                this.timeouts.linger();
-                none.insert(Linger::after_answer())
+        if this.lingering.is_none() {
+            this.before_write(cx);
+            let shut = either!(&mut this.stream, io => Pin::new(io).poll_shutdown(cx));
+            this.after_write(shut.is_pending());
+            ready!(shut)?;
+            if !this.timeouts.must_linger() {
+                return Poll::Ready(Ok(()));
             }
-        };
+            this.timeouts.linger();
+        }
+        let linger = this.lingering.get_or_insert_with(Linger::after_answer);
         either!(&mut this.stream, io => linger.poll_closed(io, cx)).map(Ok)
     }
 
@@ -146,7 +196,10 @@ impl AsyncWrite for CallerIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.timeouts.set_unsent(true);
-        either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices))
+        self.before_write(cx);
+        let written = either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices));
+        self.after_write(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -21,43 +21,54 @@ use tokio::time::{Instant, sleep_until};
 
 use super::caller_io::CallerIo;
 use super::respond::CallerResponse;
+use super::sent_body::SentBody;
+use super::streams::Streams;
 use super::timeouts::{ConnectionPhase, ConnectionTimeouts};
 use crate::config::Limits;
 use crate::refusal::Refusal;
+use crate::telemetry::metrics::{ConnectionCut, Metrics};
 
 /// Serves one connection; `answer` is called for each request, `draining` ends when no further
 /// request should be taken, and what `parked` returns is held while the connection has no buffers.
 ///
-/// Returns why the connection ended, if that was before the head of a request was whole and right:
-/// then hyper has answered as far as it can be answered, and `answer` was not called.
+/// Returns why the connection ended, if it did not as it should.
 pub(crate) async fn serve<F, A, D, R>(
     io: CallerIo,
-    is_h2: bool,
     timeouts: Arc<ConnectionTimeouts>,
     limits: &Limits,
+    metrics: &Metrics,
     answer: F,
     draining: D,
     parked: impl Fn() -> R,
-) -> Option<Refusal>
+) -> Option<End>
 where
     F: Fn(Request<Incoming>) -> A,
     A: Future<Output = CallerResponse> + 'static,
     D: Future<Output = ()>,
 {
+    let streams = timeouts.is_h2().then(|| {
+        Streams::new(Arc::clone(&timeouts), limits.write_timeout, metrics.streams_cut.clone())
+    });
     // Boxed: an idle connection then holds a pointer, not the memory for a whole exchange.
-    let service = service_fn(move |request| {
-        let answer = Box::pin(answer(request));
-        async move { Ok::<_, Infallible>(answer.await) }
+    let service = service_fn({
+        let streams = streams.clone();
+        move |request| {
+            let sending = streams.as_ref().map(Streams::begin);
+            let answer = Box::pin(answer(request));
+            async move { Ok::<_, Infallible>(answer.await.map(|body| SentBody::new(body, sending))) }
+        }
     });
     let mut draining = Draining { future: pin!(draining), is_over: false };
     // Boxed: each takes the memory that it needs, not that of the larger one.
-    if is_h2 {
-        let connection = h2_builder(limits).serve_connection(TokioIo::new(io), service);
+    if let Some(streams) = &streams {
+        let builder = h2_builder(limits, LocalExecutor(streams.clone()));
+        let connection = builder.serve_connection(TokioIo::new(io), service);
         let end = http2::Connection::graceful_shutdown;
         let mut connection = Box::pin(connection);
-        return match drive(connection.as_mut(), end, &timeouts, &mut draining, false).await {
-            Stop::Ended(refusal) => refusal,
-            // Never returned without `may_park`: hyper cannot give back the state of its streams.
+        let driven = drive(connection.as_mut(), end, &timeouts, &mut draining, Some(streams));
+        return match driven.await {
+            Stop::Ended(end) => end,
+            // Never returned where there are streams: hyper cannot give back their state.
             Stop::Park => None,
         };
     }
@@ -66,9 +77,9 @@ where
         let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
         let mut connection = Box::new(connection);
         let end = http1::UpgradeableConnection::graceful_shutdown;
-        let driven = drive(Pin::new(&mut *connection), end, &timeouts, &mut draining, true);
-        if let Stop::Ended(refusal) = driven.await {
-            return refusal;
+        let driven = drive(Pin::new(&mut *connection), end, &timeouts, &mut draining, None);
+        if let Stop::Ended(end) = driven.await {
+            return end;
         }
         // `None` after an upgrade: the stream belongs to the tunnel, and nothing is left to serve.
         let parts = connection.into_parts()?;
@@ -111,10 +122,19 @@ impl<D: Future<Output = ()>> Draining<'_, D> {
     }
 }
 
+/// Why a connection ended that did not end as it should.
+pub(crate) enum End {
+    /// Before the head of a request was whole and right: hyper has answered as far as it can be
+    /// answered, and nobody was asked for an answer.
+    Refused(Refusal),
+    /// While requests were answered.
+    Cut(ConnectionCut),
+}
+
 /// Why a connection is driven no further.
 enum Stop {
-    /// It is over; perhaps for something that was wrong with the head of a request.
-    Ended(Option<Refusal>),
+    /// It is over.
+    Ended(Option<End>),
     /// Nothing has happened for a while, and nothing is in its buffers.
     Park,
 }
@@ -136,8 +156,8 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
 /// What hyper takes when nothing is said.
 const HYPER_MAX_HEADERS: usize = 100;
 
-fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn h2_builder(limits: &Limits, executor: LocalExecutor) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .max_concurrent_streams(limits.h2_concurrent_streams)
         .max_pending_accept_reset_streams(limits.h2_pending_resets)
@@ -145,21 +165,26 @@ fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
         .max_header_list_size(u32::try_from(limits.header_max_bytes.get()).unwrap_or(u32::MAX))
         // A whole large event may be on its way at once; the shared body memory bounds the rest.
         .initial_stream_window_size(H2_WINDOW_BYTES)
-        .initial_connection_window_size(H2_WINDOW_BYTES);
+        .initial_connection_window_size(H2_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES);
     builder
 }
 
 /// One megabyte in flight on a connection.
 const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// What may wait in hyper for the socket, of each stream: a few writes of TLS.
+const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Polls the connection; begins its graceful end on drain, on its last request, or when idle for
-/// too long; stops when a phase outlasts its limit otherwise, or to park, if it `may_park`.
+/// too long; stops when a phase outlasts its limit otherwise, or to park, unless it has streams, of
+/// which it ends those whose answers are not taken.
 async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
     mut connection: Pin<&mut C>,
     end_gracefully: impl Fn(Pin<&mut C>),
     timeouts: &ConnectionTimeouts,
     draining: &mut Draining<'_, D>,
-    may_park: bool,
+    streams: Option<&Streams>,
 ) -> Stop {
     let mut is_ending = false;
     // When the timer fires. It is moved for an earlier deadline only: a deadline that moves on with
@@ -184,9 +209,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
         }
         loop {
             // A connection that is ending is not parked, for it would begin anew.
-            let parks_at = if may_park && !is_ending { timeouts.parks_at() } else { None };
+            let may_park = streams.is_none() && !is_ending;
+            let parks_at = if may_park { timeouts.parks_at() } else { None };
             let ends_at = timeouts.deadline();
-            let deadline = [parks_at, ends_at].into_iter().flatten().min();
+            let late_at = streams.and_then(Streams::deadline);
+            let deadline = [parks_at, ends_at, late_at].into_iter().flatten().min();
             if let Some(deadline) = deadline
                 && deadline < armed
             {
@@ -204,13 +231,25 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                 timer.as_mut().reset(armed);
                 continue;
             }
-            // One of the two has passed; if it is not the end of the phase, it is the time to park.
+            // One of them has passed. What is not taken is looked at first: it ends whatever the
+            // phase is.
+            let is_stuck = streams.is_some_and(|streams| streams.end_late(now));
+            if is_stuck || timeouts.is_write_late(now) {
+                timeouts.cut();
+                let cut = End::Cut(ConnectionCut::WriteTimeout);
+                return Poll::Ready(Stop::Ended(Some(cut)));
+            }
+            // If it is not the end of the phase, either, it is the time to park.
             if ends_at.is_none_or(|deadline| deadline > now) {
-                return Poll::Ready(Stop::Park);
+                if parks_at.is_some_and(|deadline| deadline <= now) {
+                    return Poll::Ready(Stop::Park);
+                }
+                continue;
             }
             match timeouts.phase() {
                 ConnectionPhase::ReadingHeaders => {
-                    return Poll::Ready(Stop::Ended(Some(Refusal::HeaderTimeout)));
+                    let refused = End::Refused(Refusal::HeaderTimeout);
+                    return Poll::Ready(Stop::Ended(Some(refused)));
                 }
                 ConnectionPhase::Idle if !is_ending => {}
                 // A graceful end took too long, or lingering is over: the connection is dropped.
@@ -232,11 +271,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
 }
 
 /// What was wrong with the head of a request; `None` for a caller that went away.
-fn refusal(error: &hyper::Error) -> Option<Refusal> {
+fn refusal(error: &hyper::Error) -> Option<End> {
     if error.is_parse_too_large() {
-        Some(Refusal::HeadersTooLarge)
+        Some(End::Refused(Refusal::HeadersTooLarge))
     } else {
-        error.is_parse().then_some(Refusal::RequestMalformed)
+        error.is_parse().then_some(End::Refused(Refusal::RequestMalformed))
     }
 }
 
@@ -244,11 +283,11 @@ fn refusal(error: &hyper::Error) -> Option<Refusal> {
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs hyper's HTTP/2 streams on the worker that owns the connection.
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
+#[derive(Clone)]
+struct LocalExecutor(Streams);
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        self.0.runs_in(tokio::task::spawn_local(future).abort_handle());
     }
 }

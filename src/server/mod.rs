@@ -5,5 +5,7 @@ pub(crate) mod caller_io;
 pub(crate) mod drive;
 pub(crate) mod linger;
 pub(crate) mod respond;
+mod sent_body;
 pub(crate) mod stream;
+mod streams;
 pub(crate) mod timeouts;

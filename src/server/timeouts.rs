@@ -26,7 +26,13 @@ pub(crate) struct ConnectionTimeouts {
     body_unread: AtomicBool,
     /// A part of an answer, or the end of the connection, has not left yet.
     unsent: AtomicBool,
+    /// When the socket last took something of what waits for it, in microseconds after `born`; 0
+    /// while nothing waits.
+    blocked_since_micros: AtomicU64,
+    /// The connection is over, and what was not sent is not worth sending.
+    is_cut: AtomicBool,
     header_timeout: Duration,
+    write_timeout: Duration,
     keep_alive_timeout: Duration,
     requests_max: usize,
     park_after: Duration,
@@ -61,7 +67,10 @@ impl ConnectionTimeouts {
             requests: AtomicUsize::new(0),
             body_unread: AtomicBool::new(false),
             unsent: AtomicBool::new(false),
+            blocked_since_micros: AtomicU64::new(0),
+            is_cut: AtomicBool::new(false),
             header_timeout: limits.header_timeout,
+            write_timeout: limits.write_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
             requests_max: limits.requests_per_connection.get(),
             park_after,
@@ -80,6 +89,16 @@ impl ConnectionTimeouts {
         self.requests.fetch_add(1, Relaxed);
         self.kind.store(ConnectionPhase::Busy as u64, Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// An answer is on its way, which its request may not wait for.
+    pub(crate) fn answer_began(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(crate) fn is_h2(&self) -> bool {
+        self.is_h2
     }
 
     /// Whether there was any request yet.
@@ -104,6 +123,44 @@ impl ConnectionTimeouts {
         self.unsent.store(is_unsent, Relaxed);
     }
 
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_since_micros.load(Relaxed) != 0
+    }
+
+    /// The socket takes no more of what waits for it.
+    pub(crate) fn set_blocked(&self) {
+        if !self.is_blocked() {
+            self.blocked_since_micros.store(self.micros().max(1), Relaxed);
+        }
+    }
+
+    /// The socket takes something again; idleness begins when it has taken all.
+    pub(crate) fn set_unblocked(&self) {
+        self.blocked_since_micros.store(0, Relaxed);
+        if self.phase() == ConnectionPhase::Idle {
+            self.enter(ConnectionPhase::Idle);
+        }
+    }
+
+    /// When the socket has been blocked for too long.
+    fn write_deadline(&self) -> Option<Instant> {
+        let since = Some(self.blocked_since_micros.load(Relaxed)).filter(|since| *since != 0)?;
+        Some(self.born + Duration::from_micros(since) + self.write_timeout)
+    }
+
+    pub(crate) fn is_write_late(&self, now: Instant) -> bool {
+        self.write_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// What was not sent yet never will be.
+    pub(crate) fn cut(&self) {
+        self.is_cut.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Relaxed)
+    }
+
     /// Whether closing now could reset the connection under an answer that is still on its way.
     pub(crate) fn must_linger(&self) -> bool {
         self.is_body_unread() || self.phase() != ConnectionPhase::Idle
@@ -121,15 +178,17 @@ impl ConnectionTimeouts {
         all.into_iter().find(|phase| *phase as u64 == kind).unwrap_or(ConnectionPhase::Lingering)
     }
 
-    /// When this phase has lasted too long; `None` while requests are being answered.
+    /// When this phase has lasted too long, or the socket has been blocked for too long; `None`
+    /// while requests are being answered and what was sent of them is taken.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase() {
-            ConnectionPhase::Idle => self.keep_alive_timeout,
-            ConnectionPhase::ReadingHeaders => self.header_timeout,
-            ConnectionPhase::Lingering => LINGER_TIMEOUT,
-            ConnectionPhase::Busy => return None,
+            ConnectionPhase::Idle => Some(self.keep_alive_timeout),
+            ConnectionPhase::ReadingHeaders => Some(self.header_timeout),
+            ConnectionPhase::Lingering => Some(LINGER_TIMEOUT),
+            ConnectionPhase::Busy => None,
         };
-        Some(self.since() + allowed)
+        let phase_ends = allowed.map(|allowed| self.since() + allowed);
+        [phase_ends, self.write_deadline()].into_iter().flatten().min()
     }
 
     /// When the connection has done nothing for long enough to give back its buffers; `None` while
@@ -145,9 +204,12 @@ impl ConnectionTimeouts {
         self.born + Duration::from_micros(self.since_micros.load(Relaxed))
     }
 
+    fn micros(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn enter(&self, phase: ConnectionPhase) {
-        let since = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.since_micros.store(since, Relaxed);
+        self.since_micros.store(self.micros(), Relaxed);
         self.kind.store(phase as u64, Relaxed);
     }
 }

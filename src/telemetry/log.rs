@@ -8,7 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::json::{self, JsonLine};
 use super::lines::{Flush, Lines};
-use super::metrics::TunnelEnd;
+use super::metrics::{ConnectionCut, TunnelEnd};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::refusal::{ConnectionRefusal, Refusal, Severity};
 
@@ -106,4 +106,9 @@ pub(crate) fn no_request(peer: std::net::SocketAddr, refusal: Refusal) {
         hint = refusal.hint(),
         "connection ended without a request"
     );
+}
+
+/// Logs why a connection was cut while HTTP was spoken; its requests have records of their own.
+pub(crate) fn connection_cut(peer: std::net::SocketAddr, cut: ConnectionCut) {
+    info!(target: "access", client = %peer, reason = cut.label(), "connection cut");
 }

@@ -53,3 +53,4 @@ mod verification;
 #[path = "../harness/waiting.rs"]
 mod waiting;
 mod websocket;
+mod write_timeout;

@@ -3,6 +3,7 @@
 //!
 //! Here stands what belongs to the whole process; each file beside has the metrics of its kind.
 
+mod connection;
 mod gauge;
 pub mod histogram;
 pub(crate) mod occurrences;
@@ -21,6 +22,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::connection::ConnectionCut;
 pub(crate) use self::gauge::{Gauge, GaugeGuard};
 pub(super) use self::gauge::{moment, unix_seconds};
 use self::occurrences::Occurrences;
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub(crate) connections_parked: Gauge,
     pub(crate) connections_at_limit: Counter,
     pub(crate) accept_errors: Counter,
+    connections_cut: Vec<Counter>,
+    pub(crate) streams_cut: Counter,
     pub(crate) handshakes_full: Counter,
     pub(crate) handshakes_resumed: Counter,
     pub(crate) requests_in_flight: Gauge,
@@ -104,6 +108,12 @@ impl Metrics {
                 "accept_errors",
                 "Failures to accept, such as no free descriptors",
             ),
+            connections_cut: connection::register_cuts(r),
+            streams_cut: register(
+                r,
+                "streams_cut",
+                "HTTP/2 streams that were cut because nobody took their answer",
+            ),
             handshakes_full: handshakes.get_or_create_owned(&KindLabels { kind: "full" }),
             handshakes_resumed: handshakes.get_or_create_owned(&KindLabels { kind: "resumed" }),
             handshake_refusals: ConnectionRefusal::ALL
@@ -135,6 +145,13 @@ impl Metrics {
     pub(crate) fn handshake_refused(&self, connection_refusal: ConnectionRefusal, now: SystemTime) {
         if let Some(refusals) = self.handshake_refusals.get(connection_refusal as usize) {
             refusals.happened(now);
+        }
+    }
+
+    /// A connection was cut while HTTP was spoken.
+    pub(crate) fn connection_cut(&self, cut: ConnectionCut) {
+        if let Some(times) = self.connections_cut.get(cut as usize) {
+            times.inc();
         }
     }
 

@@ -124,7 +124,7 @@ fn a_certificate_that_a_list_names_is_shown_as_revoked_and_a_stale_list_as_stale
 }
 
 #[test]
-fn a_configuration_that_believes_nobody_and_a_file_without_certificates_are_told() {
+fn a_configuration_that_trusts_nobody_and_a_file_without_certificates_are_told() {
     let place = Place::new();
     place.configure(&Settings::default());
     place.write("client.pem", "no certificate");

@@ -99,7 +99,7 @@ async fn a_backend_over_tls_with_another_name_or_an_expired_certificate_gets_not
 }
 
 #[tokio::test]
-async fn a_backend_over_tls_is_not_believed_under_the_public_roots_unless_it_has_one() {
+async fn a_backend_over_tls_is_not_trusted_under_the_public_roots_unless_it_has_one() {
     let ca = Authority::root(Ca::named("our own"));
     let backend = TlsBackend::start(&ca, Leaf::loopback_server()).await;
     let url = format!("https://localhost:{}", backend.address.port());

@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::respond::ResponseBody;
 use super::stream::StreamError;
-use super::streams::{Sending, Waiting};
+use super::streams::{PendingPiece, Sending};
 
 /// A body on its way out.
 pub(super) struct SentBody {
@@ -26,7 +26,7 @@ pub(super) struct SentBody {
 /// A part of a body, and what is to know when it has left.
 pub(super) struct Piece {
     bytes: Bytes,
-    _waiting: Option<Waiting>,
+    _waiting: Option<PendingPiece>,
 }
 
 impl SentBody {

@@ -21,9 +21,9 @@ use super::timeouts::{ConnectionTimeouts, InFlight};
 
 /// The streams of one connection.
 #[derive(Clone)]
-pub(super) struct Streams(Rc<Connection>);
+pub(super) struct Streams(Rc<ConnectionStreams>);
 
-struct Connection {
+struct ConnectionStreams {
     timeouts: Arc<ConnectionTimeouts>,
     write_timeout: Duration,
     cut: Counter,
@@ -37,7 +37,7 @@ struct Connection {
 
 /// The answer on one stream.
 pub(super) struct Sending {
-    connection: Rc<Connection>,
+    connection: Rc<ConnectionStreams>,
     /// What hyper has taken and not sent yet.
     pieces: Cell<usize>,
     /// When hyper last took a piece, or had sent one.
@@ -49,7 +49,7 @@ pub(super) struct Sending {
 }
 
 /// A piece that hyper has taken; dropped when it has left, or never will.
-pub(super) struct Waiting(Rc<Sending>);
+pub(super) struct PendingPiece(Rc<Sending>);
 
 impl Streams {
     pub(super) fn new(
@@ -57,7 +57,7 @@ impl Streams {
         write_timeout: Duration,
         cut: Counter,
     ) -> Self {
-        Self(Rc::new(Connection {
+        Self(Rc::new(ConnectionStreams {
             timeouts,
             write_timeout,
             cut,
@@ -95,7 +95,7 @@ impl Streams {
     /// Ends every stream of which nothing has left for too long at `now`. Returns whether there is
     /// one that hyper has taken all of, and that can only be ended with its connection.
     pub(super) fn end_late(&self, now: Instant) -> bool {
-        let Connection { write_timeout, cut, waiting, earliest, .. } = &*self.0;
+        let ConnectionStreams { write_timeout, cut, waiting, earliest, .. } = &*self.0;
         if earliest.get().is_none_or(|earliest| earliest > now) {
             return false;
         }
@@ -120,7 +120,7 @@ impl Streams {
 
 impl Sending {
     /// Hyper takes a piece.
-    pub(super) fn take(self: &Rc<Self>) -> Waiting {
+    pub(super) fn take(self: &Rc<Self>) -> PendingPiece {
         let (connection, now) = (&self.connection, Instant::now());
         self.since.set(now);
         if self.pieces.replace(self.pieces.get() + 1) == 0 {
@@ -129,11 +129,11 @@ impl Sending {
                 connection.earliest.set(Some(now + connection.write_timeout));
             }
         }
-        Waiting(Rc::clone(self))
+        PendingPiece(Rc::clone(self))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingPiece {
     fn drop(&mut self) {
         let (sending, connection) = (&self.0, &self.0.connection);
         let left = sending.pieces.get().saturating_sub(1);

@@ -96,7 +96,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
                 }
                 log::connection_refused(endpoints.caller, &auth_error.for_log());
                 if let Some(stream) = stream {
-                    Box::pin(linger::close(stream)).await;
+                    Box::pin(linger::close(stream, worker.shared.intervals.alert_linger)).await;
                 }
                 return;
             }
@@ -109,8 +109,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let speaks_for_many = proxies.contains(endpoints.caller.ip());
     drop(local);
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
-    let timeouts =
-        Arc::new(ConnectionTimeouts::new(&limits, worker.shared.intervals.park_after, is_h2));
+    let timeouts = Arc::new(ConnectionTimeouts::new(&limits, &worker.shared.intervals, is_h2));
     let forwarded_for = HeaderValue::try_from(endpoints.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: endpoints.caller.ip(),

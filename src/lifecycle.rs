@@ -20,12 +20,24 @@ pub struct Intervals {
     /// Between two looks for upstream connections that are idle for too long; an unused one outlives
     /// its idle time by this much at most.
     pub pool_sweep: Duration,
+    /// From the close of our side until the connection is dropped, for what its caller still sends
+    /// after an answer: long enough for a refused body of a few megabytes on a slow line.
+    pub linger: Duration,
+    /// The same after a refused handshake: a caller that has read the alert closes within a round
+    /// trip or two.
+    pub alert_linger: Duration,
 }
 
 impl Default for Intervals {
     fn default() -> Self {
         let second = Duration::from_secs(1);
-        Self { park_after: second, first_request: second, pool_sweep: second }
+        Self {
+            park_after: second,
+            first_request: second,
+            pool_sweep: second,
+            linger: 5 * second,
+            alert_linger: second,
+        }
     }
 }
 

@@ -51,16 +51,13 @@ impl Linger {
     }
 }
 
-/// Closes a connection that had no request: the caller can still read the alert.
-pub(crate) async fn close(mut stream: TcpStream) {
+/// Closes a connection that had no request, within this time: the caller can still read the alert.
+pub(crate) async fn close(mut stream: TcpStream, time: Duration) {
     let closed = async {
         if stream.shutdown().await.is_ok() {
             let mut linger = Linger::after_alert();
             std::future::poll_fn(|cx| linger.poll_closed(&mut stream, cx)).await;
         }
     };
-    let _gone_either_way = timeout(ALERT_TIMEOUT, closed).await;
+    let _gone_either_way = timeout(time, closed).await;
 }
-
-/// A caller that has read the alert closes within a round trip or two.
-const ALERT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::lifecycle::Intervals;
 
 /// One connection's clock. Only its worker touches it; it is made of atomics because hyper wants
 /// a stream that can be upgraded to be able to move.
@@ -36,6 +37,7 @@ pub(crate) struct ConnectionTimeouts {
     keep_alive_timeout: Duration,
     requests_max: usize,
     park_after: Duration,
+    linger: Duration,
     /// HTTP/2 sends frames that are no request; only HTTP/1 headers are timed from the first byte.
     is_h2: bool,
 }
@@ -58,7 +60,7 @@ pub(crate) enum ConnectionPhase {
 pub(crate) struct InFlight(Arc<ConnectionTimeouts>);
 
 impl ConnectionTimeouts {
-    pub(crate) fn new(limits: &Limits, park_after: Duration, is_h2: bool) -> Self {
+    pub(crate) fn new(limits: &Limits, intervals: &Intervals, is_h2: bool) -> Self {
         Self {
             born: Instant::now(),
             kind: AtomicU64::new(ConnectionPhase::Idle as u64),
@@ -73,7 +75,8 @@ impl ConnectionTimeouts {
             write_timeout: limits.write_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
             requests_max: limits.requests_per_connection.get(),
-            park_after,
+            park_after: intervals.park_after,
+            linger: intervals.linger,
             is_h2,
         }
     }
@@ -184,7 +187,7 @@ impl ConnectionTimeouts {
         let allowed = match self.phase() {
             ConnectionPhase::Idle => Some(self.keep_alive_timeout),
             ConnectionPhase::ReadingHeaders => Some(self.header_timeout),
-            ConnectionPhase::Lingering => Some(LINGER_TIMEOUT),
+            ConnectionPhase::Lingering => Some(self.linger),
             ConnectionPhase::Busy => None,
         };
         let phase_ends = allowed.map(|allowed| self.since() + allowed);
@@ -222,6 +225,3 @@ impl Drop for InFlight {
         }
     }
 }
-
-/// Long enough for a refused body of a few megabytes on a slow line.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -41,11 +41,13 @@ async fn an_idle_process_ends_at_once_however_long_it_may_drain() {
     let server = "drain_timeout_ms = 3600000".into();
     let mut process = place.run(&Settings { server, ..Settings::default() }).await;
     let connection = Sender::new(place.meta(&process)).unwrap().connect().await.unwrap();
+    // One that has had no request would be left a second for it.
+    assert_eq!(connection.request(event("1")).await.unwrap().status, 502, "nobody is upstream");
 
     process.signal(Signal::TERM);
 
     assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
-    connection.request(event("1")).await.expect_err("must be closed");
+    connection.request(event("2")).await.expect_err("must be closed");
 }
 
 #[tokio::test]

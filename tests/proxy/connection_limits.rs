@@ -70,7 +70,9 @@ async fn headers_that_do_not_end_in_time_end_the_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_at_work_is_not() {
-    let world = Plan::new().limit("keep_alive_timeout_ms = 150").start().await;
+    let plan = Plan::new().limit("keep_alive_timeout_ms = 150");
+    let world =
+        plan.intervals(|intervals| intervals.linger = Duration::from_millis(50)).start().await;
     let mut never_used = Raw::connect(world.meta()).await;
     never_used.until_closed().await;
     let mut used = Raw::connect(world.meta()).await;

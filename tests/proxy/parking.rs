@@ -4,6 +4,8 @@
 //! When a connection is parked cannot be seen from outside. So each test has a witness beside it: a
 //! connection that becomes idle later, and whose parking is counted.
 
+use std::time::Duration;
+
 use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -13,14 +15,19 @@ use crate::harness::world::event;
 use crate::harness::{Plan, World};
 use crate::waiting::PATIENCE;
 
+/// That of every world.
+const PARK_AFTER: Duration = Duration::from_millis(50);
+
 async fn connect(world: &World, http: Http) -> Connection {
     Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap()
 }
 
-/// Waits until a connection that became idle just now is parked, and `others` with it.
+/// Waits until a connection that became idle just now is parked, and of those before it `others`.
 async fn until_parked(world: &World, others: f64) -> Connection {
     let witness = connect(world, Http::One).await;
     assert_eq!(witness.request(event("witness")).await.unwrap().status, 200);
+    // Not to take one that should not have parked for the witness, which parks later.
+    tokio::time::sleep(2 * PARK_AFTER).await;
     world.until_metric("hubgate_connections_parked", others + 1.0).await;
     witness
 }
@@ -66,7 +73,11 @@ async fn a_parked_connection_is_closed_gracefully_when_draining_begins() {
 
 #[tokio::test]
 async fn a_parked_connection_is_closed_gracefully_when_it_was_idle_for_too_long() {
-    let world = Plan::new().limit("keep_alive_timeout_ms = 1200").start().await;
+    let world = Plan::new()
+        .limit("keep_alive_timeout_ms = 600")
+        .intervals(|intervals| intervals.linger = Duration::from_millis(50))
+        .start()
+        .await;
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
 
     world.until_metric("hubgate_connections_parked", 1.0).await;

@@ -1,5 +1,7 @@
 //! Plain HTTP for trusted proxies that end TLS in front, and for nobody else.
 
+use std::time::Duration;
+
 use hubgate_testkit::sender::Sender;
 use tokio::io::AsyncWriteExt as _;
 
@@ -40,7 +42,8 @@ async fn a_trusted_proxy_brings_events_in_plain_http() {
 
 #[tokio::test]
 async fn nobody_else_gets_an_answer_in_plain_http() {
-    let world = plan().start().await;
+    let plan = plan().intervals(|intervals| intervals.alert_linger = Duration::from_millis(50));
+    let world = plan.start().await;
     let mut stranger = world.plain("127.0.0.2").await;
     stranger.write_all(&signed_head(b"", "content-length: 0\r\n").into_bytes()).await.unwrap();
     until_hung_up(&mut stranger).await;

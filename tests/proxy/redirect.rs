@@ -1,6 +1,7 @@
 //! Plain HTTP that is sent on to https, and what an ACME client has put there.
 
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -238,7 +239,8 @@ async fn a_reload_without_the_section_closes_the_address_and_its_connections() {
 
 #[tokio::test]
 async fn a_drain_answers_who_was_accepted_and_closes_who_is_idle() {
-    let world = plan().start().await;
+    let plan = plan().intervals(|intervals| intervals.first_request = Duration::from_secs(20));
+    let world = plan.start().await;
     let mut idle = open(&world).await;
     idle.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(idle.answer().await.status, 301);

@@ -193,7 +193,7 @@ async fn an_older_list_does_not_replace_a_newer_one() {
 async fn a_list_that_gets_stale_stops_its_clients_under_refuse() {
     let place = Place::open().await;
     let meta = place.ca.issue(Leaf::meta());
-    place.offer(list(&place.ca, &[], HOUR, HOUR + Duration::from_secs(3)));
+    place.offer(list(&place.ca, &[], HOUR, HOUR + Duration::from_secs(2)));
     let world = place.plan("refuse").start().await;
     place.until_fetched(&world, "replaced").await;
     let open = Sender::new(world.caller(meta.clone())).unwrap().connect().await.unwrap();

@@ -116,7 +116,8 @@ async fn an_event_that_one_server_read_and_hung_up_on_is_not_repeated_unless_tha
 /// Several connections, so that events are under way on both servers all the time.
 const CALLERS: usize = 8;
 
-const KILLS: usize = 5;
+/// The server is ejected for twice as long after each.
+const KILLS: usize = 3;
 
 /// Long enough that a kill meets events that were read and are not answered yet.
 const UNDER_WAY: Does = Does::AnswersAfter(Duration::from_millis(3));

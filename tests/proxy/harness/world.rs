@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use hubgate::app::{self, Running};
 use hubgate::config::Config;
+use hubgate::lifecycle::Intervals;
+use hubgate::listener::Sockets;
 use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
 use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
 use tempfile::TempDir;
@@ -35,6 +38,7 @@ pub struct Plan {
     /// Files beside the configuration: name and text.
     files: Vec<(String, String)>,
     upstream_url: Option<String>,
+    intervals: Intervals,
     /// Leaves in place of the one for loopback.
     server_leaves: Vec<Leaf>,
 }
@@ -65,6 +69,12 @@ impl Plan {
             more: String::new(),
             files: Vec::new(),
             upstream_url: None,
+            intervals: Intervals {
+                park_after: Duration::from_millis(50),
+                first_request: Duration::from_millis(100),
+                pool_sweep: Duration::from_millis(20),
+                ..Intervals::default()
+            },
             server_leaves: Vec::new(),
         }
     }
@@ -101,6 +111,12 @@ impl Plan {
     /// Another place for the upstream than the world's application.
     pub fn upstream_url(mut self, url: &str) -> Self {
         self.upstream_url = Some(url.to_owned());
+        self
+    }
+
+    /// Other times than the short ones that a world has.
+    pub fn intervals(mut self, set: impl FnOnce(&mut Intervals)) -> Self {
+        set(&mut self.intervals);
         self
     }
 
@@ -162,7 +178,7 @@ impl Plan {
         let url = self.upstream_url.clone().unwrap_or_else(|| format!("http://{}", app.address));
         let config = self.write(dir.path(), &servers, &url);
         let config = Config::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
-        let proxy = app::start(config).unwrap();
+        let proxy = app::start_with(config, Sockets::default(), self.intervals).unwrap();
         World { dir, meta_ca, digicert_root, digicert, server_ca, app, proxy }
     }
 

@@ -122,6 +122,8 @@ fn the_page_on_development_names_every_test_binary_and_every_profile() {
     let binaries = binaries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let profiles = manifest.lines().filter_map(|line| line.strip_prefix("[profile."));
+    // What only one package has is no profile to choose.
+    let profiles = profiles.filter(|rest| !rest.contains('.'));
     let profiles = profiles.map(|rest| rest.trim_end_matches(']').to_owned());
     let missing: Vec<_> = binaries.chain(profiles).filter(is_missing).collect();
     assert!(missing.is_empty(), "docs/development.md does not name {missing:?}");

@@ -157,7 +157,7 @@
 //! | what becomes of a directive of nginx | `crates/nginx/src/known/`, and [`hubgate_nginx`] for those that become something |
 //! | a certificate that is wrong on purpose | [`hubgate_testkit::pki`] |
 //! | how the proxy behaves | `tests/proxy/`, over real sockets |
-//! | how the program behaves | `tests/check.rs` and its neighbours, with the real executable |
+//! | how the program behaves | `tests/check/` and its neighbours, with the real executable |
 
 #[cfg(feature = "internals")]
 pub mod bench_api;

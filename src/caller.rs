@@ -3,7 +3,7 @@
 //! The proof of a client certificate is kept with the caller and made again whenever the generation,
 //! the revocation lists or the time say so.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
 use crate::config::ListenerProtocol;
-use crate::listener::Permit;
+use crate::listener::slots::Slot;
 use crate::refusal::Refusal;
 use crate::server::timeouts::ConnectionTimeouts;
 use crate::state::{TaskGuard, WorkerGeneration, WorkerState};
@@ -51,19 +51,51 @@ pub(crate) struct CallerConnection {
     pub(crate) caller: Rc<Caller>,
     pub(crate) timeouts: Arc<ConnectionTimeouts>,
     /// Its places among all connections and this worker's; an upgraded connection outlives HTTP.
-    pub(crate) _guard: ConnectionGuard,
+    pub(crate) guard: ConnectionGuard,
 }
 
 pub(crate) struct ConnectionGuard {
+    worker: Rc<WorkerState>,
+    pub(crate) slot: Rc<Slot>,
+    is_proven: Cell<bool>,
     _busy: TaskGuard,
     _open: GaugeGuard,
-    _permit: Permit,
 }
 
 impl ConnectionGuard {
-    pub(crate) fn new(worker: &Rc<WorkerState>, permit: Permit) -> Self {
+    pub(crate) fn new(worker: &Rc<WorkerState>, slot: Rc<Slot>) -> Self {
         let open = GaugeGuard::new(&worker.shared.metrics, |metrics| &metrics.connections_open);
-        Self { _busy: TaskGuard::new(worker), _open: open, _permit: permit }
+        Self {
+            worker: Rc::clone(worker),
+            slot,
+            is_proven: Cell::new(false),
+            _busy: TaskGuard::new(worker),
+            _open: open,
+        }
+    }
+
+    /// Its caller has proven itself, or is a trusted proxy: it no longer shares what strangers
+    /// have, and never gives way to another connection.
+    pub(crate) fn prove(&self) {
+        if !self.is_proven.replace(true) {
+            self.worker.slots.leave(&self.slot);
+        }
+    }
+
+    /// It has become a tunnel, which is bounded by itself and is nobody's to take away.
+    pub(crate) fn hold(&self) {
+        self.worker.slots.hold(&self.slot);
+    }
+
+    /// Whether its caller has proven itself.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven.get()
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.worker.slots.leave(&self.slot);
     }
 }
 

@@ -19,7 +19,6 @@ use crate::caller::{Caller, CallerConnection, ConnectionGuard, Proven};
 use crate::config::ListenerProtocol;
 use crate::handler;
 use crate::lifecycle::Change;
-use crate::listener::Permit;
 use crate::proxy_protocol::Endpoints;
 use crate::refusal::ConnectionRefusal;
 use crate::server::caller_io::{CallerIo, CallerStream};
@@ -70,11 +69,25 @@ pub(crate) struct Accepted {
 }
 
 /// Serves an accepted connection in a task of its own.
-pub(crate) fn begin(worker: &Rc<WorkerState>, accepted: Accepted, permit: Permit) {
+///
+/// If there is no place for it, the connection gives way that has been idle for longest and has
+/// proven nothing; if there is none of these either, it is closed.
+pub(crate) fn begin(worker: &Rc<WorkerState>, accepted: Accepted) {
     let metrics = &worker.shared.metrics;
     metrics.connections.inc();
-    let guard = ConnectionGuard::new(worker, permit);
-    tokio::task::spawn_local(handle(Rc::clone(worker), accepted, guard));
+    let local = worker.local();
+    let handshakes_max = local.generation.config.limits.handshakes.get();
+    let (slot, evicted) = worker.slots.enter(&worker.shared.places, handshakes_max);
+    metrics.connections_evicted.inc_by(evicted);
+    let Some(slot) = slot else {
+        metrics.handshake_refused(ConnectionRefusal::ConnectionsFull, SystemTime::now());
+        return;
+    };
+    let guard = ConnectionGuard::new(worker, Rc::clone(&slot));
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _given_way = slot.unless_evicted(handle(worker, accepted, guard)).await;
+    });
 }
 
 async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGuard) {
@@ -86,7 +99,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let mut endpoints = Endpoints::of(peer, port);
     // Boxed: its memory is released when it is done.
     let (stream, client) =
-        match Box::pin(handshake(&worker, stream, protocol, &mut endpoints)).await {
+        match Box::pin(handshake(&worker, stream, protocol, &mut endpoints, &guard)).await {
             Ok(done) => done,
             Err(RefusedHandshake { auth_error, stream }) => {
                 let (metrics, now) = (&worker.shared.metrics, SystemTime::now());
@@ -108,8 +121,14 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     let proxies = &local.generation.config.server.trusted_proxies;
     let speaks_for_many = proxies.contains(endpoints.caller.ip());
     drop(local);
+    if client.is_some() {
+        guard.prove();
+    }
     let server_name = stream.server_name().filter(|_| !speaks_for_many).map(Into::into);
-    let timeouts = Arc::new(ConnectionTimeouts::new(&limits, &worker.shared.intervals, is_h2));
+    let intervals = &worker.shared.intervals;
+    let timeouts = ConnectionTimeouts::new(&limits, intervals, is_h2, speaks_for_many);
+    let timeouts = Arc::new(timeouts);
+    worker.slots.begins_http(&guard.slot, &timeouts);
     let forwarded_for = HeaderValue::try_from(endpoints.caller.ip().to_string());
     let caller = Rc::new(Caller {
         ip: endpoints.caller.ip(),
@@ -124,7 +143,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
         caller: Rc::clone(&caller),
         worker: Rc::clone(&worker),
         timeouts: Arc::clone(&timeouts),
-        _guard: guard,
+        guard,
     });
     let io = CallerIo::new(stream, Arc::clone(&timeouts));
     let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
@@ -163,6 +182,7 @@ async fn handshake(
     mut stream: TcpStream,
     protocol: ListenerProtocol,
     endpoints: &mut Endpoints,
+    guard: &ConnectionGuard,
 ) -> Result<(CallerStream, Option<Proven>), RefusedHandshake> {
     let local = worker.local();
     let config = &local.generation.config;
@@ -177,11 +197,19 @@ async fn handshake(
             Err(_elapsed) => return Err(RefusedHandshake::too_late()),
         }
     }
+    let is_trusted_proxy = config.server.trusted_proxies.contains(endpoints.caller.ip());
+    if is_trusted_proxy {
+        guard.prove();
+    } else if !guard.slot.join_network(endpoints.caller.ip()) {
+        // Not lingering: it would hold what it is refused for.
+        let auth_error = ConnectionRefusal::NetworkFull.into();
+        return Err(RefusedHandshake { auth_error, stream: None });
+    }
     if protocol == ListenerProtocol::PlainToRedirect {
         return Ok((CallerStream::Plain(stream), None));
     }
     if protocol == ListenerProtocol::PlainFromProxies {
-        if config.server.trusted_proxies.contains(endpoints.caller.ip()) {
+        if is_trusted_proxy {
             return Ok((CallerStream::Plain(stream), None));
         }
         let auth_error = ConnectionRefusal::PlainFromStranger.into();

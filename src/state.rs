@@ -7,15 +7,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::error;
 
+use crate::config::Limits;
 use crate::generation::Generation;
 use crate::lifecycle::{Intervals, Watcher};
-use crate::listener::Permits;
+use crate::listener::places::Places;
+use crate::listener::slots::Slots;
 use crate::refusal::Refusal;
 use crate::server::body::BodyMemory;
 use crate::telemetry::access::RequestId;
@@ -29,7 +31,7 @@ use crate::upstream::pool::Pool;
 pub(crate) struct ProcessState {
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) permits: Permits,
+    pub(crate) places: Arc<Places>,
     pub(crate) body_memory: BodyMemory,
     pub(crate) watcher: Watcher,
     pub(crate) intervals: Intervals,
@@ -37,7 +39,20 @@ pub(crate) struct ProcessState {
     pub(crate) began: Instant,
     /// What the last reload came to, if there was one.
     pub(crate) last_reload: ArcSwapOption<LastReload>,
-    requests: AtomicUsize,
+    requests: [AtomicUsize; RequestClass::ALL.len()],
+}
+
+/// What a request, or what became of it, counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestClass {
+    /// To a webhook, by a caller that has proven itself.
+    Proven,
+    /// Of anybody else.
+    Unproven,
+    /// A WebSocket, once there is one.
+    Tunnel,
+    /// For the token of an ACME client.
+    Acme,
 }
 
 /// What a reload came to.
@@ -49,11 +64,13 @@ pub(crate) struct LastReload {
 }
 
 /// A place among the requests being answered.
-pub(crate) struct RequestPermit(Arc<ProcessState>);
+pub(crate) struct RequestPermit(Arc<ProcessState>, RequestClass);
 
 /// One worker's own things.
 pub(crate) struct WorkerState {
     pub(crate) shared: Arc<ProcessState>,
+    /// Its connections that may have to give way.
+    pub(crate) slots: Slots,
     current: RefCell<Rc<WorkerGeneration>>,
     /// Half of every request id of this worker; random, so that ids of two processes differ.
     id_prefix: u64,
@@ -83,7 +100,7 @@ impl ProcessState {
         intervals: Intervals,
     ) -> Self {
         Self {
-            permits: Permits::new(generation.config.limits.connections.get()),
+            places: Places::new(&generation.config.limits),
             body_memory: BodyMemory::new(metrics.body_memory_bytes.clone()),
             generation: ArcSwap::from_pointee(generation),
             metrics,
@@ -91,7 +108,7 @@ impl ProcessState {
             intervals,
             began: Instant::now(),
             last_reload: ArcSwapOption::empty(),
-            requests: AtomicUsize::new(0),
+            requests: Default::default(),
         }
     }
 
@@ -108,14 +125,49 @@ impl ProcessState {
     }
 
     fn read_off_metrics(&self) {
-        let in_flight = self.requests.load(Ordering::Relaxed);
+        let classes = [RequestClass::Proven, RequestClass::Unproven];
+        let in_flight: usize = classes.map(|class| self.count(class).load(Relaxed)).iter().sum();
         self.metrics.requests_in_flight.set(u64::try_from(in_flight).unwrap_or(u64::MAX));
+    }
+
+    fn count(&self, class: RequestClass) -> &AtomicUsize {
+        let [proven, unproven, tunnels, acme] = &self.requests;
+        match class {
+            RequestClass::Proven => proven,
+            RequestClass::Unproven => unproven,
+            RequestClass::Tunnel => tunnels,
+            RequestClass::Acme => acme,
+        }
     }
 }
 
+impl RequestClass {
+    const ALL: [Self; 4] = [Self::Proven, Self::Unproven, Self::Tunnel, Self::Acme];
+
+    fn limit(self, limits: &Limits) -> usize {
+        match self {
+            Self::Proven => limits.requests_in_flight.get(),
+            Self::Unproven => limits.site_requests_in_flight.get(),
+            Self::Tunnel => limits.tunnels.get(),
+            Self::Acme => ACME_REQUESTS_MAX,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Proven | Self::Acme => Refusal::TooManyRequests,
+            Self::Unproven => Refusal::TooManySiteRequests,
+            Self::Tunnel => Refusal::TooManyTunnels,
+        }
+    }
+}
+
+/// A certificate authority asks from a handful of places, and each look at the disk is short.
+const ACME_REQUESTS_MAX: usize = 32;
+
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.count(self.1).fetch_sub(1, Relaxed);
     }
 }
 
@@ -144,6 +196,7 @@ impl WorkerState {
         let local = WorkerGeneration::new(shared.generation.load_full(), None)?;
         Ok(Self {
             shared,
+            slots: Slots::default(),
             current: RefCell::new(Rc::new(local)),
             id_prefix,
             id_next: Cell::new(0),
@@ -184,11 +237,15 @@ impl WorkerState {
         self.busy.get() > 0
     }
 
-    /// A place among the `limit` requests that may be answered at once.
-    pub(crate) fn admit(&self, limit: usize) -> Result<RequestPermit, Refusal> {
-        let before = self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        let admitted = RequestPermit(Arc::clone(&self.shared));
-        if before < limit { Ok(admitted) } else { Err(Refusal::TooManyRequests) }
+    /// A place among the requests of a class that may be answered at once.
+    pub(crate) fn admit(
+        &self,
+        class: RequestClass,
+        limits: &Limits,
+    ) -> Result<RequestPermit, Refusal> {
+        let before = self.shared.count(class).fetch_add(1, Relaxed);
+        let admitted = RequestPermit(Arc::clone(&self.shared), class);
+        if before < class.limit(limits) { Ok(admitted) } else { Err(class.refusal()) }
     }
 }
 

@@ -29,8 +29,12 @@ pub(crate) enum WorkerCommand {
 
 /// Makes the runtime of one worker, before its thread starts, so that a failure is a start error.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(2).build()
+    Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()
 }
+
+/// For names of servers, one each while it is asked for, and for files of ACME clients. A thread that
+/// is not needed is not there.
+const BLOCKING_THREADS_MAX: usize = 64;
 
 /// Obeys `commands` until draining is over. Runs on the worker's thread.
 pub(crate) fn run(
@@ -134,14 +138,30 @@ async fn accept_loop(
 }
 
 async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<WorkerState>) {
-    let shared = &worker.shared;
-    while let Some((stream, peer, permit)) =
-        listener::accept(listener, &shared.permits, &shared.metrics).await
-    {
-        let accepted = Accepted { stream, peer, listening: configured };
-        connection::begin(worker, accepted, permit);
+    loop {
+        let (stream, peer) = listener::accept(listener, &worker.shared.metrics).await;
+        room(worker).await;
+        connection::begin(worker, Accepted { stream, peer, listening: configured });
     }
 }
+
+/// Returns when one more connection would have a place, perhaps that of an idle one; until then, the
+/// one just accepted waits, and others in the kernel's queue.
+async fn room(worker: &WorkerState) {
+    let places = &worker.shared.places;
+    let has_room = || places.has_room() || worker.slots.has_idle();
+    if has_room() {
+        return;
+    }
+    worker.shared.metrics.connections_at_limit.inc();
+    while !has_room() {
+        // Nobody tells when a connection becomes idle.
+        let _either_way = tokio::time::timeout(ROOM_CHECK_INTERVAL, places.freed()).await;
+    }
+}
+
+/// Short beside what a caller waits for, long beside a loop.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is queued can be accepted at once; this is for a handshake of TCP that is just ending.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(20);

@@ -203,9 +203,12 @@ impl Running {
 
     /// Puts a built generation in force. Whatever could fail has been done.
     pub(crate) fn swap(&self, generation: Generation, opened: Vec<Bound>, order: &[SocketAddr]) {
-        self.shared.permits.resize(generation.config.limits.connections.get());
+        self.shared.places.resize(&generation.config.limits);
         self.shared.metrics.generation.set(generation.number);
         maintenance::show(&generation, &self.shared.metrics);
+        for target in &generation.upstreams {
+            target.take_over_health();
+        }
         // Stored before the watchers are woken, since they look at the generation at once.
         self.shared.generation.store(Arc::new(generation));
         self.lifecycle.swapped();

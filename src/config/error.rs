@@ -172,6 +172,28 @@ pub enum Fault {
         maximum: i64,
     },
 
+    /// A part that leaves nothing of the whole.
+    #[error("must be less than `{key}`, which is {value}: proven callers need places of their own")]
+    NotBelow {
+        /// The whole's key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+    },
+    /// Requests that could hold every connection there is for them.
+    #[error(
+        "must be less than `{key}`, which is {value}: `limits.site_requests_in_flight` and \
+         `limits.tunnels` are {in_use} together"
+    )]
+    TogetherNotBelow {
+        /// The whole's key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The parts together.
+        in_use: usize,
+    },
+
     // Lists, names, addresses.
     /// A list without entries.
     #[error("must have at least one entry")]

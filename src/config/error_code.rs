@@ -17,6 +17,8 @@ impl Fault {
             Self::Zero | Self::OutOfRange { .. } => ErrorCode::ConfigOutOfRange,
             Self::BodyMemoryBelowBody { .. }
             | Self::ConnectAboveTimeout { .. }
+            | Self::NotBelow { .. }
+            | Self::TogetherNotBelow { .. }
             | Self::AboveMaximum { .. } => ErrorCode::ConfigLimitsContradict,
             Self::EmptyList | Self::Empty => ErrorCode::ConfigEmpty,
             Self::ControlCharacter => ErrorCode::ConfigControlCharacter,

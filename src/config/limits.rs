@@ -5,17 +5,26 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::file;
-use super::findings::Findings;
+use super::findings::{Findings, Written};
 use super::numbers::{count, milliseconds, size};
 
 /// `[limits]`, checked. Each has its reason in `config.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections held at once, in all; one more waits in the kernel's queue.
+    /// Connections held at once, in all; one more takes the place of an idle one that has proven
+    /// nothing, or waits in the kernel's queue.
     pub connections: NonZeroUsize,
+    /// Of these, connections that have proven nothing: no client certificate, no right signature.
+    /// One more takes the place of the one that has been idle for longest.
+    pub unproven_connections: NonZeroUsize,
+    /// Of these, those from one IPv4 address or one IPv6 /64; one more is closed at once.
+    pub connections_per_network: NonZeroUsize,
+    /// Handshakes under way at once, of each worker; one more takes the place of the longest.
+    pub handshakes: NonZeroUsize,
     /// From accept to the end of the TLS handshake; then the connection is dropped.
     pub handshake_timeout: Duration,
-    /// From the first byte of a request to the end of its headers; then the connection is dropped.
+    /// From the end of the handshake to the end of the first request's headers, and from the first
+    /// byte of a later request to the end of its headers; then the connection is dropped.
     pub header_timeout: Duration,
     /// Header fields in one request; one more is refused with 431.
     pub header_max_count: NonZeroUsize,
@@ -34,8 +43,12 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// Requests on one connection; the last one's answer closes it.
     pub requests_per_connection: NonZeroUsize,
-    /// Requests being answered at once, in all; one more gets 503.
+    /// Requests of proven callers to webhooks being answered at once, in all; one more gets 503.
     pub requests_in_flight: NonZeroUsize,
+    /// Requests to sites, and of others to webhooks, being answered at once; one more gets 503.
+    pub site_requests_in_flight: NonZeroUsize,
+    /// WebSockets open at once; one more gets 503.
+    pub tunnels: NonZeroUsize,
     /// HTTP/2 streams open at once on one connection.
     pub h2_concurrent_streams: u32,
     /// HTTP/2 streams that a caller may reset before the connection is closed.
@@ -44,8 +57,21 @@ pub struct Limits {
 
 impl Limits {
     pub(super) fn check(written: &file::RawLimits, findings: &mut Findings) -> Self {
+        let connections = count(&written.connections, findings);
+        let mut or = |written: &Option<Written<i64>>, default: usize| match written {
+            Some(written) => count(written, findings),
+            None => NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN),
+        };
+        let unproven_connections = or(&written.unproven_connections, connections.get() / 2);
+        let connections_per_network = or(&written.connections_per_network, connections.get() / 2);
+        let unproven = unproven_connections.get();
+        let site_requests_in_flight = or(&written.site_requests_in_flight, unproven / 4);
+        let tunnels = or(&written.tunnels, unproven / 8);
         let limits = Self {
-            connections: count(&written.connections, findings),
+            connections,
+            unproven_connections,
+            connections_per_network,
+            handshakes: count(&written.handshakes, findings),
             handshake_timeout: milliseconds(&written.handshake_timeout_ms, findings),
             header_timeout: milliseconds(&written.header_timeout_ms, findings),
             header_max_count: count(&written.header_max_count, findings),
@@ -57,12 +83,15 @@ impl Limits {
             keep_alive_timeout: milliseconds(&written.keep_alive_timeout_ms, findings),
             requests_per_connection: count(&written.requests_per_connection, findings),
             requests_in_flight: count(&written.requests_in_flight, findings),
+            site_requests_in_flight,
+            tunnels,
             h2_concurrent_streams: u32::try_from(
                 count(&written.h2_concurrent_streams, findings).get(),
             )
             .unwrap_or(u32::MAX),
             h2_pending_resets: count(&written.h2_pending_resets, findings).get(),
         };
+        limits.leave_places_for_events(written, findings);
         // What is no size at all has had its fault already.
         let body_max_bytes = written.body_max_bytes.value;
         let memory = &written.body_memory_bytes;
@@ -70,6 +99,29 @@ impl Limits {
             findings.fault(&memory.at, Fault::BodyMemoryBelowBody { body_max_bytes });
         }
         limits
+    }
+
+    /// What strangers hold must stay below what there is in all, at each step of the way.
+    fn leave_places_for_events(&self, written: &file::RawLimits, findings: &mut Findings) {
+        let (connections, unproven) = (self.connections.get(), self.unproven_connections.get());
+        if let Some(written) = &written.unproven_connections
+            && unproven >= connections
+        {
+            let fault = Fault::NotBelow { key: "limits.connections", value: connections };
+            findings.fault(&written.at, fault);
+        }
+        let asked = [
+            (&written.site_requests_in_flight, self.site_requests_in_flight),
+            (&written.tunnels, self.tunnels),
+        ];
+        let in_use: usize = asked.iter().map(|(_, limit)| limit.get()).sum();
+        if in_use < unproven {
+            return;
+        }
+        if let Some(written) = asked.iter().find_map(|(written, _)| written.as_ref()) {
+            let key = "limits.unproven_connections";
+            findings.fault(&written.at, Fault::TogetherNotBelow { key, value: unproven, in_use });
+        }
     }
 }
 
@@ -127,6 +179,39 @@ mod tests {
             faults("[limits]\nheader_max_bytes = 1048577"),
             ["2: `limits.header_max_bytes`: must be from 8192 to 1048576"]
         );
+    }
+
+    #[test]
+    fn what_is_not_written_follows_from_the_number_of_connections() {
+        let limits = load("[limits]\nconnections = 1000").limits;
+        let derived = [
+            limits.unproven_connections,
+            limits.connections_per_network,
+            limits.site_requests_in_flight,
+            limits.tunnels,
+        ];
+        assert_eq!(derived.map(|limit| limit.get()), [500, 500, 125, 62]);
+        let least = load("[limits]\nconnections = 1").limits;
+        assert_eq!((least.unproven_connections.get(), least.tunnels.get()), (1, 1));
+    }
+
+    #[test]
+    fn strangers_cannot_be_given_every_place() {
+        assert_eq!(
+            faults("[limits]\nconnections = 100\nunproven_connections = 100"),
+            [
+                "3: `limits.unproven_connections`: must be less than `limits.connections`, which is 100: \
+              proven callers need places of their own"
+            ]
+        );
+        assert_eq!(
+            faults("[limits]\nunproven_connections = 100\ntunnels = 75"),
+            [
+                "3: `limits.tunnels`: must be less than `limits.unproven_connections`, which is 100: \
+              `limits.site_requests_in_flight` and `limits.tunnels` are 100 together"
+            ]
+        );
+        load("[limits]\nunproven_connections = 100\ntunnels = 74");
     }
 
     #[test]

@@ -39,8 +39,11 @@ pub struct Upstream {
     pub timeout: Duration,
     /// How long an unused connection is kept; below the backend's own keep-alive time.
     pub idle_timeout: Duration,
-    /// Connections to it at once, of one worker; a request that finds none waits for one.
+    /// Connections to each server that may carry events at once, of one worker; an event that finds
+    /// none waits for one.
     pub connections: NonZeroUsize,
+    /// The same for requests to sites.
+    pub site_connections: NonZeroUsize,
     /// Largest answer to a webhook that is passed on; more is a 502.
     pub response_max_bytes: NonZeroUsize,
 }
@@ -73,6 +76,7 @@ impl Upstream {
             timeout: numbers::milliseconds(&written.timeout_ms, findings),
             idle_timeout: numbers::milliseconds(&written.idle_timeout_ms, findings),
             connections: numbers::count(&written.connections, findings),
+            site_connections: numbers::count(&written.site_connections, findings),
             response_max_bytes: numbers::size(&written.response_max_bytes, response, findings),
             name: name?,
             servers: servers?,

@@ -18,9 +18,11 @@ use crate::refusal::Refusal;
 use crate::route::SiteRoute;
 use crate::server::respond::{CallerResponse, ResponseBody};
 use crate::server::stream::Streamed;
+use crate::state::RequestClass;
 use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 use crate::upstream::RequestBody;
 use crate::upstream::headers::rewrite_streamed_response_headers;
+use crate::upstream::pool::Work;
 use crate::upstream::websocket::WebsocketHandshake;
 
 pub(super) async fn handle(
@@ -43,7 +45,10 @@ pub(super) async fn handle(
         return Err(Refusal::WebsocketNotAllowed);
     }
     let limits = &routed.local.generation.config.limits;
-    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
+    let worker = &routed.connected.worker;
+    let admitted = worker.admit(RequestClass::Unproven, limits)?;
+    let tunnel = handshake.as_ref().map(|_| worker.admit(RequestClass::Tunnel, limits));
+    let tunnel = tunnel.transpose()?;
     let caller_side = parts.extensions.remove::<OnUpgrade>();
     parts.extensions.clear();
 
@@ -57,7 +62,7 @@ pub(super) async fn handle(
         handshake.ask(request.headers_mut());
     }
     let began = Instant::now();
-    let begun = timeout(settings.timeout, pool.begin(request, None)).await;
+    let begun = timeout(settings.timeout, pool.begin(request, None, Work::Site)).await;
     let took = began.elapsed();
     log_entry.upstream_time = Some(took);
     route.metrics.upstream_duration.observe(took);
@@ -65,10 +70,14 @@ pub(super) async fn handle(
     let (mut response, lease) = begun.map_err(|lost| lost.refusal)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let agreed = handshake.filter(|handshake| handshake.is_agreed_by(response.headers()));
-        let (Some(_), Some(conditions), Some(caller)) = (agreed, conditions, caller_side) else {
+        let (Some(_), Some(conditions), Some(caller), Some(admitted)) =
+            (agreed, conditions, caller_side, tunnel)
+        else {
             // The connection to the application ends with the lease.
             return Err(Refusal::UpstreamMalformed);
         };
+        routed.connected.guard.hold();
+        let lease = lease.upgraded();
         let upstream = hyper::upgrade::on(&mut *response);
         let idle_timeout = settings.idle_timeout;
         let tunnel = Tunnel { caller, upstream, idle_timeout, conditions, lease, admitted };

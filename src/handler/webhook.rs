@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
 use crate::server::respond::{CallerResponse, ResponseBody};
-use crate::state::{RequestPermit, TaskGuard};
+use crate::state::{RequestClass, RequestPermit, TaskGuard};
 use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 use crate::tls::certificate::moment;
 use crate::upstream::WebhookBody;
@@ -61,7 +61,11 @@ async fn event(
         }
     };
     let limits = &routed.local.generation.config.limits;
-    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
+    let worker = &routed.connected.worker;
+    // Until it is proven, an event without a certificate is nobody's.
+    let is_proven = routed.client.is_some() || routed.connected.guard.is_proven();
+    let class = if is_proven { RequestClass::Proven } else { RequestClass::Unproven };
+    let mut admitted = worker.admit(class, limits)?;
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
         memory_bytes: limits.body_memory_bytes.get(),
@@ -85,6 +89,10 @@ async fn event(
             let (index, label) = body.secret();
             log_entry.secret = Some(Arc::clone(label));
             metrics.event_verified(index, moment(routed.now));
+            routed.connected.guard.prove();
+            if !is_proven {
+                admitted = worker.admit(RequestClass::Proven, limits)?;
+            }
             WebhookBody::from(body)
         }
         Err(body) => {
@@ -119,7 +127,7 @@ async fn verification(
         return Ok(proven.into_answer());
     }
     let limits = &routed.local.generation.config.limits;
-    let admitted = routed.connected.worker.admit(limits.requests_in_flight.get())?;
+    let admitted = routed.connected.worker.admit(RequestClass::Proven, limits)?;
     let forward = Forward { routed, route, admitted, began: Instant::now() };
     let answer = forward.send(parts, WebhookBody::from(proven), log_entry).await?;
     log_entry.outcome = RequestOutcome::ChallengeForwarded;

@@ -6,6 +6,10 @@ use super::Severity;
 /// Why a connection ended before HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionRefusal {
+    /// Every connection that could give way to this one was busy.
+    ConnectionsFull,
+    /// Its network has `limits.connections_per_network` already.
+    NetworkFull,
     /// The TLS handshake did not end in time.
     HandshakeTimeout,
     /// The bytes are not TLS, or not a TLS that we speak, or the caller went away.
@@ -56,7 +60,9 @@ pub enum ConnectionRefusal {
 
 impl ConnectionRefusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
+        Self::ConnectionsFull,
+        Self::NetworkFull,
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::ProxyHeaderMissing,
@@ -85,6 +91,8 @@ impl ConnectionRefusal {
     /// Metric label and log field; stable.
     pub fn label(self) -> &'static str {
         match self {
+            Self::ConnectionsFull => "connections_full",
+            Self::NetworkFull => "network_full",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
             Self::ProxyHeaderMissing => "proxy_header_missing",
@@ -114,7 +122,11 @@ impl ConnectionRefusal {
     /// Whoever presented a certificate may be Meta under a new CA: that is for the operator's eyes.
     pub fn severity(self) -> Severity {
         match self {
-            Self::HandshakeTimeout | Self::HandshakeFailed | Self::AlertReceived => Severity::Noise,
+            Self::ConnectionsFull
+            | Self::NetworkFull
+            | Self::HandshakeTimeout
+            | Self::HandshakeFailed
+            | Self::AlertReceived => Severity::Noise,
             Self::ProxyHeaderMissing
             | Self::ProxyHeaderMalformed
             | Self::ProxyHeaderFromStranger
@@ -141,6 +153,12 @@ impl ConnectionRefusal {
     /// What the operator does about it.
     pub fn hint(self) -> &'static str {
         match self {
+            Self::ConnectionsFull => {
+                "as many connections as limits.unproven_connections are busy without proof: who are they, and is a site slow?"
+            }
+            Self::NetworkFull => {
+                "one address holds limits.connections_per_network connections without proof: a scanner, or many behind one address"
+            }
             Self::HandshakeTimeout => {
                 "a caller connected and did not finish TLS; harmless unless frequent"
             }

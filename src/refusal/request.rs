@@ -61,8 +61,12 @@ pub enum Refusal {
     BodyTimeout,
     /// The body broke off or its framing is wrong.
     BodyBroken,
-    /// Too many requests are being answered.
+    /// Too many requests of proven callers are being answered.
     TooManyRequests,
+    /// Too many requests to sites, or without proof yet, are being answered.
+    TooManySiteRequests,
+    /// Too many WebSockets are open.
+    TooManyTunnels,
     /// Too many bytes of bodies are held.
     BodyMemoryExhausted,
     /// The upstream could not be connected to.
@@ -77,7 +81,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every variant, for metrics that start at zero.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::RequestMalformed,
         Self::HeaderTimeout,
         Self::NoRoute,
@@ -105,6 +109,8 @@ impl Refusal {
         Self::BodyTimeout,
         Self::BodyBroken,
         Self::TooManyRequests,
+        Self::TooManySiteRequests,
+        Self::TooManyTunnels,
         Self::BodyMemoryExhausted,
         Self::UpstreamUnreachable,
         Self::UpstreamBroken,
@@ -139,7 +145,10 @@ impl Refusal {
             | Self::SignatureMismatch => StatusCode::FORBIDDEN,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeaderTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyRequests | Self::BodyMemoryExhausted => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests
+            | Self::TooManySiteRequests
+            | Self::TooManyTunnels
+            | Self::BodyMemoryExhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamUnreachable | Self::UpstreamBroken | Self::UpstreamMalformed => {
                 StatusCode::BAD_GATEWAY
             }
@@ -182,6 +191,8 @@ impl Refusal {
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::TooManyRequests => "too_many_requests",
+            Self::TooManySiteRequests => "too_many_site_requests",
+            Self::TooManyTunnels => "too_many_tunnels",
             Self::BodyMemoryExhausted => "body_memory_exhausted",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamBroken => "upstream_broken",
@@ -220,6 +231,8 @@ impl Refusal {
             | Self::SignatureMismatch
             | Self::BodyTooLarge
             | Self::TooManyRequests
+            | Self::TooManySiteRequests
+            | Self::TooManyTunnels
             | Self::BodyMemoryExhausted => Severity::Notice,
             Self::UpstreamUnreachable
             | Self::UpstreamBroken
@@ -298,6 +311,12 @@ impl Refusal {
             Self::BodyTimeout => "the body came too slowly: see limits.body_timeout_ms",
             Self::BodyBroken => "the caller broke off within the body; Meta delivers again",
             Self::TooManyRequests => "limits.requests_in_flight is reached: is the upstream slow?",
+            Self::TooManySiteRequests => {
+                "limits.site_requests_in_flight is reached: is a site slow, or somebody flooding it?"
+            }
+            Self::TooManyTunnels => {
+                "limits.tunnels is reached: raise it if so many users have a page open that holds a WebSocket"
+            }
             Self::BodyMemoryExhausted => {
                 "limits.body_memory_bytes is reached: is the upstream slow?"
             }

@@ -42,9 +42,13 @@ impl Streamed {
         Self { body, left: limit, idle_timeout, timer: None, at_end: Vec::new(), passed: 0 }
     }
 
-    /// Has `told` called with the number of bytes that passed, once all have.
+    /// Has `told` called with the number of bytes that passed, once all have: at once if there are
+    /// none, for nobody asks such a body for anything.
     pub(crate) fn at_end(&mut self, told: impl FnOnce(u64) + 'static) {
-        self.at_end.push(Box::new(told));
+        match self.body.is_end_stream() {
+            true => told(self.passed),
+            false => self.at_end.push(Box::new(told)),
+        }
     }
 
     fn end(&mut self) {
@@ -73,8 +77,8 @@ impl Body for Streamed {
                 };
                 this.left = left;
                 this.passed += length;
-                // Nobody asks again for the end of a body whose length was told.
-                if this.body.is_end_stream() {
+                // Nobody asks again for the end of a body whose length was told, nor behind trailers.
+                if this.body.is_end_stream() || frame.is_trailers() {
                     this.end();
                 }
                 Poll::Ready(Some(Ok(frame)))

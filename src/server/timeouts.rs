@@ -35,6 +35,8 @@ pub(crate) struct ConnectionTimeouts {
     header_timeout: Duration,
     write_timeout: Duration,
     keep_alive_timeout: Duration,
+    /// For the head of the first request to be whole, after `born`.
+    first_request_timeout: Duration,
     requests_max: usize,
     park_after: Duration,
     linger: Duration,
@@ -60,7 +62,13 @@ pub(crate) enum ConnectionPhase {
 pub(crate) struct InFlight(Arc<ConnectionTimeouts>);
 
 impl ConnectionTimeouts {
-    pub(crate) fn new(limits: &Limits, intervals: &Intervals, is_h2: bool) -> Self {
+    /// A trusted proxy may open connections before it has a request for them.
+    pub(crate) fn new(
+        limits: &Limits,
+        intervals: &Intervals,
+        is_h2: bool,
+        is_trusted_proxy: bool,
+    ) -> Self {
         Self {
             born: Instant::now(),
             kind: AtomicU64::new(ConnectionPhase::Idle as u64),
@@ -74,6 +82,10 @@ impl ConnectionTimeouts {
             header_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
+            first_request_timeout: match is_trusted_proxy {
+                true => limits.keep_alive_timeout,
+                false => limits.header_timeout,
+            },
             requests_max: limits.requests_per_connection.get(),
             park_after: intervals.park_after,
             linger: intervals.linger,
@@ -185,6 +197,9 @@ impl ConnectionTimeouts {
     /// while requests are being answered and what was sent of them is taken.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase() {
+            ConnectionPhase::Idle | ConnectionPhase::ReadingHeaders if !self.has_begun() => {
+                return Some(self.born + self.first_request_timeout);
+            }
             ConnectionPhase::Idle => Some(self.keep_alive_timeout),
             ConnectionPhase::ReadingHeaders => Some(self.header_timeout),
             ConnectionPhase::Lingering => Some(self.linger),
@@ -201,6 +216,11 @@ impl ConnectionTimeouts {
             && !self.unsent.load(Relaxed)
             && !self.is_body_unread();
         may_park.then(|| self.since() + self.park_after)
+    }
+
+    /// Since when no request has been answered; `None` while one is.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        (self.phase() != ConnectionPhase::Busy).then(|| self.since())
     }
 
     fn since(&self) -> Instant {

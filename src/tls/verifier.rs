@@ -128,6 +128,8 @@ fn certificate_error(reason: ConnectionRefusal) -> CertificateError {
         | ConnectionRefusal::ProxyHeaderMissing
         | ConnectionRefusal::ProxyHeaderMalformed
         | ConnectionRefusal::ProxyHeaderFromStranger
+        | ConnectionRefusal::ConnectionsFull
+        | ConnectionRefusal::NetworkFull
         | ConnectionRefusal::PlainFromStranger
         | ConnectionRefusal::AlertReceived => CertificateError::ApplicationVerificationFailure,
     }

@@ -20,7 +20,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::pool::{Begun, Pool, ServerGuard};
+use super::health::Health;
+use super::pool::{Begun, Pool, ServerGuard, Work};
 use super::proof::prove;
 use super::request_body::RequestBody;
 use super::target::{OpenedConnection, UpstreamServer};
@@ -62,14 +63,14 @@ impl Pool {
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
         let exchange = async {
             let spare = if may_repeat { again(&request) } else { None };
-            let lost = match self.exchange_once(request, None).await {
+            let lost = match self.exchange_once(request, None, deadline).await {
                 Ok(response) => return Ok(response),
                 Err(lost) => lost,
             };
             match (lost.refusal, spare) {
                 (Refusal::UpstreamBroken, Some(spare)) => {
                     self.target.metrics.retries.inc();
-                    let repeated = Box::pin(self.exchange_once(spare, lost.server)).await;
+                    let repeated = Box::pin(self.exchange_once(spare, lost.server, deadline)).await;
                     repeated.map_err(|lost| lost.refusal)
                 }
                 (refusal, _) => Err(refusal),
@@ -82,10 +83,15 @@ impl Pool {
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
         had_it_before: Option<usize>,
+        deadline: Instant,
     ) -> Result<Whole, Lost> {
-        let (mut head, lease) = self.begin(request, had_it_before).await?;
+        let work = Work::Event { deadline };
+        let (mut head, lease) = self.begin(request, had_it_before, work).await?;
         let max_bytes = self.target.settings.response_max_bytes.get();
-        match answer::read(head.body_mut(), max_bytes).await {
+        let unanswered = Unanswered::new(lease.guard.load.health(), work);
+        let read = answer::read(head.body_mut(), max_bytes).await;
+        unanswered.no_more();
+        match read {
             Ok(body) => {
                 let ended = Instant::now();
                 lease.check_in(ended);
@@ -104,6 +110,7 @@ impl Pool {
         self: &Rc<Self>,
         mut request: Box<Request<RequestBody>>,
         had_it_before: Option<usize>,
+        work: Work,
     ) -> Result<Begun, Lost> {
         let turn = self.next_turn();
         let mut last = Refusal::UpstreamUnreachable;
@@ -112,7 +119,7 @@ impl Pool {
             if tries_before > 0 {
                 self.target.metrics.retries.inc();
             }
-            match self.begin_on(index, request).await {
+            match self.begin_on(index, request, work).await {
                 Ok(begun) => return Ok(begun),
                 Err(Failed::Sent(refusal)) => return Err(Lost { refusal, server: Some(index) }),
                 Err(Failed::Untouched(back, refusal)) => {
@@ -134,21 +141,22 @@ impl Pool {
         self: &Rc<Self>,
         index: usize,
         mut request: Box<Request<RequestBody>>,
+        work: Work,
     ) -> Result<Begun, Failed> {
         let no_such_server = Refusal::UpstreamUnreachable;
         let (Some(server), Some(places)) = (self.target.servers.get(index), self.places.get(index))
         else {
             return Err(Failed::Untouched(request, no_such_server));
         };
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(places.of(work)).acquire_owned().await else {
             return Err(Failed::Untouched(request, no_such_server));
         };
-        let guard = ServerGuard { place, load: server.health.enter() };
+        let guard = ServerGuard { place: Some(place), load: server.health.enter() };
         if self.target.settings.host_header == HostHeader::Upstream {
             request.headers_mut().insert(HOST, server.host.clone());
         }
         while let Some(mut pooled) = self.check_out(index).await {
-            match self.send(server, &mut pooled, request).await {
+            match self.send(server, &mut pooled, request, work).await {
                 Ok(response) => return Ok(self.lease(index, response, pooled, guard)),
                 Err(Failed::Sent(refusal)) => return Err(Failed::Sent(refusal)),
                 Err(Failed::Untouched(back, _)) => request = back,
@@ -161,7 +169,7 @@ impl Pool {
             server.health.unreachable();
             return Err(Failed::Untouched(request, Refusal::UpstreamUnreachable));
         };
-        let response = self.send(server, &mut opened, request).await?;
+        let response = self.send(server, &mut opened, request, work).await?;
         Ok(self.lease(index, response, opened, guard))
     }
 
@@ -170,10 +178,10 @@ impl Pool {
         server: &UpstreamServer,
         opened: &mut OpenedConnection,
         mut request: Box<Request<RequestBody>>,
+        work: Work,
     ) -> Result<Box<Response<Incoming>>, Failed> {
         prove(&mut request, SystemTime::now());
-        // Dropped by a deadline before there is an answer: that is the server's failure, too.
-        let unanswered = Unanswered(Some(server));
+        let unanswered = Unanswered::new(&server.health, work);
         let may_switch = request.headers().contains_key(UPGRADE);
         let outcome = match opened.sender.try_send_request(*request).await {
             Ok(response) => {
@@ -198,10 +206,19 @@ impl Pool {
     }
 }
 
-/// Counts a failure when it is dropped before [`Unanswered::no_more`].
-struct Unanswered<'a>(Option<&'a UpstreamServer>);
+/// Counts a failure when it is dropped at the deadline, before [`Unanswered::no_more`]: an event
+/// that was not answered in time is the server's failure. One whose caller went away is not, and a
+/// site may be as slow as it likes.
+struct Unanswered<'a>(Option<(&'a Health, Instant)>);
 
-impl Unanswered<'_> {
+impl<'a> Unanswered<'a> {
+    fn new(health: &'a Health, work: Work) -> Self {
+        Self(match work {
+            Work::Event { deadline } => Some((health, deadline)),
+            Work::Site => None,
+        })
+    }
+
     fn no_more(mut self) {
         self.0 = None;
     }
@@ -209,8 +226,10 @@ impl Unanswered<'_> {
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        if let Some(server) = self.0 {
-            server.health.failed();
+        if let Some((health, deadline)) = self.0
+            && Instant::now() >= deadline
+        {
+            health.failed();
         }
     }
 }

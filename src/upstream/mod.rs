@@ -13,6 +13,7 @@ pub(crate) mod pool;
 pub(crate) mod probe;
 mod proof;
 mod request_body;
+mod resolve;
 mod target;
 mod target_error;
 mod tls;

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::health::Load;
 use super::target::{OpenedConnection, Target};
-use crate::config::{IdentityHeaders, UpstreamAddress};
+use crate::config::{IdentityHeaders, Upstream, UpstreamAddress};
 
 /// Pooled connections of one worker to one upstream.
 pub(crate) struct Pool {
@@ -24,9 +25,23 @@ pub(crate) struct Pool {
     /// For each server; the most recently used is last, and is used first, so that the others can
     /// grow old.
     idle: Vec<RefCell<Vec<Idle>>>,
-    /// Connections that may be open at once, for each server.
-    pub(super) places: Vec<Arc<Semaphore>>,
+    pub(super) places: Vec<Places>,
     pub(super) turn: RefCell<usize>,
+}
+
+/// Whose request it is. Events have connections to each server that no site can take from them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// A proven one, to be answered by `deadline`.
+    Event { deadline: Instant },
+    /// Anybody's.
+    Site,
+}
+
+/// The connections to one server that may be in use at once.
+pub(super) struct Places {
+    events: Arc<Semaphore>,
+    sites: Arc<Semaphore>,
 }
 
 /// The head of an answer, and the connection that its body comes on.
@@ -49,17 +64,17 @@ pub(crate) struct Lease {
 
 /// What an exchange takes of a server until its answer has ended.
 pub(super) struct ServerGuard {
-    pub(super) place: OwnedSemaphorePermit,
+    /// `None`: bounded by something else.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) load: Load,
 }
 
 impl Pool {
     pub(crate) fn new(target: Arc<Target>) -> Self {
-        let connections = target.settings.connections.get().min(Semaphore::MAX_PERMITS);
         let servers = &target.servers;
         Self {
             idle: servers.iter().map(|_| RefCell::default()).collect(),
-            places: servers.iter().map(|_| Arc::new(Semaphore::new(connections))).collect(),
+            places: servers.iter().map(|_| Places::new(&target.settings)).collect(),
             turn: RefCell::new(0),
             target,
         }
@@ -145,6 +160,21 @@ impl Pool {
     }
 }
 
+impl Places {
+    fn new(settings: &Upstream) -> Self {
+        let places =
+            |limit: NonZeroUsize| Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS)));
+        Self { events: places(settings.connections), sites: places(settings.site_connections) }
+    }
+
+    pub(super) fn of(&self, work: Work) -> &Arc<Semaphore> {
+        match work {
+            Work::Event { .. } => &self.events,
+            Work::Site => &self.sites,
+        }
+    }
+}
+
 impl Lease {
     /// Whether a later generation's upstream has the server at the other end, too, and would know it
     /// by the same certificate.
@@ -153,6 +183,12 @@ impl Lease {
         let server = ours.servers.get(self.server);
         let has = |server| target.settings.servers.contains(server);
         server.is_some_and(has) && ours.tls == target.settings.tls
+    }
+
+    /// The connection has become a tunnel, which takes no place from requests.
+    pub(crate) fn upgraded(mut self) -> Self {
+        self.guard.place = None;
+        self
     }
 
     /// The answer has ended, `now`: the connection may carry the next one.

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::health::Health;
 use super::request_body::RequestBody;
+use super::resolve::Name;
 use super::target_error::TargetError;
 use super::tls::UpstreamTlsConnector;
 use crate::config::{Upstream, UpstreamAddress};
@@ -40,8 +41,8 @@ pub(crate) struct UpstreamServer {
 }
 
 enum Transport {
-    Tcp { host: String, port: u16 },
-    Tls { host: String, port: u16, name: ServerName<'static>, connector: TlsConnector },
+    Tcp(Name),
+    Tls { address: Name, name: ServerName<'static>, connector: TlsConnector },
     Unix(PathBuf),
 }
 
@@ -77,8 +78,14 @@ impl Target {
             if let Some((_, same)) = known.find(|(known, _)| *known == address) {
                 server.health = Arc::clone(&same.health);
             }
-            if self.settings.health_check.is_none() {
-                // Nobody would ever say otherwise.
+        }
+    }
+
+    /// Puts what was shared with the generation before in force: without a health check, nobody
+    /// would ever say that a server is healthy again.
+    pub(crate) fn take_over_health(&self) {
+        if self.settings.health_check.is_none() {
+            for server in &self.servers {
                 server.health.set_healthy(true);
             }
         }
@@ -112,7 +119,7 @@ impl UpstreamServer {
         let (host, transport) = match address {
             UpstreamAddress::Http { host, port } => {
                 let shown = authority(host, *port, 80);
-                let transport = Transport::Tcp { host: host.clone(), port: *port };
+                let transport = Transport::Tcp(Name::new(host, *port));
                 (shown, transport)
             }
             UpstreamAddress::Unix { path } => {
@@ -124,7 +131,7 @@ impl UpstreamServer {
                 let bad_name = || TargetError::Host { upstream: upstream(), host: name.to_owned() };
                 let connector = tls.map(|tls| tls.connector.clone()).ok_or_else(bad_name)?;
                 let name = ServerName::try_from(name.clone()).map_err(|_invalid| bad_name())?;
-                (shown, Transport::Tls { host: host.clone(), port: *port, name, connector })
+                (shown, Transport::Tls { address: Name::new(host, *port), name, connector })
             }
         };
         let host = HeaderValue::try_from(&host)
@@ -134,13 +141,13 @@ impl UpstreamServer {
 
     async fn open(&self, largest_read: usize) -> io::Result<OpenedConnection> {
         match &self.transport {
-            Transport::Tcp { host, port } => {
-                let stream = connect_tcp(host, *port).await?;
+            Transport::Tcp(address) => {
+                let stream = connect_tcp(address).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
                 Ok(OpenedConnection { sender: speak_http(stream, largest_read).await?, socket })
             }
-            Transport::Tls { host, port, name, connector } => {
-                let stream = connect_tcp(host, *port).await?;
+            Transport::Tls { address, name, connector } => {
+                let stream = connect_tcp(address).await?;
                 let socket = stream.as_fd().try_clone_to_owned()?;
                 let stream = connector.connect(name.clone(), stream).await?;
                 Ok(OpenedConnection { sender: speak_http(stream, largest_read).await?, socket })
@@ -160,9 +167,8 @@ fn authority(host: &str, port: u16, default_port: u16) -> String {
     if port == default_port { host } else { format!("{host}:{port}") }
 }
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    // An address is taken as it is; a name is asked for anew with each connection.
-    let stream = TcpStream::connect((host, port)).await?;
+async fn connect_tcp(address: &Name) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(&*address.addresses().await?).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -126,9 +126,9 @@ async fn one_connection_more_than_the_limit_waits_and_is_served_when_there_is_ro
     let world = Plan::new().limit("connections = 1").start().await;
     let holder = Sender::new(world.meta()).unwrap().connect().await.unwrap();
     assert_eq!(holder.request(event("1")).await.unwrap().status, 200);
-    world.until_metric("hubgate_connections_at_limit_total", 1.0).await;
     let options = world.meta();
     let waiting = tokio::spawn(send(options, event("2")));
+    world.until_metric("hubgate_connections_at_limit_total", 1.0).await;
     assert_eq!(holder.request(event("3")).await.unwrap().status, 200);
     assert!(!waiting.is_finished());
     assert_eq!(world.metric("hubgate_connections_total"), 1.0);

@@ -45,6 +45,7 @@ mod server_names;
 mod signatures;
 mod sites;
 mod status;
+mod strangers;
 mod trace_context;
 mod trusted_proxies;
 mod tunnels;

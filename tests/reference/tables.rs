@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use hubgate::app;
-use hubgate::config::Config;
+use hubgate::config::{Config, known_keys};
 use hubgate::refusal::{ConnectionRefusal, Refusal};
 use hubgate::{HeaderClaim, PATH_PARAMETERS, RESERVED_HEADERS};
 use hubgate_testkit::pki::{Authority, Ca};
@@ -12,6 +12,7 @@ use hubgate_testkit::setup::Setup;
 
 const REFUSALS: &str = include_str!("../../docs/refusals.md");
 const METRICS: &str = include_str!("../../docs/metrics.md");
+const CONFIG: &str = include_str!("../../config.toml");
 const SECURITY: &str = include_str!("../../docs/security.md");
 
 #[test]
@@ -31,6 +32,30 @@ fn the_page_of_refusals_says_of_each_what_to_do() {
         }),
     );
     assert_shown(REFUSALS, "refusals.md", &of_requests);
+}
+
+#[test]
+fn the_page_on_security_has_every_limit_with_its_default() {
+    let (_, section) = SECURITY.split_once("\n## Limits\n").expect("is there");
+    let (section, _) = section.split_once("\n## ").expect("is not the last");
+    let keys = known_keys();
+    let limits = keys.iter().filter(|key| key.starts_with("limits."));
+    let more = ["upstream.connections", "upstream.site_connections", "upstream.response_max_bytes"];
+    let mut count = 0;
+    for key in limits.map(String::as_str).chain(more) {
+        let (part, name) = key.split_once('.').expect("has a section");
+        let marked = format!("#{name} = ");
+        let mut lines = CONFIG.lines().skip_while(|line| line.trim_matches(['[', ']']) != part);
+        let default = lines.find_map(|line| line.strip_prefix(&marked));
+        let default = default.expect("is in the reference").replace('_', "");
+        let row = section.lines().find_map(|line| line.strip_prefix(&format!("| `{key}` | ")));
+        let shown = row.and_then(|row| row.split_once(" |"));
+        let (shown, _) = shown.expect(key);
+        // What follows from another key is said in words.
+        assert!(shown == default || shown.contains("of `"), "{key}: {shown}, not {default}");
+        count += 1;
+    }
+    assert!(count > 15, "{count}");
 }
 
 #[test]

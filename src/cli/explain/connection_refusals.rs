@@ -6,6 +6,8 @@ use crate::refusal::ConnectionRefusal;
 
 pub(super) fn explanation(connection_refusal: ConnectionRefusal) -> Explanation {
     match connection_refusal {
+        ConnectionRefusal::ConnectionsFull => CONNECTIONS_FULL,
+        ConnectionRefusal::NetworkFull => NETWORK_FULL,
         ConnectionRefusal::HandshakeTimeout => HANDSHAKE_TIMEOUT,
         ConnectionRefusal::HandshakeFailed => HANDSHAKE_FAILED,
         ConnectionRefusal::ProxyHeaderMissing => PROXY_HEADER_MISSING,
@@ -31,6 +33,26 @@ pub(super) fn explanation(connection_refusal: ConnectionRefusal) -> Explanation 
         ConnectionRefusal::CertificateMalformed => CERTIFICATE_MALFORMED,
     }
 }
+
+const CONNECTIONS_FULL: Explanation = Explanation {
+    meaning: "A connection was closed because all places for callers without proof were busy with requests.",
+    causes: &[
+        "a site whose answers take long, so that browsers pile up: see site.timeout_ms",
+        "a flood of slow requests from many addresses",
+        "limits.unproven_connections is set too low",
+    ],
+    next: "curl -s http://127.0.0.1:9180/metrics | grep -E 'connections_(open|evicted)|in_flight'",
+};
+
+const NETWORK_FULL: Explanation = Explanation {
+    meaning: "One IPv4 address, or one IPv6 /64, already had limits.connections_per_network connections that had proven nothing.",
+    causes: &[
+        "one machine that opens connections and says nothing",
+        "many users behind one address: a company's proxy, or a provider's NAT",
+        "a load balancer in front that is not in server.trusted_proxies or server.proxy_protocol_from",
+    ],
+    next: "journalctl -u hubgate -o cat | grep network_full",
+};
 
 const HANDSHAKE_TIMEOUT: Explanation = Explanation {
     meaning: "A caller connected and did not finish the TLS handshake in time.",

@@ -34,6 +34,8 @@ pub(super) fn explanation(refusal: Refusal) -> Explanation {
         Refusal::BodyTimeout => BODY_TIMEOUT,
         Refusal::BodyBroken => BODY_BROKEN,
         Refusal::TooManyRequests => TOO_MANY_REQUESTS,
+        Refusal::TooManySiteRequests => TOO_MANY_SITE_REQUESTS,
+        Refusal::TooManyTunnels => TOO_MANY_TUNNELS,
         Refusal::BodyMemoryExhausted => BODY_MEMORY_EXHAUSTED,
         Refusal::UpstreamUnreachable => UPSTREAM_UNREACHABLE,
         Refusal::UpstreamBroken => UPSTREAM_BROKEN,
@@ -290,13 +292,33 @@ const BODY_BROKEN: Explanation = Explanation {
 };
 
 const TOO_MANY_REQUESTS: Explanation = Explanation {
-    meaning: "limits.requests_in_flight requests are being answered already.",
+    meaning: "limits.requests_in_flight requests of proven callers are being answered already.",
     causes: &[
         "the application is slow, so that answers pile up: see hubgate_upstream_duration_seconds",
         "more events come than the application was made for",
         "limits.requests_in_flight is set too low",
     ],
     next: "curl -s http://127.0.0.1:9180/metrics | grep -E 'in_flight|upstream_duration_seconds_(sum|count)'",
+};
+
+const TOO_MANY_SITE_REQUESTS: Explanation = Explanation {
+    meaning: "limits.site_requests_in_flight requests to sites, or to webhooks without proof yet, are being answered already.",
+    causes: &[
+        "the application behind a site is slow, so that answers pile up",
+        "somebody sends requests to a site faster than it answers, or bodies very slowly",
+        "limits.site_requests_in_flight is set too low; proven events do not count there",
+    ],
+    next: "curl -s http://127.0.0.1:9180/metrics | grep -E 'in_flight|upstream_duration_seconds_(sum|count)'",
+};
+
+const TOO_MANY_TUNNELS: Explanation = Explanation {
+    meaning: "limits.tunnels WebSockets are open already.",
+    causes: &[
+        "more users than that have a page open that holds a WebSocket",
+        "somebody opens WebSockets and leaves them",
+        "the pages open another one whenever one is lost",
+    ],
+    next: "curl -s http://127.0.0.1:9180/metrics | grep hubgate_tunnels",
 };
 
 const BODY_MEMORY_EXHAUSTED: Explanation = Explanation {

@@ -56,6 +56,11 @@ impl File {
 #[derive(Debug)]
 pub(super) struct RawLimits {
     pub(super) connections: Written<i64>,
+    /// `None`: half of all.
+    pub(super) unproven_connections: Option<Written<i64>>,
+    /// `None`: half of all.
+    pub(super) connections_per_network: Option<Written<i64>>,
+    pub(super) handshakes: Written<i64>,
     pub(super) handshake_timeout_ms: Written<i64>,
     pub(super) header_timeout_ms: Written<i64>,
     pub(super) header_max_count: Written<i64>,
@@ -67,6 +72,10 @@ pub(super) struct RawLimits {
     pub(super) keep_alive_timeout_ms: Written<i64>,
     pub(super) requests_per_connection: Written<i64>,
     pub(super) requests_in_flight: Written<i64>,
+    /// `None`: a quarter of `unproven_connections`.
+    pub(super) site_requests_in_flight: Option<Written<i64>>,
+    /// `None`: an eighth of `unproven_connections`.
+    pub(super) tunnels: Option<Written<i64>>,
     pub(super) h2_concurrent_streams: Written<i64>,
     pub(super) h2_pending_resets: Written<i64>,
 }
@@ -74,7 +83,12 @@ pub(super) struct RawLimits {
 impl RawLimits {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
-            connections: table.number_or("connections", 16_384),
+            connections: table.number_or("connections", 8_192),
+            unproven_connections: table.optional("unproven_connections").and_then(Item::number),
+            connections_per_network: table
+                .optional("connections_per_network")
+                .and_then(Item::number),
+            handshakes: table.number_or("handshakes", 256),
             handshake_timeout_ms: table.number_or("handshake_timeout_ms", 10_000),
             header_timeout_ms: table.number_or("header_timeout_ms", 10_000),
             header_max_count: table.number_or("header_max_count", 100),
@@ -85,7 +99,11 @@ impl RawLimits {
             write_timeout_ms: table.number_or("write_timeout_ms", 30_000),
             keep_alive_timeout_ms: table.number_or("keep_alive_timeout_ms", 75_000),
             requests_per_connection: table.number_or("requests_per_connection", 10_000),
-            requests_in_flight: table.number_or("requests_in_flight", 4_096),
+            requests_in_flight: table.number_or("requests_in_flight", 2_048),
+            site_requests_in_flight: table
+                .optional("site_requests_in_flight")
+                .and_then(Item::number),
+            tunnels: table.optional("tunnels").and_then(Item::number),
             h2_concurrent_streams: table.number_or("h2_concurrent_streams", 100),
             h2_pending_resets: table.number_or("h2_pending_resets", 20),
         }

@@ -25,6 +25,7 @@ pub(in super::super) struct RawUpstream {
     pub(in super::super) timeout_ms: Written<i64>,
     pub(in super::super) idle_timeout_ms: Written<i64>,
     pub(in super::super) connections: Written<i64>,
+    pub(in super::super) site_connections: Written<i64>,
     pub(in super::super) response_max_bytes: Written<i64>,
 }
 
@@ -57,6 +58,7 @@ impl RawUpstream {
             timeout_ms: table.number_or("timeout_ms", 4_000),
             idle_timeout_ms: table.number_or("idle_timeout_ms", 4_000),
             connections: table.number_or("connections", 128),
+            site_connections: table.number_or("site_connections", 128),
             response_max_bytes: table.number_or("response_max_bytes", 1_048_576),
         }
     }

@@ -14,7 +14,7 @@ use http::{Method, Uri};
 use crate::refusal::Refusal;
 use crate::route;
 use crate::server::respond::{self, CallerResponse};
-use crate::state::{WorkerGeneration, WorkerState};
+use crate::state::{RequestClass, WorkerGeneration, WorkerState};
 use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 
 mod acme;
@@ -39,8 +39,7 @@ pub(super) async fn handle(
         && let Some(directory) = &redirect.settings.acme_directory
         && let Some(token) = parts.uri.path().strip_prefix(acme::PATH)
     {
-        let in_flight_max = local.generation.config.limits.requests_in_flight;
-        let _admitted = worker.admit(in_flight_max.get())?;
+        let _admitted = worker.admit(RequestClass::Acme, &local.generation.config.limits)?;
         let found = acme::look_up(directory, token).await.ok_or(Refusal::NoRoute)?;
         log_entry.outcome = RequestOutcome::AcmeAnswered;
         return Ok(respond::echo(found));

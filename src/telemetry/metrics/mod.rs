@@ -45,6 +45,7 @@ pub struct Metrics {
     pub(crate) connections_open: Gauge,
     pub(crate) connections_parked: Gauge,
     pub(crate) connections_at_limit: Counter,
+    pub(crate) connections_evicted: Counter,
     pub(crate) accept_errors: Counter,
     connections_cut: Vec<Counter>,
     pub(crate) streams_cut: Counter,
@@ -101,7 +102,12 @@ impl Metrics {
             connections_at_limit: register(
                 r,
                 "connections_at_limit",
-                "Times that accepting waited because limits.connections was reached",
+                "Times that accepting waited: limits.connections was reached, and no connection could give way",
+            ),
+            connections_evicted: register(
+                r,
+                "connections_evicted",
+                "Idle connections that had proven nothing and gave way to others",
             ),
             accept_errors: register(
                 r,
@@ -126,7 +132,7 @@ impl Metrics {
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
             body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
-            reloads: register(r, "reloads", "Attempts to change the generation, by outcome"),
+            reloads: register_reloads(r),
             generation: register(r, "generation", "Number of the generation in force"),
             self_check_failures: register(
                 r,
@@ -183,6 +189,15 @@ impl Metrics {
         let _found = encode(&mut wanted, &self.registry);
         wanted.value
     }
+}
+
+fn register_reloads(registry: &mut Registry) -> Family<OutcomeLabels, Counter> {
+    let reloads: Family<OutcomeLabels, Counter> =
+        register(registry, "reloads", "Attempts to change the generation, by outcome");
+    for outcome in ["succeeded", "failed"] {
+        let _at_zero = reloads.get_or_create_owned(&OutcomeLabels { outcome });
+    }
+    reloads
 }
 
 fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M

@@ -172,13 +172,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
     /// Reads one whole request, writes it down and returns its body; `None` at the end.
     pub async fn request(&mut self) -> Option<Bytes> {
         let head = self.head().await?;
-        let length: usize = header(&head, "content-length").map_or(0, |text| text.parse().unwrap());
+        let body = self.body(&head).await?;
+        self.journal.write_down(Seen { body: body.clone(), connection: self.connection });
+        Some(body)
+    }
+
+    /// Reads the body that a head announced; `None` if it broke off.
+    pub async fn body(&mut self, head: &str) -> Option<Bytes> {
+        let length: usize = header(head, "content-length").map_or(0, |text| text.parse().unwrap());
         while self.unread.len() < length {
             self.read_more().await?;
         }
-        let body: Bytes = self.unread.drain(..length).collect::<Vec<_>>().into();
-        self.journal.write_down(Seen { body: body.clone(), connection: self.connection });
-        Some(body)
+        Some(self.unread.drain(..length).collect::<Vec<_>>().into())
+    }
+
+    /// Says everything back in upper case, until the other side closes.
+    pub async fn shout(&mut self) {
+        loop {
+            let said = std::mem::take(&mut self.unread);
+            self.write(&said.to_ascii_uppercase()).await;
+            if self.read_more().await.is_none() {
+                return;
+            }
+        }
     }
 
     /// Reads to the end of one request's headers and no further than the kernel gives at once.

@@ -82,7 +82,10 @@ const GET: &str = "GET /page HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 
 #[tokio::test]
 async fn browsers_that_stop_reading_give_their_places_back_and_no_event_fails() {
-    let plan = Plan::new().more(SITE).upstream("connections = 44").limit("connections = 200");
+    let plan = Plan::new()
+        .more(SITE)
+        .limit("unproven_connections = 300")
+        .limit("site_requests_in_flight = 140");
     let world = before(plan).await;
     let mut browsers = Vec::new();
     for _ in 0..132 {

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use hubgate_testkit::pki::{Authority, Ca, Leaf};
-use hubgate_testkit::sender::{Message, Options};
+use hubgate_testkit::sender::Options;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
@@ -17,26 +17,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+pub use crate::settings::Settings;
 use crate::waiting::{PATIENCE, comes_true, found};
-
-/// 32 hex digits that are easily found where they should not be.
-pub const APP_SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e700";
-pub const VERIFY_TOKEN: &str = "token~that+nobody may/see";
-pub const PATH: &str = "/webhooks";
-
-/// Lines for the sections of a configuration; everything has a default.
-#[derive(Default)]
-pub struct Settings {
-    pub server: String,
-    pub limits: String,
-    /// In place of `http://` and an address that nobody listens on.
-    pub upstream_url: String,
-    pub upstream: String,
-    pub webhook: String,
-    pub log: String,
-    /// Whole sections at the end of the file.
-    pub more: String,
-}
+pub use crate::webhook::{APP_SECRET, PATH, VERIFY_TOKEN, event};
 
 /// The surroundings of a process.
 pub struct Place {
@@ -86,46 +69,7 @@ impl Place {
 
     /// Writes `config.toml`.
     pub fn configure(&self, settings: &Settings) {
-        let Settings { server, limits, upstream_url, upstream, webhook, log, more } = settings;
-        let url = if upstream_url.is_empty() { "http://127.0.0.1:9" } else { upstream_url };
-        let listen = default_line(server, "listen", r#"listen = ["127.0.0.1:0"]"#);
-        let workers = default_line(server, "workers", "workers = 1");
-        let secrets =
-            default_line(webhook, "app_secrets", r#"app_secrets = [{ file = "app-secret" }]"#);
-        let token =
-            default_line(webhook, "verify_token", r#"verify_token = { file = "verify-token" }"#);
-        self.write(
-            "config.toml",
-            &format!(
-                r#"
-[server]
-certificate = "server.pem"
-private_key = "server.key"
-{workers}
-{listen}
-{server}
-[client_certificate]
-trust_anchors = ["meta.pem"]
-[limits]
-{limits}
-[admin]
-listen = "127.0.0.1:0"
-[[upstream]]
-name = "app"
-url = "{url}"
-{upstream}
-[[webhook]]
-path = "{PATH}"
-upstream = "app"
-{secrets}
-{token}
-{webhook}
-[log]
-{log}
-{more}
-"#
-            ),
-        );
+        self.write("config.toml", &settings.text());
     }
 
     /// Replaces `from`, which must be there, by `to` in `config.toml`.
@@ -160,12 +104,6 @@ upstream = "app"
     pub fn stranger(&self, process: &Process) -> Options {
         Options::to_local(process.address(), PATH).unwrap().trusting(&self.server_ca)
     }
-}
-
-/// The default line, unless there is one for this key.
-fn default_line<'a>(lines: &str, key: &str, default: &'a str) -> &'a str {
-    let is_there = lines.lines().any(|line| line.split('=').next().unwrap_or("").trim() == key);
-    if is_there { "" } else { default }
 }
 
 fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -376,9 +314,4 @@ impl Admin {
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no series `{series}` in:\n{text}")).parse().unwrap()
     }
-}
-
-/// A signed event.
-pub fn event(body: impl Into<bytes::Bytes>) -> Message {
-    Message::event(APP_SECRET, body)
 }

@@ -1,20 +1,17 @@
 //! SIGTERM, SIGINT and SIGHUP.
 
-use std::sync::Arc;
-
 use hubgate_testkit::sender::{Answer, Message, SendError, Sender};
 use rustix::process::Signal;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::backend::{Backend, OK};
+use crate::backend::Backend;
 use crate::harness::{Place, Process, Settings, VERIFY_TOKEN, event};
 use crate::waiting::until_deserted;
 
 #[tokio::test]
 async fn a_stop_signal_answers_what_is_in_flight_and_ends_with_success() {
     for signal in [Signal::TERM, Signal::INT] {
-        let (backend, release) = held().await;
+        let (backend, release) = Backend::held().await;
         let place = Place::new();
         let mut process = place.run(&slow(&backend)).await;
         let address = process.address();
@@ -52,7 +49,7 @@ async fn an_idle_process_ends_at_once_however_long_it_may_drain() {
 
 #[tokio::test]
 async fn a_second_stop_signal_ends_at_once_with_failure() {
-    let (backend, _release) = held().await;
+    let (backend, _release) = Backend::held().await;
     let place = Place::new();
     let mut process = place.run(&slow(&backend)).await;
     let request = send_event(&place, &process);
@@ -125,7 +122,7 @@ async fn a_refused_reload_is_logged_with_every_fault_its_code_and_its_cause() {
 
 #[tokio::test]
 async fn a_hangup_while_draining_is_ignored() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let place = Place::new();
     let mut process = place.run(&slow(&backend)).await;
     let request = send_event(&place, &process);
@@ -159,21 +156,4 @@ fn slow(backend: &Backend) -> Settings {
 fn send_event(place: &Place, process: &Process) -> JoinHandle<Result<Answer, SendError>> {
     let options = place.meta(process);
     tokio::spawn(async move { Sender::new(options)?.send(event("1")).await })
-}
-
-/// A backend that reads each event at once and answers one for each permit.
-async fn held() -> (Backend, Arc<Semaphore>) {
-    let release = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&release);
-    let backend = Backend::scripted(move |mut hop| {
-        let permits = Arc::clone(&permits);
-        async move {
-            while hop.request().await.is_some() {
-                permits.acquire().await.unwrap().forget();
-                hop.write(OK).await;
-            }
-        }
-    })
-    .await;
-    (backend, release)
 }

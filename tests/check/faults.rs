@@ -14,11 +14,11 @@ fn faults_of_the_file_are_all_named_at_once_with_their_lines() {
     setup.write("app-secret", "\n");
 
     setup.assert_errors(&[
-        "config.toml:13: `webhook[0].upstream`: names no `[[upstream]]`",
-        "config.toml:14: `webhook[0].app_secrets[0].file`: names an empty secret",
-        "config.toml:17: `admin.listen_on`: is not a known key",
+        "config.toml:10: `admin.listen_on`: is not a known key",
+        "config.toml:17: `webhook[0].upstream`: names no `[[upstream]]`",
+        "config.toml:18: `webhook[0].app_secrets[0].file`: names an empty secret",
     ]);
-    let codes = ["config_upstream_unknown", "config_secret_invalid", "config_unknown_key"];
+    let codes = ["config_unknown_key", "config_upstream_unknown", "config_secret_invalid"];
     assert_eq!(setup.report()["error_codes"], serde_json::json!(codes));
     let Outcome { code, stdout, stderr } = setup.check(&[]);
     assert_eq!(code, 1);

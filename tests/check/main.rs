@@ -8,6 +8,13 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/settings.rs"]
+mod settings;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/webhook.rs"]
+mod webhook;
+
 mod addresses;
 mod faults;
 mod report;

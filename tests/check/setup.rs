@@ -10,8 +10,9 @@ use hubgate_testkit::pki::{Authority, Ca, Identity, Leaf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
-pub const VERIFY_TOKEN: &str = "a token of our own";
+use crate::settings::Settings;
+pub use crate::webhook::{APP_SECRET, VERIFY_TOKEN};
+
 pub const PROOF: &str = "c0ffee0123456789c0ffee0123456789c0ffee0123456789c0ffee0123456789";
 
 /// A directory with a sound configuration and everything that it names.
@@ -38,26 +39,8 @@ impl Setup {
         setup.write("app-secret", APP_SECRET);
         setup.write("verify-token", VERIFY_TOKEN);
         let address = setup._application.local_addr().unwrap();
-        let text = format!(
-            r#"
-[server]
-listen = ["127.0.0.1:0"]
-certificate = "server.pem"
-private_key = "server.key"
-[client_certificate]
-trust_anchors = ["meta.pem"]
-[[upstream]]
-name = "app"
-url = "http://{address}"
-[[webhook]]
-path = "/webhooks"
-upstream = "app"
-app_secrets = [{{ file = "app-secret" }}]
-verify_token = {{ file = "verify-token" }}
-[admin]
-listen = "127.0.0.1:0"
-"#
-        );
+        let upstream_url = format!("http://{address}");
+        let text = Settings { upstream_url, ..Settings::default() }.text();
         setup.write("config.toml", &text);
         setup
     }

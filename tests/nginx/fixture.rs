@@ -11,8 +11,7 @@ use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 
-pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
-pub const VERIFY_TOKEN: &str = "a token of our own";
+pub use crate::webhook::{APP_SECRET, VERIFY_TOKEN};
 
 /// A copy of a fixture, with everything in it that it names.
 pub struct Fixture {

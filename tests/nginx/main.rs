@@ -11,9 +11,13 @@
     reason = "a test may fail by it, and this one shows a table"
 )]
 
-#[allow(dead_code, unused_imports, reason = "shared with the tests of the proxy")]
-#[path = "../proxy/harness/application.rs"]
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/application.rs"]
 mod application;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/webhook.rs"]
+mod webhook;
+
 mod fixture;
 mod identity;
 mod import;

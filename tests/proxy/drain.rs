@@ -10,16 +10,15 @@ use hubgate::listener::Sockets;
 use hubgate_testkit::sender::{Connection, Http, Sender};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
-use crate::harness::backend::{Backend, OK};
+use crate::harness::backend::Backend;
 use crate::harness::world::event;
 use crate::harness::{Plan, World, operator};
 use crate::waiting::{PATIENCE, comes_true, until_deserted};
 
 #[tokio::test]
 async fn every_request_that_is_in_flight_when_draining_begins_is_answered() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let plan = Plan::new().upstream_url(&backend.url()).server("workers = 2");
     let world = plan.upstream("timeout_ms = 60000").start().await;
     let mut requests = Vec::new();
@@ -99,7 +98,7 @@ async fn idle_connections_are_closed_at_once_and_gracefully() {
 
 #[tokio::test]
 async fn an_http1_request_in_flight_is_told_that_its_connection_ends() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let world = Plan::new().upstream_url(&backend.url()).start().await;
     let connection = connect(&world, Http::One).await;
     let request = tokio::spawn(async move {
@@ -122,7 +121,7 @@ async fn an_http1_request_in_flight_is_told_that_its_connection_ends() {
 
 #[tokio::test]
 async fn an_http2_connection_finishes_its_streams_and_takes_no_other() {
-    let (backend, release) = holding(b"before").await;
+    let (backend, release) = Backend::holding(b"before").await;
     let world = Plan::new().upstream_url(&backend.url()).start().await;
     let connection = Arc::new(connect(&world, Http::Two).await);
     let mut streams = Vec::new();
@@ -146,7 +145,7 @@ async fn an_http2_connection_finishes_its_streams_and_takes_no_other() {
 
 #[tokio::test]
 async fn the_drain_timeout_ends_what_does_not_end_by_itself() {
-    let (backend, _release) = held().await;
+    let (backend, _release) = Backend::held().await;
     let plan = Plan::new().upstream_url(&backend.url()).server("drain_timeout_ms = 300");
     let world = plan.upstream("timeout_ms = 3600000").start().await;
     let connection = connect(&world, Http::One).await;
@@ -169,7 +168,7 @@ async fn the_drain_timeout_ends_what_does_not_end_by_itself() {
 
 #[tokio::test]
 async fn a_delivery_whose_caller_is_gone_is_finished_before_the_end() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let world = Plan::new().upstream_url(&backend.url()).start().await;
     let connection = connect(&world, Http::One).await;
     let request = tokio::spawn(async move { connection.request(event("1")).await });
@@ -188,7 +187,7 @@ async fn a_delivery_whose_caller_is_gone_is_finished_before_the_end() {
 
 #[tokio::test]
 async fn the_operator_can_look_until_the_end_and_is_told_that_it_drains() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let world = Plan::new().upstream_url(&backend.url()).start().await;
     assert_eq!(operator::get(&world, "/ready").await, (200, "ready\n".to_owned()));
     let connection = connect(&world, Http::One).await;
@@ -218,7 +217,7 @@ async fn the_operator_can_look_until_the_end_and_is_told_that_it_drains() {
 
 #[tokio::test]
 async fn from_the_drain_on_the_process_that_takes_over_alone_answers_the_operator() {
-    let (backend, release) = held().await;
+    let (backend, release) = Backend::held().await;
     let world = Plan::new().upstream_url(&backend.url()).start().await;
     let connection = connect(&world, Http::One).await;
     let request = tokio::spawn(async move { connection.request(event("1")).await });
@@ -264,28 +263,4 @@ async fn until_refused(world: &World) {
 /// Waits until no thread of the proxy runs any more.
 async fn until_ended(world: &World) {
     tokio::time::timeout(PATIENCE, world.proxy.ended()).await.unwrap();
-}
-
-/// A backend that reads each event at once and answers one for each permit.
-async fn held() -> (Backend, Arc<Semaphore>) {
-    holding(b"").await
-}
-
-/// The same for events whose body starts so; others are answered at once.
-async fn holding(start: &'static [u8]) -> (Backend, Arc<Semaphore>) {
-    let release = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&release);
-    let backend = Backend::scripted(move |mut hop| {
-        let permits = Arc::clone(&permits);
-        async move {
-            while let Some(body) = hop.request().await {
-                if body.starts_with(start) {
-                    permits.acquire().await.unwrap().forget();
-                }
-                hop.write(OK).await;
-            }
-        }
-    })
-    .await;
-    (backend, release)
 }

@@ -10,6 +10,22 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/application.rs"]
+mod application;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/backend.rs"]
+mod backend;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/settings.rs"]
+mod settings;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/waiting.rs"]
+mod waiting;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/webhook.rs"]
+mod webhook;
+
 mod admin_host;
 mod alb;
 mod backends;
@@ -51,7 +67,5 @@ mod trusted_proxies;
 mod tunnels;
 mod upgrades;
 mod verification;
-#[path = "../harness/waiting.rs"]
-mod waiting;
 mod websocket;
 mod write_timeout;

@@ -10,7 +10,7 @@ use crate::harness::{Plan, World};
 const CHALLENGE: &str = "1158201444";
 
 /// The token as it stands in a query.
-const TOKEN: &str = "a+token+of+our+own";
+const TOKEN: &str = "token~that%2Bnobody+may/see";
 
 fn get(query: &str) -> Message {
     Message::new(Method::GET).query(query)
@@ -49,8 +49,8 @@ async fn parameters_come_in_any_order_among_others_and_encoded_in_any_way() {
         format!("{token}&{challenge}&{mode}"),
         format!("app=7&{mode}&x&{challenge}&{token}&=&hub.other=1&"),
         format!("hub%2Emode=%73ubscribe&hub%2echallenge={CHALLENGE}&{token}"),
-        format!("{mode}&{challenge}&hub.verify_token=a%20token%20of%20our%20own"),
-        format!("{mode}&{challenge}&hub.verify_token=%61+%74oken%20of+our+own"),
+        format!("{mode}&{challenge}&hub.verify_token=token%7Ethat%2Bnobody%20may%2Fsee"),
+        format!("{mode}&{challenge}&hub.verify_token=%74oken~that%2bnobody%20m%61y/see"),
     ];
     for http in [Http::One, Http::Two] {
         let meta = Sender::new(world.meta().http(http)).unwrap().connect().await.unwrap();
@@ -137,10 +137,10 @@ async fn a_token_that_is_not_exactly_ours_is_forbidden() {
         format!("{TOKEN}%20"),
         format!("+{TOKEN}"),
         format!("{TOKEN}%0a"),
-        "A+token+of+our+own".to_owned(),
-        "a%2520token%2520of%2520our%2520own".to_owned(),
-        "a%2Btoken%2Bof%2Bour%2Bown".to_owned(),
-        "a+token+of+our+ow".to_owned(),
+        "Token~that%2Bnobody+may/see".to_owned(),
+        "token~that%252Bnobody%2520may%252Fsee".to_owned(),
+        "token~that%2Bnobody%2Bmay/see".to_owned(),
+        "token~that%2Bnobody+may/se".to_owned(),
         "*".to_owned(),
     ];
     let queries = tokens.map(|token| {

@@ -11,9 +11,19 @@
     reason = "a test stops at the first thing that is not as it says"
 )]
 
-#[allow(dead_code, reason = "shared with the tests of the proxy, which need all of it")]
-#[path = "../proxy/harness/backend.rs"]
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/backend.rs"]
 mod backend;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/settings.rs"]
+mod settings;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/waiting.rs"]
+mod waiting;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../harness/webhook.rs"]
+mod webhook;
+
 #[allow(dead_code, reason = "shared with the tests of the executable, which need all of it")]
 #[path = "../binary/harness.rs"]
 mod harness;
@@ -26,6 +36,3 @@ mod manager;
 mod notify;
 mod reload;
 mod units;
-#[allow(dead_code, reason = "shared with the tests of the proxy, which need all of it")]
-#[path = "../harness/waiting.rs"]
-mod waiting;

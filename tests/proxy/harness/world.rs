@@ -13,31 +13,18 @@ use hubgate_testkit::sender::{Answer, Message, Options, SendError, Sender};
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::application::Application;
+use crate::application::Application;
+use crate::settings::Settings;
 use crate::waiting::comes_true;
-
-/// 32 hex digits, as Meta's dashboard shows them.
-pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
-pub const VERIFY_TOKEN: &str = "a token of our own";
-/// The callback path of the webhook that every world has.
-pub const PATH: &str = "/webhooks";
+pub use crate::webhook::{APP_SECRET, PATH, VERIFY_TOKEN, event};
 
 /// What a world is made of; everything has a default.
 pub struct Plan {
     /// The anchors that are trusted: label and certificate.
     anchors: Vec<(String, String)>,
-    /// No key that names any.
-    has_no_anchors: bool,
-    /// Lines for each section of the configuration.
-    server: String,
-    limits: String,
-    upstream: String,
-    client_certificate: String,
-    webhook: String,
-    more: String,
+    settings: Settings,
     /// Files beside the configuration: name and text.
     files: Vec<(String, String)>,
-    upstream_url: Option<String>,
     intervals: Intervals,
     /// Leaves in place of the one for loopback.
     server_leaves: Vec<Leaf>,
@@ -60,15 +47,8 @@ impl Plan {
     pub fn new() -> Self {
         Self {
             anchors: Vec::new(),
-            has_no_anchors: false,
-            server: String::new(),
-            limits: String::new(),
-            upstream: String::new(),
-            client_certificate: String::new(),
-            webhook: String::new(),
-            more: String::new(),
+            settings: Settings::default(),
             files: Vec::new(),
-            upstream_url: None,
             intervals: Intervals {
                 park_after: Duration::from_millis(50),
                 first_request: Duration::from_millis(100),
@@ -81,13 +61,13 @@ impl Plan {
 
     /// A line more in `[limits]`.
     pub fn limit(mut self, line: &str) -> Self {
-        self.limits += &format!("{line}\n");
+        self.settings.limits += &format!("{line}\n");
         self
     }
 
     /// A line more in `[server]`.
     pub fn server(mut self, line: &str) -> Self {
-        self.server += &format!("{line}\n");
+        self.settings.server += &format!("{line}\n");
         self
     }
 
@@ -104,13 +84,13 @@ impl Plan {
 
     /// A line more in `[[upstream]]`.
     pub fn upstream(mut self, line: &str) -> Self {
-        self.upstream += &format!("{line}\n");
+        self.settings.upstream += &format!("{line}\n");
         self
     }
 
     /// Another place for the upstream than the world's application.
     pub fn upstream_url(mut self, url: &str) -> Self {
-        self.upstream_url = Some(url.to_owned());
+        self.settings.upstream_url = url.to_owned();
         self
     }
 
@@ -122,20 +102,20 @@ impl Plan {
 
     /// A line more in `[client_certificate]`.
     pub fn client_certificate(mut self, line: &str) -> Self {
-        self.client_certificate += &format!("{line}\n");
+        self.settings.client_certificate += &format!("{line}\n");
         self
     }
 
     /// A line more in the `[[webhook]]` at [`PATH`].
     pub fn webhook(mut self, line: &str) -> Self {
-        self.webhook += &format!("{line}\n");
+        self.settings.webhook += &format!("{line}\n");
         self
     }
 
     /// Whole sections at the end of the file, `{dir}` standing for the world's directory, `{app}` for
     /// the upstream's url.
     pub fn more(mut self, sections: &str) -> Self {
-        self.more += sections;
+        self.settings.more += sections;
         self
     }
 
@@ -152,8 +132,9 @@ impl Plan {
     }
 
     /// Leaves the key for them out.
-    pub fn without_anchors(self) -> Self {
-        Self { has_no_anchors: true, ..self }
+    pub fn without_anchors(mut self) -> Self {
+        self.settings.has_no_anchors = true;
+        self
     }
 
     pub async fn start(self) -> World {
@@ -175,24 +156,27 @@ impl Plan {
             leaves => leaves.to_vec(),
         };
         let servers: Vec<_> = leaves.into_iter().map(|leaf| server_ca.issue(leaf)).collect();
-        let url = self.upstream_url.clone().unwrap_or_else(|| format!("http://{}", app.address));
-        let config = self.write(dir.path(), &servers, &url);
+        if self.settings.upstream_url.is_empty() {
+            self.settings.upstream_url = format!("http://{}", app.address);
+        }
+        let config = self.write(dir.path(), &servers);
         let config = Config::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
         let proxy = app::start_with(config, Sockets::default(), self.intervals).unwrap();
         World { dir, meta_ca, digicert_root, digicert, server_ca, app, proxy }
     }
 
-    fn write(&self, dir: &Path, servers: &[Identity], upstream_url: &str) -> std::path::PathBuf {
+    fn write(&self, dir: &Path, servers: &[Identity]) -> std::path::PathBuf {
         let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
-        let mut certificates = String::new();
+        let mut settings = self.settings.clone();
         for (index, server) in servers.iter().enumerate() {
             let name = if index == 0 { "server".to_owned() } else { format!("server-{index}") };
             write(&format!("{name}.pem"), &server.chain_pem());
             write(&format!("{name}.key"), &server.key_pem());
-            let several = if servers.len() > 1 { "[[server.certificate]]\n" } else { "" };
-            certificates += several;
-            certificates +=
-                &format!("certificate = \"{name}.pem\"\nprivate_key = \"{name}.key\"\n");
+            if servers.len() > 1 {
+                settings.server += &format!(
+                    "[[server.certificate]]\ncertificate = \"{name}.pem\"\nprivate_key = \"{name}.key\"\n"
+                );
+            }
         }
         write("app-secret", APP_SECRET);
         write("verify-token", VERIFY_TOKEN);
@@ -204,55 +188,14 @@ impl Plan {
             write(&format!("{label}.pem"), pem);
             anchors += &format!("\"{label}.pem\", ");
         }
-        let anchors = match self.has_no_anchors {
-            true => String::new(),
-            false => format!("trust_anchors = [{anchors}]"),
-        };
-        let Self { server, limits, upstream, client_certificate, webhook, more, .. } = self;
-        let secrets =
-            default_line(webhook, "app_secrets", "app_secrets = [{ file = \"app-secret\" }]");
-        let token =
-            default_line(webhook, "verify_token", "verify_token = { file = \"verify-token\" }");
-        let listen = default_line(server, "listen", "listen = [\"127.0.0.1:0\"]");
-        let workers = default_line(server, "workers", "workers = 1");
-        let more = more.replace("{dir}", &dir.display().to_string()).replace("{app}", upstream_url);
-        let text = format!(
-            r#"
-[server]
-{listen}
-{workers}
-{server}
-{certificates}
-[client_certificate]
-{anchors}
-{client_certificate}
-[limits]
-{limits}
-[admin]
-listen = "127.0.0.1:0"
-[[upstream]]
-name = "app"
-url = "{upstream_url}"
-{upstream}
-[[webhook]]
-path = "{PATH}"
-upstream = "app"
-{secrets}
-{token}
-{webhook}
-{more}"#
-        );
-        let path = dir.join("config.toml");
-        std::fs::write(&path, text).unwrap();
-        path
+        if !settings.has_no_anchors {
+            settings.client_certificate += &format!("trust_anchors = [{anchors}]\n");
+        }
+        settings.more = settings.more.replace("{dir}", &dir.display().to_string());
+        settings.more = settings.more.replace("{app}", &settings.upstream_url);
+        write("config.toml", &settings.text());
+        dir.join("config.toml")
     }
-}
-
-/// The default line, unless the plan has one of its own for this key.
-fn default_line<'a>(lines: &str, key: &str, default: &'a str) -> &'a str {
-    let is_there =
-        lines.lines().any(|line| line.split('=').next().is_some_and(|k| k.trim() == key));
-    if is_there { "" } else { default }
 }
 
 impl World {
@@ -371,9 +314,4 @@ impl World {
 /// One message over a connection of its own.
 pub async fn send(options: Options, message: Message) -> Result<Answer, SendError> {
     Sender::new(options)?.send(message).await
-}
-
-/// A signed event with this body.
-pub fn event(body: impl Into<bytes::Bytes>) -> Message {
-    Message::event(APP_SECRET, body)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::waiting::PATIENCE;
@@ -93,6 +93,30 @@ impl Backend {
             }
         })
         .await
+    }
+
+    /// Reads each event at once, and answers one for each permit.
+    pub async fn held() -> (Self, Arc<Semaphore>) {
+        Self::holding(b"").await
+    }
+
+    /// The same for events whose body starts so; others are answered at once.
+    pub async fn holding(start: &'static [u8]) -> (Self, Arc<Semaphore>) {
+        let release = Arc::new(Semaphore::new(0));
+        let permits = Arc::clone(&release);
+        let backend = Self::scripted(move |mut hop| {
+            let permits = Arc::clone(&permits);
+            async move {
+                while let Some(body) = hop.request().await {
+                    if body.starts_with(start) {
+                        permits.acquire().await.unwrap().forget();
+                    }
+                    hop.write(OK).await;
+                }
+            }
+        })
+        .await;
+        (backend, release)
     }
 
     /// Answers every request with 200 and `ok`, and keeps the connection.

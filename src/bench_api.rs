@@ -16,7 +16,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::config::{Config, IdentityHeaders, Secret};
 use crate::path;
 use crate::route::RouteTable;
-use crate::server::body::Held;
+use crate::server::memory::Held;
 use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
 use crate::telemetry::json::JsonLine;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};

@@ -110,6 +110,7 @@
 //! | header, idle (keep-alive) and lingering-close timeouts of a connection | `server/timeouts.rs` says when, `server/drive.rs` does it |
 //! | the handshake timeout, and the lingering close after a refused handshake | [`connection`] |
 //! | body limits: size, memory, time (413, 408, 503) | `server/body.rs`; streamed ones `server/stream.rs` |
+//! | what bodies and answers are charged for, and how small pieces are gathered | `server/memory.rs` |
 //! | connect, response and idle timeouts of an upstream | `upstream/client.rs`, `upstream/pool.rs` |
 //! | connection limit, accept back-off | `listener/mod.rs` |
 //! | answers that are not taken: a blocked socket, a closed window of HTTP/2 | `server/caller_io.rs`, `server/streams.rs`; `server/drive.rs` ends them |

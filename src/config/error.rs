@@ -151,8 +151,8 @@ pub enum Fault {
         /// The largest that is accepted.
         maximum: u64,
     },
-    /// A body of the largest size could never be held.
-    #[error("must be at least `limits.body_max_bytes`, which is {body_max_bytes}")]
+    /// A body of the largest size could never be held for callers who may take half of the memory.
+    #[error("must be at least twice `limits.body_max_bytes`, which is {body_max_bytes}")]
     BodyMemoryBelowBody {
         /// The other key's value.
         body_max_bytes: i64,

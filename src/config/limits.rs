@@ -34,8 +34,12 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Largest accepted request body; one byte more is refused with 413.
     pub body_max_bytes: NonZeroUsize,
-    /// Request bodies held in memory at once, in all; a request that needs more gets 503.
+    /// Memory that request bodies take at once, in all; a request that needs more gets 503. Callers
+    /// of whom nothing is proven take at most half.
     pub body_memory_bytes: NonZeroUsize,
+    /// Memory that the whole answers to webhooks take at once, in all; one that needs more goes out
+    /// without its body.
+    pub response_memory_bytes: NonZeroUsize,
     /// From the last byte of an answer that the caller took to giving the answer up: over HTTP/1
     /// with its connection, over HTTP/2 with its stream.
     pub write_timeout: Duration,
@@ -79,6 +83,11 @@ impl Limits {
             body_timeout: milliseconds(&written.body_timeout_ms, findings),
             body_max_bytes: size(&written.body_max_bytes, 1..=MAXIMUM_BODY, findings),
             body_memory_bytes: size(&written.body_memory_bytes, 1..=MAXIMUM_MEMORY, findings),
+            response_memory_bytes: size(
+                &written.response_memory_bytes,
+                1..=MAXIMUM_MEMORY,
+                findings,
+            ),
             write_timeout: milliseconds(&written.write_timeout_ms, findings),
             keep_alive_timeout: milliseconds(&written.keep_alive_timeout_ms, findings),
             requests_per_connection: count(&written.requests_per_connection, findings),
@@ -95,7 +104,8 @@ impl Limits {
         // What is no size at all has had its fault already.
         let body_max_bytes = written.body_max_bytes.value;
         let memory = &written.body_memory_bytes;
-        if (1..body_max_bytes).contains(&memory.value) {
+        let at_least = body_max_bytes.saturating_mul(2);
+        if (1..at_least).contains(&memory.value) {
             findings.fault(&memory.at, Fault::BodyMemoryBelowBody { body_max_bytes });
         }
         limits
@@ -215,20 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_must_hold_the_largest_body() {
+    fn half_of_the_memory_must_hold_the_largest_body() {
         let limits = |memory: &str| {
             format!("[limits]\nbody_max_bytes = 5_000_000\nbody_memory_bytes = {memory}")
         };
 
-        load(&limits("5_000_000"));
+        load(&limits("10_000_000"));
         assert_eq!(
             faults(&limits("0")),
             ["3: `limits.body_memory_bytes`: must be greater than zero"]
         );
         assert_eq!(
-            faults(&limits("4_999_999")),
-            ["3: `limits.body_memory_bytes`: must be at least `limits.body_max_bytes`, which is \
-              5000000"]
+            faults(&limits("9_999_999")),
+            [
+                "3: `limits.body_memory_bytes`: must be at least twice `limits.body_max_bytes`, which is \
+              5000000"
+            ]
         );
     }
 }

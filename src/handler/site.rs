@@ -53,7 +53,7 @@ pub(super) async fn handle(
     parts.extensions.clear();
 
     let body_ended = Rc::new(Cell::new(body.is_end_stream()));
-    let body = passing(routed, route, body, &body_ended);
+    let body = passing(routed, route, body, &body_ended)?;
     let pool = routed.local.pool(settings.upstream)?;
     let identity = pool.identity_headers();
     let conditions = handshake.as_ref().map(|_| Conditions::of(routed, route, log_entry, parts));
@@ -103,10 +103,16 @@ fn passing(
     route: &SiteRoute,
     body: Incoming,
     ended: &Rc<Cell<bool>>,
-) -> RequestBody {
+) -> Result<RequestBody, Refusal> {
     if ended.get() {
-        return RequestBody::empty();
+        return Ok(RequestBody::empty());
     }
+    // What may arrive ahead of the application waits here.
+    let memory_bytes = routed.local.generation.config.limits.body_memory_bytes.get();
+    let memory = &routed.connected.worker.shared.body_memory;
+    let mut held = memory.hold_nothing(memory_bytes, false);
+    held.resize(routed.connected.timeouts.window_bytes())
+        .map_err(|_exhausted| Refusal::BodyMemoryExhausted)?;
     let limit = u64::try_from(route.settings.body_max_bytes.get()).unwrap_or(u64::MAX);
     let mut body = Streamed::new(body, limit, route.settings.idle_timeout);
     let (metrics, timeouts) = (Arc::clone(&route.metrics), Arc::clone(&routed.connected.timeouts));
@@ -115,6 +121,7 @@ fn passing(
         metrics.received_bytes.inc_by(passed);
         timeouts.set_body_unread(false);
         ended.set(true);
+        drop(held);
     });
-    RequestBody::streamed(body)
+    Ok(RequestBody::streamed(body))
 }

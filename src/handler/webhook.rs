@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::UPGRADE;
+use http::header::{CONTENT_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -14,7 +14,8 @@ use crate::config::{Demand, Enforcement, Verification};
 use crate::refusal::Refusal;
 use crate::route::WebhookRoute;
 use crate::server::body::{BodyLimits, receive};
-use crate::server::respond::{CallerResponse, ResponseBody};
+use crate::server::memory::Budget;
+use crate::server::respond::{CallerResponse, ResponseBody, WholeBody};
 use crate::state::{RequestClass, RequestPermit, TaskGuard};
 use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
 use crate::tls::certificate::moment;
@@ -68,12 +69,13 @@ async fn event(
     let mut admitted = worker.admit(class, limits)?;
     let body_limits = BodyLimits {
         max_bytes: route.settings.body_max_bytes.get(),
-        memory_bytes: limits.body_memory_bytes.get(),
+        window_bytes: routed.connected.timeouts.window_bytes(),
         deadline: Instant::from_std(log_entry.began) + limits.body_timeout,
     };
     let mut check = Check::begin(&route.signing_keys, presented);
     let memory = &routed.connected.worker.shared.body_memory;
-    let held = receive(body, body_limits, memory, |frame| check.update(frame)).await?;
+    let held = memory.hold_nothing(limits.body_memory_bytes.get(), is_proven);
+    let held = receive(body, body_limits, held, |frame| check.update(frame)).await?;
     routed.connected.timeouts.set_body_unread(false);
     log_entry.bytes = check.length();
     let metrics = &route.metrics;
@@ -163,9 +165,12 @@ impl Forward<'_> {
         let request =
             routed.upstream_request(parts, body.into(), &log_entry.request_id, identity)?;
         let busy = TaskGuard::new(&routed.connected.worker);
+        let metrics = &routed.connected.worker.shared.metrics;
+        let limit = routed.local.generation.config.limits.response_memory_bytes.get();
+        let memory = Budget::new(&metrics.response_memory_bytes, limit);
         // A caller that disconnects does not take a begun delivery with it.
         let delivery = Delivery::new(async move {
-            let answer = pool.exchange(request, began).await;
+            let answer = pool.exchange(request, began, memory).await;
             drop((admitted, busy));
             answer
         });
@@ -179,6 +184,12 @@ impl Forward<'_> {
         rewrite_response_headers(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.clear();
+        // Meta looks at the status alone; another one would have it deliver the event again.
+        let body = body.unwrap_or_else(|| {
+            metrics.response_bodies_omitted.inc();
+            head.headers.remove(CONTENT_ENCODING);
+            WholeBody::default()
+        });
         Ok(Response::from_parts(head, ResponseBody::from(body)))
     }
 }

@@ -23,7 +23,7 @@ use super::caller_io::CallerIo;
 use super::respond::CallerResponse;
 use super::sent_body::SentBody;
 use super::streams::Streams;
-use super::timeouts::{ConnectionPhase, ConnectionTimeouts};
+use super::timeouts::{ConnectionPhase, ConnectionTimeouts, H2_STREAM_WINDOW_BYTES};
 use crate::config::Limits;
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{ConnectionCut, Metrics};
@@ -148,10 +148,16 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
     }
     builder
         .max_header_size(limits.header_max_bytes.get())
+        // hyper takes no head that is longer.
+        .max_buf_size(H1_BUFFER_BYTES.max(limits.header_max_bytes.get()))
         // No timer: `ConnectionTimeouts` keeps the time of headers and of idleness.
         .header_read_timeout(None);
     builder
 }
+
+/// What is read at once at most, and what may wait for the socket: a piece of a body can keep a whole
+/// buffer, so that larger ones would hold much more than they are charged for.
+const H1_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What hyper takes when nothing is said.
 const HYPER_MAX_HEADERS: usize = 100;
@@ -163,15 +169,14 @@ fn h2_builder(limits: &Limits, executor: LocalExecutor) -> http2::Builder<LocalE
         .max_pending_accept_reset_streams(limits.h2_pending_resets)
         .max_local_error_reset_streams(limits.h2_pending_resets)
         .max_header_list_size(u32::try_from(limits.header_max_bytes.get()).unwrap_or(u32::MAX))
-        // A whole large event may be on its way at once; the shared body memory bounds the rest.
-        .initial_stream_window_size(H2_WINDOW_BYTES)
-        .initial_connection_window_size(H2_WINDOW_BYTES)
+        .initial_stream_window_size(u32::try_from(H2_STREAM_WINDOW_BYTES).unwrap_or(u32::MAX))
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(H2_SEND_BUFFER_BYTES);
     builder
 }
 
-/// One megabyte in flight on a connection.
-const H2_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Of all streams of a connection together, whoever reads them: four at their full speed.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// What may wait in hyper for the socket, of each stream: a few writes of TLS.
 const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;

@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod caller_io;
 pub(crate) mod drive;
 pub(crate) mod linger;
+pub(crate) mod memory;
 pub(crate) mod respond;
 mod sent_body;
 pub(crate) mod stream;

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::memory::Held;
 use super::stream::{StreamError, Streamed};
 use crate::refusal::Refusal;
 
@@ -17,13 +17,49 @@ pub(crate) type CallerResponse = Response<ResponseBody>;
 
 /// Its body: whole in memory, or on its way through.
 pub(crate) enum ResponseBody {
-    Whole(Full<Bytes>),
+    Whole(WholeBody),
     Streamed(Streamed),
+}
+
+/// A body that is in memory, in pieces as they came.
+#[derive(Default)]
+pub(crate) struct WholeBody {
+    next: Bytes,
+    more: std::vec::IntoIter<Bytes>,
+    left: usize,
+    /// What those pieces take that have not gone out; `None` for our own few words.
+    held: Option<Held>,
+}
+
+impl WholeBody {
+    pub(crate) fn new(pieces: Vec<Bytes>, held: Held) -> Self {
+        let left = pieces.iter().map(Bytes::len).sum();
+        let mut more = pieces.into_iter();
+        Self { next: more.next().unwrap_or_default(), more, left, held: Some(held) }
+    }
+}
+
+impl From<WholeBody> for ResponseBody {
+    fn from(body: WholeBody) -> Self {
+        Self::Whole(body)
+    }
 }
 
 impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
-        Self::Whole(Full::new(bytes))
+        Self::Whole(WholeBody { left: bytes.len(), next: bytes, ..WholeBody::default() })
+    }
+}
+
+impl ResponseBody {
+    /// What a piece takes that goes out, for as long as somebody has it.
+    pub(super) fn held_for(&mut self, piece: &Bytes) -> Option<Held> {
+        match self {
+            // The last one takes all that is left.
+            Self::Whole(WholeBody { left: 0, held, .. }) => held.take(),
+            Self::Whole(body) => body.held.as_mut().map(|held| held.split_to(piece.len())),
+            Self::Streamed(_) => None,
+        }
     }
 }
 
@@ -36,21 +72,26 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         match &mut *self {
-            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Whole(body) => {
+                let more = body.more.next().unwrap_or_default();
+                let next = std::mem::replace(&mut body.next, more);
+                body.left -= next.len();
+                Poll::Ready((!next.is_empty()).then(|| Ok(Frame::data(next))))
+            }
             Self::Streamed(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(body) => body.is_end_stream(),
+            Self::Whole(body) => body.left == 0,
             Self::Streamed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(body) => body.size_hint(),
+            Self::Whole(body) => SizeHint::with_exact(u64::try_from(body.left).unwrap_or(u64::MAX)),
             Self::Streamed(body) => body.size_hint(),
         }
     }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::memory::Held;
 use super::respond::ResponseBody;
 use super::stream::StreamError;
 use super::streams::{PendingPiece, Sending};
@@ -26,6 +27,7 @@ pub(super) struct SentBody {
 /// A part of a body, and what is to know when it has left.
 pub(super) struct Piece {
     bytes: Bytes,
+    _held: Option<Held>,
     _waiting: Option<PendingPiece>,
 }
 
@@ -39,7 +41,9 @@ impl SentBody {
             Some(_) if self.rest.len() > PIECE_BYTES => self.rest.split_to(PIECE_BYTES),
             _ => std::mem::take(&mut self.rest),
         };
-        Piece { bytes, _waiting: self.sending.as_ref().map(Sending::take) }
+        // Of a frame that goes out in several pieces, the last one has what all of them take.
+        let held = if self.rest.is_empty() { self.body.held_for(&bytes) } else { None };
+        Piece { bytes, _held: held, _waiting: self.sending.as_ref().map(Sending::take) }
     }
 }
 

@@ -112,6 +112,11 @@ impl ConnectionTimeouts {
         InFlight(Arc::clone(self))
     }
 
+    /// How much of a body may arrive before it is asked for, beside what the socket holds.
+    pub(crate) fn window_bytes(&self) -> usize {
+        if self.is_h2 { H2_STREAM_WINDOW_BYTES } else { 0 }
+    }
+
     pub(crate) fn is_h2(&self) -> bool {
         self.is_h2
     }
@@ -245,3 +250,7 @@ impl Drop for InFlight {
         }
     }
 }
+
+/// Of each HTTP/2 stream: RFC 9113's default, and what nginx takes ahead. Each costs memory of the
+/// budget for bodies while its body arrives.
+pub(super) const H2_STREAM_WINDOW_BYTES: usize = 64 * 1024;

@@ -2,26 +2,45 @@
 
 use std::io::ErrorKind;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use crate::refusal::Refusal;
+use crate::server::memory::{Budget, Gather};
+use crate::server::respond::WholeBody;
 use crate::server::stream::StreamError;
 
-/// The whole body, if it is no longer than `max_bytes`.
-pub(super) async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Refusal> {
-    // Most answers are empty or one piece, and need no collecting.
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
+/// The whole body, if it is no longer than `max_bytes`; `None` if there is no memory for it. It is
+/// read to its end either way: only then is it known to be right.
+pub(super) async fn read(
+    body: &mut Incoming,
+    max_bytes: usize,
+    budget: Budget,
+) -> Result<Option<WholeBody>, Refusal> {
+    let (mut gather, mut pieces, mut received) = (Gather::default(), Vec::new(), 0_usize);
+    let mut held = Some(budget.hold_nothing());
+    while !body.is_end_stream() {
+        let left = body.size_hint().exact();
+        let Some(frame) = body.frame().await else { break };
+        let Ok(piece) = frame.map_err(|error| refusal(&error))?.into_data() else { continue };
+        received = received.saturating_add(piece.len());
+        if received > max_bytes {
+            return Err(Refusal::UpstreamMalformed);
+        }
+        if let Some(to_hold) = &mut held {
+            gather.take(&piece, left, &mut |piece| pieces.push(piece));
+            if to_hold.resize(gather.memory_bytes()).is_err() {
+                (held, gather) = (None, Gather::default());
+                pieces.clear();
+            }
+        }
     }
-    match Limited::new(body, max_bytes).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::UpstreamMalformed),
-        Err(error) => Err(error.downcast_ref().map_or(Refusal::UpstreamBroken, refusal)),
-    }
+    let Some(mut held) = held else { return Ok(None) };
+    gather.finish(&mut |piece| pieces.push(piece));
+    let is_held = held.resize(gather.memory_bytes());
+    Ok(is_held.ok().map(|()| WholeBody::new(pieces, held)))
 }
 
 /// Refuses a head that contradicts itself, or switches protocols unless that was asked for.

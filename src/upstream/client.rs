@@ -14,7 +14,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{HOST, UPGRADE};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -28,6 +27,8 @@ use super::target::{OpenedConnection, UpstreamServer};
 use super::{answer, balance};
 use crate::config::{HostHeader, Repeat};
 use crate::refusal::{Refusal, Severity};
+use crate::server::memory::Budget;
+use crate::server::respond::WholeBody;
 
 /// Whether a request that failed was taken by the connection at all.
 enum Failed {
@@ -47,7 +48,8 @@ pub(crate) struct Lost {
 /// An answer that is whole; the body of its head has been read.
 pub(crate) struct Whole {
     pub(crate) head: Box<Response<Incoming>>,
-    pub(crate) body: Bytes,
+    /// `None`: there was no memory for it.
+    pub(crate) body: Option<WholeBody>,
     /// When its last byte had come.
     pub(crate) ended: Instant,
 }
@@ -58,19 +60,21 @@ impl Pool {
         self: &Rc<Self>,
         request: Box<Request<RequestBody>>,
         began: Instant,
+        memory: Budget,
     ) -> Result<Whole, Refusal> {
         let deadline = began + self.target.settings.timeout;
         let may_repeat = self.target.settings.repeat == Repeat::Broken;
         let exchange = async {
             let spare = if may_repeat { again(&request) } else { None };
-            let lost = match self.exchange_once(request, None, deadline).await {
+            let lost = match self.exchange_once(request, None, deadline, memory.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(lost) => lost,
             };
             match (lost.refusal, spare) {
                 (Refusal::UpstreamBroken, Some(spare)) => {
                     self.target.metrics.retries.inc();
-                    let repeated = Box::pin(self.exchange_once(spare, lost.server, deadline)).await;
+                    let repeated = self.exchange_once(spare, lost.server, deadline, memory);
+                    let repeated = Box::pin(repeated).await;
                     repeated.map_err(|lost| lost.refusal)
                 }
                 (refusal, _) => Err(refusal),
@@ -84,12 +88,13 @@ impl Pool {
         request: Box<Request<RequestBody>>,
         had_it_before: Option<usize>,
         deadline: Instant,
+        memory: Budget,
     ) -> Result<Whole, Lost> {
         let work = Work::Event { deadline };
         let (mut head, lease) = self.begin(request, had_it_before, work).await?;
         let max_bytes = self.target.settings.response_max_bytes.get();
         let unanswered = Unanswered::new(lease.guard.load.health(), work);
-        let read = answer::read(head.body_mut(), max_bytes).await;
+        let read = answer::read(head.body_mut(), max_bytes, memory).await;
         unanswered.no_more();
         match read {
             Ok(body) => {

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::proof::{BodyHash, Proof, ProofKey};
 use crate::config::Secret;
 use crate::refusal::Refusal;
-use crate::server::body::Held;
+use crate::server::memory::Held;
 use crate::tls::client_auth::VerifiedClient;
 
 /// The header that carries the signature. `X-Hub-Signature`, its SHA-1 elder, proves nothing here.

@@ -27,6 +27,7 @@ mod descriptors;
 mod doctor;
 mod explain;
 mod harness;
+mod held_memory;
 mod memory;
 mod quiet;
 mod records;

@@ -81,7 +81,7 @@ async fn the_application_hears_nothing_of_an_event_before_its_last_byte() {
             raw.send(format!("{:x}\r\n", most.len())).await;
         }
         raw.send(most).await;
-        world.until_metric("hubgate_body_memory_bytes", 299_999.0).await;
+        world.until_held(299_999).await;
         if !is_chunked {
             world.assert_application_untouched();
         }
@@ -94,7 +94,7 @@ async fn the_application_hears_nothing_of_an_event_before_its_last_byte() {
         raw.send(last).await;
         if is_chunked {
             // The body ends with its last chunk, not with its last byte.
-            world.until_metric("hubgate_body_memory_bytes", 300_000.0).await;
+            world.until_held(300_000).await;
             assert_eq!(world.app.received().len(), before);
             raw.send("\r\n0\r\n\r\n").await;
         }
@@ -208,7 +208,7 @@ async fn a_body_that_breaks_off_reaches_nobody() {
             raw.send("3e8\r\n").await;
         }
         raw.send(&body(900)).await;
-        world.until_metric("hubgate_body_memory_bytes", 900.0).await;
+        world.until_held(900).await;
         drop(raw);
         world.until_metric("hubgate_body_memory_bytes", 0.0).await;
     }
@@ -228,22 +228,25 @@ async fn a_body_that_breaks_off_reaches_nobody() {
 #[tokio::test]
 async fn an_event_that_finds_no_memory_is_put_off_and_let_in_once_there_is() {
     let world =
-        Plan::new().limit("body_max_bytes = 1000").limit("body_memory_bytes = 1500").start().await;
+        Plan::new().limit("body_max_bytes = 1000").limit("body_memory_bytes = 2000").start().await;
     let meta = Sender::new(world.meta()).unwrap();
-    let holder = meta.connect().await.unwrap();
-    let held = holder.request(event(body(1000)).ending(Ending::Stalled(800)));
+    let (first, second) = (meta.connect().await.unwrap(), meta.connect().await.unwrap());
+    // The memory for all of it is taken with its first byte.
+    let held = first.request(event(body(1000)).ending(Ending::Stalled(800)));
+    let short = second.request(event(body(500)).ending(Ending::Stalled(400)));
     let other = async {
-        world.until_metric("hubgate_body_memory_bytes", 800.0).await;
+        world.until_held(1500).await;
         let answer = meta.send(event(body(1000))).await.unwrap();
         assert_eq!((answer.status.as_u16(), &answer.body[..]), (503, &b"Service Unavailable"[..]));
         // Another that fits into what is left.
-        assert_eq!(meta.send(event(body(700))).await.unwrap().status, 200);
+        assert_eq!(meta.send(event(body(500))).await.unwrap().status, 200);
     };
     tokio::select! {
         answer = held => panic!("must hang: {answer:?}"),
+        answer = short => panic!("must hang: {answer:?}"),
         () = other => {}
     }
-    drop(holder);
+    drop((first, second));
     world.until_metric("hubgate_body_memory_bytes", 0.0).await;
     assert_eq!(meta.send(event(body(1000))).await.unwrap().status, 200);
     world.until_refused("body_memory_exhausted", 1).await;

@@ -148,7 +148,7 @@ async fn a_caller_that_hangs_up_leaves_nothing_behind() {
         let stalled = connection.request(event(vec![b'x'; 1000]).ending(Ending::Stalled(900)));
         tokio::select! {
             answer = stalled => panic!("must hang: {answer:?}"),
-            () = world.until_metric("hubgate_body_memory_bytes", 900.0) => {}
+            () = world.until_held(900) => {}
         }
         drop(connection);
         world.until_metric("hubgate_body_memory_bytes", 0.0).await;

@@ -43,6 +43,7 @@ mod http2_frames;
 mod http_rules;
 mod identity_dialects;
 mod identity_headers;
+mod memory;
 mod mixed_demands;
 mod parking;
 mod plain_http;

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub(crate) handshakes_resumed: Counter,
     pub(crate) requests_in_flight: Gauge,
     pub(crate) body_memory_bytes: Gauge,
+    pub(crate) response_memory_bytes: Gauge,
+    pub(crate) response_bodies_omitted: Counter,
     handshake_refusals: Vec<Occurrences>,
     reloads: Family<OutcomeLabels, Counter>,
     pub(crate) generation: Gauge,
@@ -131,7 +133,21 @@ impl Metrics {
                 .map(|times| Occurrences { times, last: Gauge::default() })
                 .collect(),
             requests_in_flight: register(r, "requests_in_flight", "Requests being answered now"),
-            body_memory_bytes: register(r, "body_memory_bytes", "Bytes of request bodies held now"),
+            body_memory_bytes: register(
+                r,
+                "body_memory_bytes",
+                "Memory that request bodies take now, with the HTTP/2 windows of those on their way",
+            ),
+            response_memory_bytes: register(
+                r,
+                "response_memory_bytes",
+                "Memory that whole answers take now, until their callers have taken them",
+            ),
+            response_bodies_omitted: register(
+                r,
+                "response_bodies_omitted",
+                "Answers to webhooks that went out without their body, for lack of memory",
+            ),
             reloads: register_reloads(r),
             generation: register(r, "generation", "Number of the generation in force"),
             self_check_failures: register(

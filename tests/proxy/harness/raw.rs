@@ -91,6 +91,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         Some(RawAnswer { status, head, body })
     }
 
+    /// The next answer, of which this was read already.
+    pub async fn answer_after(&mut self, begin: &[u8]) -> RawAnswer {
+        self.unread.splice(..0, begin.iter().copied());
+        self.answer().await
+    }
+
     /// So many bytes, whatever they say.
     pub async fn read(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {

@@ -271,6 +271,13 @@ impl World {
         assert!(is_reached, "`{series}` is {}, not {expected}", self.metric(series));
     }
 
+    /// Waits until request bodies take at least so much memory.
+    pub async fn until_held(&self, bytes: usize) {
+        let held = || self.metric("hubgate_body_memory_bytes");
+        let is_reached = comes_true(async || held() >= bytes as f64).await;
+        assert!(is_reached, "{} bytes are held, not {bytes}", held());
+    }
+
     /// Every series of this metric that is not zero: its labels and its value.
     pub fn counted(&self, metric: &str) -> Vec<(String, u64)> {
         let text = self.proxy.metrics();

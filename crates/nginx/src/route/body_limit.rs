@@ -42,7 +42,7 @@ impl Planner<'_, '_> {
 
 /// What Meta sends at most.
 const LARGEST_EVENT_BYTES: u64 = 3_000_000;
-/// A quarter of `limits.body_memory_bytes`.
+/// Half of `limits.body_memory_bytes`: what callers without a certificate may take.
 const WEBHOOK_BODY_BYTES: u64 = 1 << 26;
 /// nginx's `client_max_body_size` unless written.
 const NGINX_BODY_BYTES: u64 = 1 << 20;

@@ -145,7 +145,7 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
         timeouts: Arc::clone(&timeouts),
         guard,
     });
-    let io = CallerIo::new(stream, Arc::clone(&timeouts));
+    let io = CallerIo::new(stream, Arc::clone(&timeouts), &limits);
     let draining = must_go(Rc::clone(&caller), Rc::clone(&worker), Arc::clone(&timeouts));
     let metrics = &worker.shared.metrics;
     let parked = || GaugeGuard::new(metrics, |metrics| &metrics.connections_parked);

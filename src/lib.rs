@@ -114,6 +114,7 @@
 //! | connect, response and idle timeouts of an upstream | `upstream/client.rs`, `upstream/pool.rs` |
 //! | connection limit, accept back-off | `listener/mod.rs` |
 //! | answers that are not taken: a blocked socket, a closed window of HTTP/2 | `server/caller_io.rs`, `server/streams.rs`; `server/drive.rs` ends them |
+//! | HTTP/2 frames that bring nothing, and how much of a connection is read a turn | `server/control_frames.rs`, `server/caller_io.rs` |
 //! | when an idle connection is parked (gives back its buffers) | `server/timeouts.rs`, `server/drive.rs` |
 //! | graceful shutdown (drain) | `lifecycle.rs` announces it, [`worker`] stops accepting and waits, `must_go` in [`connection`] ends connections |
 //! | what a reload changes, and what needs a restart | `app/reload.rs` |

@@ -57,6 +57,8 @@ pub struct Limits {
     pub h2_concurrent_streams: u32,
     /// HTTP/2 streams that a caller may reset before the connection is closed.
     pub h2_pending_resets: usize,
+    /// HTTP/2 frames that bring nothing, in a row; one more cuts the connection.
+    pub h2_control_frames: u32,
 }
 
 impl Limits {
@@ -99,6 +101,8 @@ impl Limits {
             )
             .unwrap_or(u32::MAX),
             h2_pending_resets: count(&written.h2_pending_resets, findings).get(),
+            h2_control_frames: u32::try_from(count(&written.h2_control_frames, findings).get())
+                .unwrap_or(u32::MAX),
         };
         limits.leave_places_for_events(written, findings);
         // What is no size at all has had its fault already.

@@ -1,5 +1,6 @@
-//! The caller's TLS stream, with three habits that HTTP needs: it marks when bytes arrive, and when
-//! the socket takes no more of them, and it closes gently.
+//! The caller's TLS stream, with four habits that HTTP needs: it marks when bytes arrive, and when
+//! the socket takes no more of them, it closes gently, and over HTTP/2 it reads a bounded number of
+//! bytes a turn, and no more of a caller whose frames bring nothing ([`super::control_frames`]).
 //!
 //! Blocked is the socket, not the stream: TLS has a buffer of its own, which takes small writes long
 //! after the caller has stopped reading.
@@ -19,8 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::control_frames::ControlFrames;
 use super::linger::Linger;
 use super::timeouts::ConnectionTimeouts;
+use crate::config::Limits;
 
 /// What a caller's bytes come through.
 pub(crate) enum CallerStream {
@@ -81,13 +84,30 @@ pub(crate) struct CallerIo {
     lingering: Option<Linger>,
     /// Read already, and not taken by HTTP.
     ahead: Bytes,
+    /// Over HTTP/2.
+    frames: Option<Box<ControlFrames>>,
+    /// The caller was told that it is cut for its frames.
+    has_answered_flood: bool,
 }
 
 impl CallerIo {
-    pub(crate) fn new(stream: CallerStream, timeouts: Arc<ConnectionTimeouts>) -> Self {
+    pub(crate) fn new(
+        stream: CallerStream,
+        timeouts: Arc<ConnectionTimeouts>,
+        limits: &Limits,
+    ) -> Self {
+        let frames = || Box::new(ControlFrames::new(limits.h2_control_frames));
+        let frames = timeouts.is_h2().then(frames);
         // Where that is not to be had, a slow reader has to take more at a time.
         let _as_it_was = SockRef::from(stream.socket()).set_tcp_notsent_lowat(UNSENT_MAX_BYTES);
-        Self { stream, timeouts, lingering: None, ahead: Bytes::new() }
+        Self {
+            stream,
+            timeouts,
+            lingering: None,
+            ahead: Bytes::new(),
+            frames,
+            has_answered_flood: false,
+        }
     }
 
     /// Has `bytes` read once more before what comes next; answers whether there are any.
@@ -112,6 +132,14 @@ impl CallerIo {
     fn after_write(&self, is_pending: bool) {
         if is_pending || self.stream.has_unsent() {
             self.timeouts.set_blocked();
+        }
+    }
+
+    /// The same, after a write of more.
+    fn after_writing(&mut self, written: &Poll<io::Result<usize>>) {
+        self.after_write(written.is_pending());
+        if let (Some(frames), Poll::Ready(Ok(bytes))) = (&mut self.frames, written) {
+            frames.sent(*bytes);
         }
     }
 }
@@ -143,9 +171,36 @@ impl AsyncRead for CallerIo {
             self.timeouts.bytes_arrived();
             return Poll::Ready(Ok(()));
         }
+        if self.timeouts.is_turn_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.timeouts.is_flooded() {
+            // What still comes is thrown away, so that the caller can read that it is cut; before
+            // that is written, nothing is read at all.
+            let this = &mut *self;
+            if !this.has_answered_flood {
+                return Poll::Pending;
+            }
+            let linger = this.lingering.get_or_insert_with(Linger::after_alert);
+            return either!(&mut this.stream, io => linger.poll_closed(io, cx)).map(Ok);
+        }
         ready!(either!(&mut self.stream, io => Pin::new(io).poll_read(cx, buffer)))?;
-        if buffer.filled().len() > before {
-            self.timeouts.bytes_arrived();
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.timeouts.bytes_arrived();
+        let this = &mut *self;
+        if let Some(frames) = &mut this.frames {
+            this.timeouts.used_of_turn(read.len());
+            if !frames.read(read) {
+                this.timeouts.set_flooded();
+                // The connection is polled again at once, and ends then.
+                buffer.set_filled(before);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -160,7 +215,7 @@ impl AsyncWrite for CallerIo {
         self.timeouts.set_unsent(true);
         self.before_write(cx);
         let written = either!(&mut self.stream, io => Pin::new(io).poll_write(cx, bytes));
-        self.after_write(written.is_pending());
+        self.after_writing(&written);
         written
     }
 
@@ -169,6 +224,10 @@ impl AsyncWrite for CallerIo {
         let flushed = either!(&mut self.stream, io => Pin::new(io).poll_flush(cx));
         self.after_write(flushed.is_pending());
         self.timeouts.set_unsent(flushed.is_pending());
+        if flushed.is_ready() && self.timeouts.is_flood_answered() && !self.has_answered_flood {
+            self.has_answered_flood = true;
+            cx.waker().wake_by_ref();
+        }
         flushed
     }
 
@@ -198,7 +257,7 @@ impl AsyncWrite for CallerIo {
         self.timeouts.set_unsent(true);
         self.before_write(cx);
         let written = either!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, slices));
-        self.after_write(written.is_pending());
+        self.after_writing(&written);
         written
     }
 

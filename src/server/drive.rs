@@ -67,6 +67,7 @@ where
         let mut connection = Box::pin(connection);
         let driven = drive(connection.as_mut(), end, &timeouts, &mut draining, Some(streams));
         return match driven.await {
+            Stop::Ended(_) if timeouts.is_flooded() => Some(End::Cut(ConnectionCut::ControlFrames)),
             Stop::Ended(end) => end,
             // Never returned where there are streams: hyper cannot give back their state.
             Stop::Park => None,
@@ -202,13 +203,19 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
             is_ending = true;
             end_gracefully(connection.as_mut());
         }
+        timeouts.begin_turn();
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Stop::Ended(ended.err().and_then(|error| refusal(&error))));
         }
-        // The poll above may have begun the last request: its answer is to say that it is the last.
-        if !is_ending && timeouts.is_exhausted() {
+        // The poll above may have begun the last request: its answer is to say that it is the last. Or
+        // it has read too many frames that bring nothing: their sender is to read that it is cut.
+        let is_flooded = timeouts.is_flooded() && !timeouts.is_flood_answered();
+        if is_flooded || (!is_ending && timeouts.is_exhausted()) {
             is_ending = true;
             end_gracefully(connection.as_mut());
+            if is_flooded {
+                timeouts.set_flood_answered();
+            }
             // A graceful end is carried out by the next poll, for which nothing else would wake.
             cx.waker().wake_by_ref();
         }
@@ -243,6 +250,9 @@ async fn drive<C: Future<Output = hyper::Result<()>>, D: Future<Output = ()>>(
                 timeouts.cut();
                 let cut = End::Cut(ConnectionCut::WriteTimeout);
                 return Poll::Ready(Stop::Ended(Some(cut)));
+            }
+            if timeouts.is_flood_over(now) {
+                return Poll::Ready(Stop::Ended(None));
             }
             // If it is not the end of the phase, either, it is the time to park.
             if ends_at.is_none_or(|deadline| deadline > now) {

@@ -27,7 +27,7 @@ impl Linger {
     }
 
     /// After an alert: more than a request with its headers; whoever sends more has not listened.
-    fn after_alert() -> Self {
+    pub(crate) fn after_alert() -> Self {
         Self { left_bytes: 64 * 1024 }
     }
 

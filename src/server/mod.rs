@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller_io;
+mod control_frames;
 pub(crate) mod drive;
 pub(crate) mod linger;
 pub(crate) mod memory;

@@ -32,6 +32,13 @@ pub(crate) struct ConnectionTimeouts {
     blocked_since_micros: AtomicU64,
     /// The connection is over, and what was not sent is not worth sending.
     is_cut: AtomicBool,
+    /// When the caller had sent too many frames that bring nothing, in microseconds after `born`; 0
+    /// if it has not.
+    flooded_micros: AtomicU64,
+    /// It is being told so.
+    is_flood_answered: AtomicBool,
+    /// What may still be read of an HTTP/2 connection before others have their turn.
+    turn_bytes: AtomicUsize,
     header_timeout: Duration,
     write_timeout: Duration,
     keep_alive_timeout: Duration,
@@ -79,6 +86,9 @@ impl ConnectionTimeouts {
             unsent: AtomicBool::new(false),
             blocked_since_micros: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
+            flooded_micros: AtomicU64::new(0),
+            is_flood_answered: AtomicBool::new(false),
+            turn_bytes: AtomicUsize::new(0),
             header_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
             keep_alive_timeout: limits.keep_alive_timeout,
@@ -181,6 +191,50 @@ impl ConnectionTimeouts {
         self.is_cut.load(Relaxed)
     }
 
+    /// The caller sends frames that bring nothing: no more of it is read.
+    pub(crate) fn set_flooded(&self) {
+        self.flooded_micros.store(self.micros().max(1), Relaxed);
+    }
+
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flooded_micros.load(Relaxed) != 0
+    }
+
+    /// A GOAWAY is on its way to it.
+    pub(crate) fn set_flood_answered(&self) {
+        self.is_flood_answered.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_flood_answered(&self) -> bool {
+        self.is_flood_answered.load(Relaxed)
+    }
+
+    /// When a caller that sends frames that bring nothing has had time to read why it is cut.
+    fn flood_deadline(&self) -> Option<Instant> {
+        let since = Some(self.flooded_micros.load(Relaxed)).filter(|since| *since != 0)?;
+        Some(self.born + Duration::from_micros(since) + self.linger)
+    }
+
+    pub(crate) fn is_flood_over(&self, now: Instant) -> bool {
+        self.flood_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The connection is about to be polled.
+    pub(crate) fn begin_turn(&self) {
+        self.turn_bytes.store(TURN_BYTES, Relaxed);
+    }
+
+    /// So much was read in this turn.
+    pub(crate) fn used_of_turn(&self, bytes: usize) {
+        let left = self.turn_bytes.load(Relaxed).saturating_sub(bytes);
+        self.turn_bytes.store(left, Relaxed);
+    }
+
+    /// Whether it is the turn of others. A body over HTTP/1 waits for whoever reads it.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.is_h2 && self.turn_bytes.load(Relaxed) == 0
+    }
+
     /// Whether closing now could reset the connection under an answer that is still on its way.
     pub(crate) fn must_linger(&self) -> bool {
         self.is_body_unread() || self.phase() != ConnectionPhase::Idle
@@ -201,17 +255,16 @@ impl ConnectionTimeouts {
     /// When this phase has lasted too long, or the socket has been blocked for too long; `None`
     /// while requests are being answered and what was sent of them is taken.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let allowed = match self.phase() {
+        let phase_ends = match self.phase() {
             ConnectionPhase::Idle | ConnectionPhase::ReadingHeaders if !self.has_begun() => {
-                return Some(self.born + self.first_request_timeout);
+                Some(self.born + self.first_request_timeout)
             }
-            ConnectionPhase::Idle => Some(self.keep_alive_timeout),
-            ConnectionPhase::ReadingHeaders => Some(self.header_timeout),
-            ConnectionPhase::Lingering => Some(self.linger),
+            ConnectionPhase::Idle => Some(self.since() + self.keep_alive_timeout),
+            ConnectionPhase::ReadingHeaders => Some(self.since() + self.header_timeout),
+            ConnectionPhase::Lingering => Some(self.since() + self.linger),
             ConnectionPhase::Busy => None,
         };
-        let phase_ends = allowed.map(|allowed| self.since() + allowed);
-        [phase_ends, self.write_deadline()].into_iter().flatten().min()
+        [phase_ends, self.write_deadline(), self.flood_deadline()].into_iter().flatten().min()
     }
 
     /// When the connection has done nothing for long enough to give back its buffers; `None` while
@@ -254,3 +307,6 @@ impl Drop for InFlight {
 /// Of each HTTP/2 stream: RFC 9113's default, and what nginx takes ahead. Each costs memory of the
 /// budget for bodies while its body arrives.
 pub(super) const H2_STREAM_WINDOW_BYTES: usize = 64 * 1024;
+
+/// One record of TLS: some hundred requests, or a thousand small frames, which take a millisecond or two.
+const TURN_BYTES: usize = 16 * 1024;

@@ -37,6 +37,7 @@ mod client_names;
 mod connection_limits;
 mod drain;
 mod expiry;
+mod frame_floods;
 mod haproxy;
 mod harness;
 mod http2_frames;

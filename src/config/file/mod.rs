@@ -79,6 +79,7 @@ pub(super) struct RawLimits {
     pub(super) tunnels: Option<Written<i64>>,
     pub(super) h2_concurrent_streams: Written<i64>,
     pub(super) h2_pending_resets: Written<i64>,
+    pub(super) h2_control_frames: Written<i64>,
 }
 
 impl RawLimits {
@@ -108,6 +109,7 @@ impl RawLimits {
             tunnels: table.optional("tunnels").and_then(Item::number),
             h2_concurrent_streams: table.number_or("h2_concurrent_streams", 100),
             h2_pending_resets: table.number_or("h2_pending_resets", 20),
+            h2_control_frames: table.number_or("h2_control_frames", 1_000),
         }
     }
 }

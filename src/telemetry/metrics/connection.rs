@@ -11,16 +11,19 @@ use super::{ReasonLabels, register};
 pub(crate) enum ConnectionCut {
     /// The caller took nothing of an answer for too long.
     WriteTimeout,
+    /// The caller sent too many HTTP/2 frames that bring nothing.
+    ControlFrames,
 }
 
 impl ConnectionCut {
     /// Every variant, for metrics that start at zero.
-    const ALL: [Self; 1] = [Self::WriteTimeout];
+    const ALL: [Self; 2] = [Self::WriteTimeout, Self::ControlFrames];
 
     /// Metric label and log field; stable.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::WriteTimeout => "write_timeout",
+            Self::ControlFrames => "control_frames",
         }
     }
 }

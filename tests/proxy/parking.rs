@@ -75,13 +75,19 @@ async fn a_parked_connection_is_closed_gracefully_when_draining_begins() {
 async fn a_parked_connection_is_closed_gracefully_when_it_was_idle_for_too_long() {
     let world = Plan::new()
         .limit("keep_alive_timeout_ms = 600")
+        .limit("header_timeout_ms = 1000")
         .intervals(|intervals| intervals.linger = Duration::from_millis(50))
         .start()
         .await;
+    // Before its first request it has the time of headers, and the other one the idle time.
     let (mut silent, _) = Sender::new(world.meta()).unwrap().handshake().await.unwrap();
+    let mut used = Raw::connect(world.meta()).await;
+    used.send(signed_event(b"{}")).await;
+    assert_eq!(used.answer().await.status, 200);
 
-    world.until_metric("hubgate_connections_parked", 1.0).await;
+    world.until_metric("hubgate_connections_parked", 2.0).await;
 
+    used.until_closed().await;
     until_close_notify(&mut silent).await;
     world.until_metric("hubgate_connections_open", 0.0).await;
 }

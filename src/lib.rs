@@ -50,7 +50,7 @@
 //! | [`caller`] | who calls, and what was proven of it; the connection as its requests see it |
 //! | [`generation`] | everything derived from one configuration: built whole, swapped whole |
 //! | **stages** | |
-//! | [`listener`] | sockets, and accepting from them under permits |
+//! | [`listener`] | sockets, accepting from them, and the places for connections |
 //! | [`proxy_protocol`] | who really called, as a trusted load balancer says before the TLS bytes |
 //! | [`tls`] | PEM files, what callers are shown, and the proof of who calls |
 //! | [`server`] | HTTP served under limits in bytes and time; our own responses |
@@ -98,8 +98,8 @@
 //!
 //! A worker is a thread with a runtime of its own, its own listening socket on each address
 //! (`SO_REUSEPORT`), its own connections and its own pool to each upstream, so that no request
-//! crosses cores. Workers share the current generation (one atomic load), counters, permits and the
-//! budget for bodies. Admin, maintenance and signals have runtimes beside them, and one thread writes
+//! crosses cores. Workers share the current generation (one atomic load), counters, the places for
+//! connections and requests, and the budget for bodies. Admin, maintenance and signals have runtimes beside them, and one thread writes
 //! the log.
 //!
 //! # Where do I find ..
@@ -107,12 +107,15 @@
 //! | what | where |
 //! | --- | --- |
 //! | **limits and time** | |
-//! | header, idle (keep-alive) and lingering-close timeouts of a connection | `server/timeouts.rs` says when, `server/drive.rs` does it |
-//! | the handshake timeout, and the lingering close after a refused handshake | [`connection`] |
+//! | header and idle (keep-alive) timeouts of a connection | `server/timeouts.rs` says when, `server/drive.rs` does it |
+//! | lingering close: what is thrown away, and after which answers | `server/linger.rs`; `must_linger` in `server/timeouts.rs` |
+//! | the handshake timeout | [`connection`] |
 //! | body limits: size, memory, time (413, 408, 503) | `server/body.rs`; streamed ones `server/stream.rs` |
 //! | what bodies and answers are charged for, and how small pieces are gathered | `server/memory.rs` |
 //! | connect, response and idle timeouts of an upstream | `upstream/client.rs`, `upstream/pool.rs` |
-//! | connection limit, accept back-off | `listener/mod.rs` |
+//! | connection limits: in all, without proof, of one network | `listener/places.rs`; which connection gives way: `listener/slots.rs` |
+//! | requests in flight: proven, of sites, tunnels | `RequestClass` in [`state`] |
+//! | accept back-off | `listener/mod.rs` |
 //! | answers that are not taken: a blocked socket, a closed window of HTTP/2 | `server/caller_io.rs`, `server/streams.rs`; `server/drive.rs` ends them |
 //! | HTTP/2 frames that bring nothing, and how much of a connection is read a turn | `server/control_frames.rs`, `server/caller_io.rs` |
 //! | when an idle connection is parked (gives back its buffers) | `server/timeouts.rs`, `server/drive.rs` |

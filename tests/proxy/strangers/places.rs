@@ -1,54 +1,24 @@
-//! What strangers hold, and genuine events beside: none of them fails or waits.
+//! Places for connections and requests: who has which, and who gives way.
 
 use std::sync::Arc;
 
-use http::Method;
-use hubgate_testkit::sender::{Http, Message, Options, Sender};
+use hubgate_testkit::sender::{Http, Message, Sender};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::{SITE, answering_events_alone, assert_events_pass, get};
 use crate::harness::backend::{Backend, Hop, OK};
 use crate::harness::raw::{Raw, unnamed, until_hung_up};
 use crate::harness::websocket::{AGREED, HANDSHAKE, Shouted};
 use crate::harness::world::{event, send};
-use crate::harness::{Plan, World, operator};
-
-const SITE: &str = "[[site]]\nupstream = \"app\"\n";
+use crate::harness::{Plan, World};
 /// One upstream for the webhook and the site, with few connections, and one worker.
 const FEW: &str = "connections = 2\nsite_connections = 2";
-
-fn get(path: &str) -> Message {
-    Message::new(Method::GET).target_path(path)
-}
 
 /// From another address of this machine than the senders' own.
 async fn stranger_at(world: &World, source: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
     socket.connect(world.proxy.addresses()[0]).await.unwrap()
-}
-
-/// Genuine events, one after another, over new connections and a kept one.
-async fn assert_events_pass(world: &World) {
-    let kept = Sender::new(world.meta()).unwrap().connect().await.unwrap();
-    for _ in 0..10 {
-        assert_eq!(kept.request(event("{}")).await.unwrap().status, 200);
-        assert_eq!(send(world.meta(), event("{}")).await.unwrap().status, 200);
-    }
-}
-
-/// An application that answers events, and leaves everything else unanswered.
-async fn answering_events_alone() -> Backend {
-    Backend::scripted(|mut hop: Hop| async move {
-        while let Some(head) = hop.head().await {
-            if !head.starts_with("POST ") {
-                hop.until_closed().await;
-                return;
-            }
-            let _body = hop.body(&head).await;
-            hop.write(OK).await;
-        }
-    })
-    .await
 }
 
 #[tokio::test]
@@ -280,74 +250,6 @@ async fn slow_bodies_without_proof_take_no_place_of_an_event() {
 }
 
 #[tokio::test]
-async fn callers_that_leave_a_site_do_not_speak_against_its_server() {
-    let backend = answering_events_alone().await;
-    let plan = Plan::new().more(SITE).upstream_url(&backend.url());
-    let world = plan.start().await;
-    for _ in 0..9 {
-        let browser = Sender::new(world.stranger()).unwrap().connect().await.unwrap();
-        let left = tokio::spawn(async move { browser.request(get("/slow")).await });
-        world.until_metric("hubgate_requests_in_flight", 1.0).await;
-        left.abort();
-        world.until_metric("hubgate_requests_in_flight", 0.0).await;
-    }
-
-    let status = operator::status(&world).await;
-    assert_eq!(status["upstreams"][0]["servers"][0]["state"], "available", "{status}");
-    assert_events_pass(&world).await;
-}
-
-#[tokio::test]
-async fn a_slow_site_does_not_eject_the_server_for_events() {
-    let backend = answering_events_alone().await;
-    let plan = Plan::new().more(&format!("{SITE}timeout_ms = 20\n")).upstream_url(&backend.url());
-    let world = plan.start().await;
-    for _ in 0..5 {
-        assert_eq!(send(world.stranger(), get("/slow")).await.unwrap().status, 504);
-    }
-
-    let status = operator::status(&world).await;
-    assert_eq!(status["upstreams"][0]["servers"][0]["state"], "available", "{status}");
-}
-
-#[tokio::test]
-async fn answers_without_a_body_and_with_trailers_leave_the_connection_for_the_next() {
-    let backend = Backend::scripted(|mut hop: Hop| async move {
-        while let Some(head) = hop.head().await {
-            let answer = match head.split(' ').nth(1).unwrap() {
-                "/none" => "HTTP/1.1 204 No Content\r\n\r\n",
-                "/same" => "HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n",
-                "/empty" => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-                "/head" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
-                "/trailers" => {
-                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
-                     2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"
-                }
-                other => panic!("{other}"),
-            };
-            hop.write(answer.as_bytes()).await;
-        }
-    })
-    .await;
-    let world = Plan::new().more(SITE).upstream_url(&backend.url()).start().await;
-    for http in [Http::One, Http::Two] {
-        let caller = Sender::new(world.stranger().http(http)).unwrap().connect().await.unwrap();
-        for (path, status) in
-            [("/none", 204), ("/same", 304), ("/empty", 200), ("/head", 200), ("/trailers", 200)]
-        {
-            let method = if path == "/head" { Method::HEAD } else { Method::GET };
-            let message = Message::new(method).target_path(path).header("te", "trailers");
-            let answer = caller.request(message).await.unwrap();
-            assert_eq!(answer.status, status, "{path}");
-        }
-    }
-
-    let connects = "hubgate_upstream_connects_total{upstream=\"app\"}";
-    assert_eq!(world.metric(connects), 1.0);
-    world.until_metric("hubgate_requests_total{route=\"/\"}", 10.0).await;
-}
-
-#[tokio::test]
 async fn a_lower_limit_of_connections_is_in_force_after_a_reload() {
     let world = Plan::new().more(SITE).limit("connections = 20").start().await;
     let mut silent = Vec::new();
@@ -361,48 +263,4 @@ async fn a_lower_limit_of_connections_is_in_force_after_a_reload() {
 
     // Half of four may be unproven: one gave its place to the caller before he proved himself.
     world.until_metric("hubgate_connections_open", 1.0).await;
-}
-
-#[tokio::test]
-async fn a_refused_reload_changes_nothing_of_the_servers_health() {
-    // A server that health checks found bad, and a new configuration that has none, and that
-    // cannot be put in force.
-    let backend = Backend::answering(|_| b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n".to_vec());
-    let backend = backend.await;
-    let check = "health_check = { path = \"/\", interval_ms = 20, unhealthy_after = 1 }";
-    let world = Plan::new().upstream_url(&backend.url()).upstream(check).start().await;
-    let healthy =
-        format!("hubgate_upstream_server_healthy{{upstream=\"app\",server=\"{}\"}}", backend.url());
-    world.until_metric(&healthy, 0.0).await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let more = format!("listen = [\"127.0.0.1:0\", \"{}\"]", taken.local_addr().unwrap());
-    world.edit_config(check, "");
-    world.edit_config("listen = [\"127.0.0.1:0\"]", &more);
-
-    world.proxy.reload_from(&world.config_file()).unwrap_err();
-
-    let status = operator::status(&world).await;
-    assert_eq!(status["upstreams"][0]["servers"][0]["state"], "unhealthy", "{status}");
-}
-
-#[tokio::test]
-async fn a_name_that_does_not_resolve_delays_no_other_upstream() {
-    let plan = Plan::new().more(
-        "[[upstream]]\nname = \"dead\"\nurl = \"http://no-such-host.invalid:80\"\n\
-         [[webhook]]\npath = \"/dead\"\nupstream = \"dead\"\n\
-         app_secrets = { file = \"app-secret\" }\nverify_token = { file = \"verify-token\" }\n",
-    );
-    let world = plan.start().await;
-    let dead = |options: Options| send(options, event("{}").target_path("/dead"));
-    let mut waiting = Vec::new();
-    for _ in 0..20 {
-        waiting.push(tokio::spawn(dead(world.meta())));
-    }
-
-    assert_events_pass(&world).await;
-
-    for answer in waiting {
-        let status = answer.await.unwrap().unwrap().status.as_u16();
-        assert!([502, 504].contains(&status), "{status}");
-    }
 }

@@ -16,7 +16,7 @@ use crate::caller::{Caller, CallerConnection};
 use crate::config::{IdentityHeaders, ListenerProtocol};
 use crate::path::normalize;
 use crate::refusal::Refusal;
-use crate::route::{self, Route, RouteTable};
+use crate::route::{self, Route, RouteTable, SiteRoute};
 use crate::server::respond::{self, CallerResponse, ResponseBody};
 use crate::state::WorkerGeneration;
 use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
@@ -116,7 +116,11 @@ async fn respond(
         return Box::pin(redirect::handle(&connected.worker, local, parts, log_entry)).await;
     }
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        return Err(Refusal::MethodNotAllowed);
+        log_entry.outcome = RequestOutcome::Refused(Refusal::MethodNotAllowed);
+        return Ok(match site_asked(routes, parts) {
+            Some(site) => respond::method_not_allowed(&site.settings.methods),
+            None => respond::refusal(Refusal::MethodNotAllowed),
+        });
     }
     log_entry.trace_id = Some(connected.worker.traces.carry(&mut parts.headers));
     let host = route::host(parts)?;
@@ -149,6 +153,16 @@ async fn respond(
         Route::Webhook(route) => webhook::handle(&routed, route, parts, body, log_entry).await,
         // Boxed: it is the larger one, and most requests are events.
         Route::Site(route) => Box::pin(site::handle(&routed, route, parts, body, log_entry)).await,
+    }
+}
+
+/// The site that a request with a method that nothing takes would have gone to.
+fn site_asked(routes: &RouteTable, parts: &Parts) -> Option<Arc<SiteRoute>> {
+    let host = route::host(parts).ok()?;
+    let path = normalize(parts.uri.path()).ok()?;
+    match routes.find(&host, &path, parts.uri.query()).ok()? {
+        Route::Site(site) => Some(Arc::clone(site)),
+        Route::Webhook(_) => None,
     }
 }
 

@@ -16,7 +16,7 @@ use super::RoutedRequest;
 use super::tunnel::{self, Conditions, Tunnel};
 use crate::refusal::Refusal;
 use crate::route::SiteRoute;
-use crate::server::respond::{CallerResponse, ResponseBody};
+use crate::server::respond::{self, CallerResponse, ResponseBody};
 use crate::server::stream::Streamed;
 use crate::state::RequestClass;
 use crate::telemetry::access::{AccessLogEntry, RequestOutcome};
@@ -34,7 +34,8 @@ pub(super) async fn handle(
 ) -> Result<CallerResponse, Refusal> {
     let settings = &route.settings;
     if !settings.methods.is_empty() && !settings.methods.contains(&parts.method) {
-        return Err(Refusal::MethodNotAllowed);
+        log_entry.outcome = RequestOutcome::Refused(Refusal::MethodNotAllowed);
+        return Ok(respond::method_not_allowed(&settings.methods));
     }
     let body_max = u64::try_from(settings.body_max_bytes.get()).unwrap_or(u64::MAX);
     if body.size_hint().lower() > body_max {

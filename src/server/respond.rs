@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::memory::Held;
@@ -110,6 +110,22 @@ pub(crate) fn refusal(refusal: Refusal) -> CallerResponse {
     }
     answer
 }
+
+/// The answer to a method that a route does not take which takes these; none stands for any but
+/// CONNECT and TRACE.
+pub(crate) fn method_not_allowed(methods: &[Method]) -> CallerResponse {
+    let mut answer = refusal(Refusal::MethodNotAllowed);
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let names = if names.is_empty() { USUAL_METHODS } else { &names };
+    // A method is a token, so the value is always valid.
+    if let Ok(allowed) = HeaderValue::try_from(names.join(", ")) {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    answer
+}
+
+/// Those of RFC 9110 and RFC 5789 that everything takes which takes any.
+const USUAL_METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Sends the caller elsewhere; one that did not only want to read comes with the same method and
 /// body (RFC 9110 section 15.4.9).

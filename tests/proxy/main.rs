@@ -28,6 +28,7 @@ mod webhook;
 
 mod admin_host;
 mod alb;
+mod allowed_methods;
 mod backends;
 mod bodies;
 mod caller_gone;

@@ -31,7 +31,8 @@ pub(super) async fn handle(
     log_entry.route = Some(Arc::clone(&redirect.name));
     log_entry.metrics = Some(Arc::clone(&redirect.metrics));
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        return Err(Refusal::MethodNotAllowed);
+        log_entry.outcome = RequestOutcome::Refused(Refusal::MethodNotAllowed);
+        return Ok(respond::method_not_allowed(&[]));
     }
     let host = route::host(parts)?;
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);

@@ -22,7 +22,7 @@ use crate::state::WorkerGeneration;
 use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
 use crate::tls::client_auth::VerifiedClient;
 use crate::upstream::RequestBody;
-use crate::upstream::headers::{TrustedHeaders, rewrite_request_headers};
+use crate::upstream::headers::{TrustedHeaders, join_cookies, rewrite_request_headers};
 
 pub(crate) mod alb;
 mod redirect;
@@ -266,6 +266,9 @@ impl RoutedRequest<'_> {
                 .map_err(|_never| Refusal::HostInvalid)?,
             verified: verified.map(HeaderValue::from_static),
         };
+        if parts.version == Version::HTTP_2 {
+            join_cookies(&mut parts.headers);
+        }
         rewrite_request_headers(&mut parts.headers, &self.local.generation.reserved, trusted);
         // Of what is sent, not of what the caller announced: a length without its bytes would take
         // them out of the next request on that connection.

@@ -36,6 +36,7 @@ mod candidates;
 mod client_chains;
 mod client_names;
 mod connection_limits;
+mod cookies;
 mod drain;
 mod expiry;
 mod frame_floods;

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST,
-    TRAILER, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED,
+    HOST, TRAILER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -96,6 +97,22 @@ impl ReservedHeaders {
 
     fn has(&self, name: &HeaderName) -> bool {
         !self.0.is_empty() && self.0.contains(name.as_str())
+    }
+}
+
+/// Joins the lines into which HTTP/2 may split a `Cookie`, for an application takes one (RFC 9113
+/// section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
+    let mut joined = first.to_vec();
+    for line in std::iter::once(second).chain(lines) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line);
+    }
+    // Valid values make a valid one.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
     }
 }
 

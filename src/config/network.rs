@@ -4,7 +4,7 @@
 //! networks has binary digits, and none for an empty set.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -13,7 +13,7 @@ use super::error::Fault;
 use super::findings::{Findings, Written};
 
 /// A network in CIDR form, or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(IpNet);
 
 /// Networks to look an address up in.
@@ -31,6 +31,19 @@ pub struct Networks {
 pub struct NotANetwork;
 
 impl Network {
+    /// What one subscriber is usually given, by an address out of it: that alone in IPv4, the /64 in
+    /// IPv6.
+    pub(crate) fn of_client(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            v4 @ IpAddr::V4(_) => Self(v4.into()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                let subnet = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
+                Self(Ipv6Net::new(subnet, SUBNET_PREFIX).unwrap_or(subnet.into()).into())
+            }
+        }
+    }
+
     /// Whether it is every address of its family.
     pub fn is_everybody(self) -> bool {
         self.0.prefix_len() == 0
@@ -124,6 +137,9 @@ impl FromIterator<Network> for Networks {
     }
 }
 
+/// RFC 4291 section 2.5.4: the rest is for the host alone to choose.
+const SUBNET_PREFIX: u8 = 64;
+
 /// RFC 4291 section 2.5.5.2: `::ffff:0:0/96`.
 const MAPPED_PREFIX: u8 = 96;
 
@@ -152,6 +168,18 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1/32"),
         ] {
             assert_eq!(network(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_client_is_alone_in_ipv4_and_one_of_its_subnet_in_ipv6() {
+        for (client, network) in [
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ] {
+            let client = client.parse().expect("an address");
+            assert_eq!(Network::of_client(client).to_string(), network);
         }
     }
 

@@ -5,13 +5,13 @@
 //! here. Who gives way when there is none is decided by [`super::slots`].
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::Limits;
+use crate::config::{Limits, Network};
 
 /// Every place there is.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Places {
     all: Count,
     unproven: Count,
     per_network: AtomicUsize,
-    networks: Mutex<HashMap<IpAddr, usize>>,
+    networks: Mutex<HashMap<Network, usize>>,
     freed: Notify,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Places {
 pub(crate) struct Place {
     places: Arc<Places>,
     is_unproven: bool,
-    network: Option<IpAddr>,
+    network: Option<Network>,
 }
 
 /// Its network has as many as it may.
@@ -104,7 +104,7 @@ impl Place {
 
     /// Counts the connection among those of its caller's network.
     pub(crate) fn join_network(&mut self, caller: IpAddr) -> Result<(), NetworkFull> {
-        let network = network_of(caller);
+        let network = Network::of_client(caller);
         let mut networks = self.places.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = networks.entry(network).or_default();
         if *count >= self.places.per_network.load(Relaxed) {
@@ -148,17 +148,6 @@ impl Count {
 
     fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
-    }
-}
-
-/// An IPv4 address, or the /64 of an IPv6 one: what one subscriber is usually given.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

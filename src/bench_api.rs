@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -152,5 +153,6 @@ pub fn access_record(began: Instant) {
         began,
         upstream_time: Some(began.elapsed()),
         is_written: true,
+        refusals: Rc::default(),
     });
 }

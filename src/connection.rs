@@ -107,7 +107,11 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
                 if let Some(candidate) = &auth_error.candidate {
                     metrics.candidate_matches(candidate).happened(now);
                 }
-                log::connection_refused(endpoints.caller, &auth_error.for_log());
+                log::connection_refused(
+                    &worker.shared.refusal_log,
+                    endpoints.caller,
+                    &auth_error.for_log(),
+                );
                 if let Some(stream) = stream {
                     Box::pin(linger::close(stream, worker.shared.intervals.alert_linger)).await;
                 }
@@ -154,11 +158,11 @@ async fn handle(worker: Rc<WorkerState>, accepted: Accepted, guard: ConnectionGu
     match ended {
         Some(End::Refused(refusal)) => {
             worker.local().generation.routes.unmatched.refused(refusal, SystemTime::now());
-            log::no_request(endpoints.caller, refusal);
+            log::no_request(&worker.shared.refusal_log, endpoints.caller, refusal);
         }
         Some(End::Cut(cut)) => {
             metrics.connection_cut(cut);
-            log::connection_cut(endpoints.caller, cut);
+            log::connection_cut(&worker.shared.refusal_log, endpoints.caller, cut);
         }
         None => {}
     }

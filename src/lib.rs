@@ -150,6 +150,7 @@
 //! | a key of the configuration | `config.toml` for people, `config/file/` as written, its section's file as checked |
 //! | the status, label and hint of a refusal | `refusal/request.rs`; before HTTP: `refusal/connection.rs` |
 //! | a metric's name | `telemetry/metrics/` |
+//! | how many lines strangers can have logged | `telemetry/refusal_log.rs` |
 //! | a field of the access log | `telemetry/access.rs` |
 //! | the form of a log line, and its way out of the process | `telemetry/json.rs`, `telemetry/lines.rs` |
 //! | which `traceparent` passes, and how one is begun | `telemetry/trace.rs` |

@@ -22,6 +22,7 @@ use crate::refusal::Refusal;
 use crate::server::body::BodyMemory;
 use crate::telemetry::access::RequestId;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::refusal_log::{RefusalLog, WorkerRefusalLog};
 use crate::telemetry::trace::Traces;
 use crate::tls::client_auth::remembered::RememberedClients;
 use crate::tls::server_config::WorkerTls;
@@ -31,6 +32,7 @@ use crate::upstream::pool::Pool;
 pub(crate) struct ProcessState {
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusal_log: Arc<RefusalLog>,
     pub(crate) places: Arc<Places>,
     pub(crate) body_memory: BodyMemory,
     pub(crate) watcher: Watcher,
@@ -69,6 +71,7 @@ pub(crate) struct RequestPermit(Arc<ProcessState>, RequestClass);
 /// One worker's own things.
 pub(crate) struct WorkerState {
     pub(crate) shared: Arc<ProcessState>,
+    pub(crate) refusal_log: Rc<WorkerRefusalLog>,
     /// Its connections that may have to give way.
     pub(crate) slots: Slots,
     current: RefCell<Rc<WorkerGeneration>>,
@@ -104,6 +107,7 @@ impl ProcessState {
             body_memory: BodyMemory::new(metrics.body_memory_bytes.clone()),
             generation: ArcSwap::from_pointee(generation),
             metrics,
+            refusal_log: Arc::default(),
             watcher,
             intervals,
             began: Instant::now(),
@@ -195,6 +199,7 @@ impl WorkerState {
     pub(crate) fn new(shared: Arc<ProcessState>, id_prefix: u64) -> Result<Self, rustls::Error> {
         let local = WorkerGeneration::new(shared.generation.load_full(), None)?;
         Ok(Self {
+            refusal_log: Rc::new(WorkerRefusalLog(Arc::clone(&shared.refusal_log))),
             shared,
             slots: Slots::default(),
             current: RefCell::new(Rc::new(local)),

@@ -43,6 +43,7 @@ pub(crate) fn run(
     commands: mpsc::UnboundedReceiver<WorkerCommand>,
     id_prefix: u64,
 ) {
+    let refusal_log = Arc::clone(&shared.refusal_log);
     let worker = match WorkerState::new(shared, id_prefix) {
         Ok(worker) => Rc::new(worker),
         Err(error) => return error!(%error, "worker cannot start"),
@@ -60,6 +61,7 @@ pub(crate) fn run(
         let _deadline = tokio::time::timeout(drain_timeout, all_done(&worker)).await;
         // What is still running is cut: its tasks are dropped with the `LocalSet`.
     });
+    refusal_log.finish();
 }
 
 async fn obey(worker: &Rc<WorkerState>, mut commands: mpsc::UnboundedReceiver<WorkerCommand>) {
@@ -173,6 +175,7 @@ async fn sweep_loop(worker: Rc<WorkerState>) {
         for pool in &worker.local().pools {
             pool.sweep();
         }
+        worker.shared.refusal_log.sweep();
     }
 }
 

@@ -14,9 +14,8 @@ use rustls::pki_types::UnixTime;
 use crate::caller::Caller;
 use crate::config::CertificateSource;
 use crate::refusal::Refusal;
-use crate::state::WorkerGeneration;
+use crate::state::{ProcessState, WorkerGeneration};
 use crate::telemetry::log::{self, RefusedClient};
-use crate::telemetry::metrics::Metrics;
 use crate::tls::certificate::{moment, readable};
 use crate::tls::client_auth::{ForwardedCertificate, ForwardedClientError, VerifiedClient};
 
@@ -33,11 +32,11 @@ pub(super) fn client(
     caller: &Caller,
     caller_address: &str,
     local: &WorkerGeneration,
-    metrics: &Metrics,
+    shared: &ProcessState,
     headers: &HeaderMap,
     now: UnixTime,
 ) -> Result<Option<Arc<VerifiedClient>>, Refusal> {
-    let config = &local.generation.config;
+    let (config, metrics) = (&local.generation.config, &shared.metrics);
     let source = config.client_certificate.as_ref().map(|section| section.source);
     let source = match source {
         None | Some(CertificateSource::Tls) => return caller.client(local, metrics, now),
@@ -87,7 +86,8 @@ pub(super) fn client(
         };
         let line = auth_error.for_log();
         let subject = subject.as_deref().or(line.subject);
-        log::certificate_refused(caller_address, &RefusedClient { subject, ..line });
+        let refused = RefusedClient { subject, ..line };
+        log::certificate_refused(&shared.refusal_log, caller_address, &refused);
         Refusal::CertificateRefused
     })?;
     trust.saw(&client);

@@ -62,6 +62,7 @@ async fn answer_to(
         connected.worker.next_request_id(),
         &parts.method,
         local.generation.config.log.access,
+        Rc::clone(&connected.worker.refusal_log),
     );
     let mut is_forged = false;
     let mut answer = match respond(connected, &local, forwarded, parts, body, &mut log_entry).await
@@ -144,9 +145,9 @@ async fn respond(
     };
     log_entry.route = Some(Arc::clone(name));
     log_entry.metrics = Some(Arc::clone(metrics));
-    let (caller, metrics) = (&connected.caller, &connected.worker.shared.metrics);
+    let (caller, shared) = (&connected.caller, &connected.worker.shared);
     let now = UnixTime::now();
-    let client = alb::client(caller, &log_entry.client, local, metrics, &parts.headers, now)?;
+    let client = alb::client(caller, &log_entry.client, local, shared, &parts.headers, now)?;
     log_entry.anchor = client.as_ref().map(|client| client.anchor_label());
     let routed = RoutedRequest { connected, local, forwarded, host, target, client, now };
     match route {

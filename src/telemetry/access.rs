@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use tracing::{info, warn};
 
 use super::metrics::RouteMetrics;
+use super::refusal_log::{RefusalLine, WorkerRefusalLog, address_of};
 use super::trace::TraceId;
 use crate::refusal::{Refusal, Severity};
 
@@ -37,6 +38,8 @@ pub(crate) struct AccessLogEntry {
     pub(crate) upstream_time: Option<Duration>,
     /// Whether it is written, or only counted.
     pub(crate) is_written: bool,
+    /// Bounds the entries of what was not proven.
+    pub(crate) refusals: Rc<WorkerRefusalLog>,
 }
 
 /// Our name for a request: 32 hexadecimal digits.
@@ -104,7 +107,7 @@ impl Drop for AccessLogEntry {
                 metrics.refused(refusal, SystemTime::now());
             }
         }
-        if self.is_written {
+        if self.is_written && self.is_admitted() {
             self.write(took);
         }
     }
@@ -117,6 +120,7 @@ impl AccessLogEntry {
         request_id: RequestId,
         method: &Method,
         is_written: bool,
+        refusals: Rc<WorkerRefusalLog>,
     ) -> Self {
         Self {
             client,
@@ -134,7 +138,26 @@ impl AccessLogEntry {
             began: Instant::now(),
             upstream_time: None,
             is_written,
+            refusals,
         }
+    }
+
+    /// Whether it is among the lines that its caller may have written. What was proven always is.
+    fn is_admitted(&self) -> bool {
+        let line = match self.outcome {
+            _ if self.secret.is_some() => return true,
+            RequestOutcome::Refused(refusal) => RefusalLine::Request(refusal),
+            RequestOutcome::CallerGone => RefusalLine::Abandoned,
+            RequestOutcome::Delivered
+            | RequestOutcome::ChallengeAnswered
+            | RequestOutcome::ChallengeForwarded
+            | RequestOutcome::Passed
+            | RequestOutcome::Upgraded
+            | RequestOutcome::Redirected
+            | RequestOutcome::AcmeAnswered => return true,
+        };
+        let WorkerRefusalLog(refusals) = &*self.refusals;
+        address_of(&self.client).is_none_or(|client| refusals.admits(client, line))
     }
 
     fn write(&self, took: Duration) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
 
 use tracing::{debug, info};
 use tracing_subscriber::filter::LevelFilter;
@@ -9,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::json::{self, JsonLine};
 use super::lines::{Flush, Lines};
 use super::metrics::{ConnectionCut, TunnelEnd};
+use super::refusal_log::{self, RefusalLine, RefusalLog};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::refusal::{ConnectionRefusal, Refusal, Severity};
 
@@ -57,13 +59,26 @@ pub(crate) struct RefusedClient<'a> {
 }
 
 /// Logs why a connection ended before HTTP, with what was presented.
-pub(crate) fn connection_refused(peer: std::net::SocketAddr, refused: &RefusedClient<'_>) {
-    refused.log(&peer, "connection refused");
+pub(crate) fn connection_refused(
+    refusals: &RefusalLog,
+    peer: SocketAddr,
+    refused: &RefusedClient<'_>,
+) {
+    if refusals.admits(peer.ip(), RefusalLine::Connection(refused.reason)) {
+        refused.log(&peer, "connection refused");
+    }
 }
 
 /// Logs why what a load balancer says of a client certificate was not enough.
-pub(crate) fn certificate_refused(client: &str, refused: &RefusedClient<'_>) {
-    refused.log(&client, "client certificate refused");
+pub(crate) fn certificate_refused(
+    refusals: &RefusalLog,
+    client: &str,
+    refused: &RefusedClient<'_>,
+) {
+    let line = RefusalLine::Certificate(refused.reason);
+    if refusal_log::address_of(client).is_none_or(|client| refusals.admits(client, line)) {
+        refused.log(&client, "client certificate refused");
+    }
 }
 
 impl RefusedClient<'_> {
@@ -98,7 +113,10 @@ pub(crate) fn tunnel_ended(client: &str, route: &str, end: TunnelEnd) {
 }
 
 /// Logs why a caller's bytes became no request; there is no access record of what never was one.
-pub(crate) fn no_request(peer: std::net::SocketAddr, refusal: Refusal) {
+pub(crate) fn no_request(refusals: &RefusalLog, peer: SocketAddr, refusal: Refusal) {
+    if !refusals.admits(peer.ip(), RefusalLine::NoRequest(refusal)) {
+        return;
+    }
     info!(
         target: "access",
         client = %peer,
@@ -109,6 +127,8 @@ pub(crate) fn no_request(peer: std::net::SocketAddr, refusal: Refusal) {
 }
 
 /// Logs why a connection was cut while HTTP was spoken; its requests have records of their own.
-pub(crate) fn connection_cut(peer: std::net::SocketAddr, cut: ConnectionCut) {
-    info!(target: "access", client = %peer, reason = cut.label(), "connection cut");
+pub(crate) fn connection_cut(refusals: &RefusalLog, peer: SocketAddr, cut: ConnectionCut) {
+    if refusals.admits(peer.ip(), RefusalLine::Cut(cut)) {
+        info!(target: "access", client = %peer, reason = cut.label(), "connection cut");
+    }
 }

@@ -7,4 +7,5 @@ pub(crate) mod json;
 mod lines;
 pub mod log;
 pub mod metrics;
+pub(crate) mod refusal_log;
 pub(crate) mod trace;

@@ -28,6 +28,7 @@ mod doctor;
 mod explain;
 mod harness;
 mod held_memory;
+mod log_bound;
 mod memory;
 mod quiet;
 mod records;

@@ -114,8 +114,8 @@ impl Conditions {
     /// Until when the caller's certificate is a proof under the current trust, if it is one.
     fn prove_again(&self, local: &WorkerGeneration) -> Result<SystemTime, TunnelEnd> {
         let CallerConnection { worker, caller, .. } = &*self.connected;
-        let (metrics, now) = (&worker.shared.metrics, UnixTime::now());
-        let client = alb::client(caller, &self.client, local, metrics, &self.alb_headers, now);
+        let (shared, now) = (&worker.shared, UnixTime::now());
+        let client = alb::client(caller, &self.client, local, shared, &self.alb_headers, now);
         let client = client.ok().flatten().ok_or(TunnelEnd::CertificateNoLongerTrusted)?;
         Ok(client.valid_until())
     }

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use super::{ReasonLabels, register};
 
 /// Why a connection was cut while HTTP was spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ConnectionCut {
     /// The caller took nothing of an answer for too long.
     WriteTimeout,

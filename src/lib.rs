@@ -110,6 +110,7 @@
 //! | header and idle (keep-alive) timeouts of a connection | `server/timeouts.rs` says when, `server/drive.rs` does it |
 //! | lingering close: what is thrown away, and after which answers | `server/linger.rs`; `must_linger` in `server/timeouts.rs` |
 //! | the handshake timeout | [`connection`] |
+//! | heads that never end or cannot become a request (431, 400), the longest request line | `server/request_line.rs` |
 //! | body limits: size, memory, time (413, 408, 503) | `server/body.rs`; streamed ones `server/stream.rs` |
 //! | what bodies and answers are charged for, and how small pieces are gathered | `server/memory.rs` |
 //! | connect, response and idle timeouts of an upstream | `upstream/client.rs`, `upstream/pool.rs` |

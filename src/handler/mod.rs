@@ -17,6 +17,7 @@ use crate::config::{IdentityHeaders, ListenerProtocol};
 use crate::path::normalize;
 use crate::refusal::Refusal;
 use crate::route::{self, Route, RouteTable, SiteRoute};
+use crate::server::request_line;
 use crate::server::respond::{self, CallerResponse, ResponseBody};
 use crate::state::WorkerGeneration;
 use crate::telemetry::access::{AccessLogEntry, RequestId, RequestOutcome};
@@ -109,8 +110,10 @@ async fn respond(
     connected.timeouts.set_body_unread(!body.is_end_stream());
     let routes = &local.generation.routes;
     log_entry.metrics = Some(Arc::clone(&routes.unmatched));
-    // hyper counts them over HTTP/1 alone.
-    if parts.headers.len() > local.generation.config.limits.header_max_count.get() {
+    // hyper counts them over HTTP/1 alone, and knows no lines.
+    if parts.headers.len() > local.generation.config.limits.header_max_count.get()
+        || request_line::is_too_long(&parts.method, &parts.uri)
+    {
         return Err(Refusal::HeadersTooLarge);
     }
     if connected.caller.protocol == ListenerProtocol::PlainToRedirect {

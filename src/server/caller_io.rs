@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::control_frames::ControlFrames;
 use super::linger::Linger;
+use super::request_line::HeadPieces;
 use super::timeouts::ConnectionTimeouts;
 use crate::config::Limits;
 
@@ -88,6 +89,7 @@ pub(crate) struct CallerIo {
     frames: Option<Box<ControlFrames>>,
     /// The caller was told that it is cut for its frames.
     has_answered_flood: bool,
+    head: HeadPieces,
 }
 
 impl CallerIo {
@@ -107,11 +109,14 @@ impl CallerIo {
             ahead: Bytes::new(),
             frames,
             has_answered_flood: false,
+            head: HeadPieces::default(),
         }
     }
 
     /// Has `bytes` read once more before what comes next; answers whether there are any.
     pub(crate) fn put_back(&mut self, bytes: Bytes) -> bool {
+        self.head.looked_at();
+        self.timeouts.set_head_decided(false);
         // Nothing at all may still be a piece of a large buffer, and keep that.
         self.ahead = if bytes.is_empty() { Bytes::new() } else { bytes };
         !self.ahead.is_empty()
@@ -190,8 +195,12 @@ impl AsyncRead for CallerIo {
         if read.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        self.timeouts.bytes_arrived();
         let this = &mut *self;
+        if !this.timeouts.is_h2() {
+            let is_decided = this.head.arrived(read, this.timeouts.phase());
+            this.timeouts.set_head_decided(is_decided);
+        }
+        this.timeouts.bytes_arrived();
         if let Some(frames) = &mut this.frames {
             this.timeouts.used_of_turn(read.len());
             if !frames.read(read) {

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
 use super::caller_io::CallerIo;
+use super::request_line::head_max;
 use super::respond::CallerResponse;
 use super::sent_body::SentBody;
 use super::streams::Streams;
@@ -74,8 +75,10 @@ where
         };
     }
     let (mut io, mut service) = (TokioIo::new(io), service);
+    let mut head_max_bytes = limits.header_max_bytes.get();
     loop {
-        let connection = h1_builder(limits).serve_connection(io, service).with_upgrades();
+        let builder = h1_builder(limits, head_max_bytes);
+        let connection = builder.serve_connection(io, service).with_upgrades();
         let mut connection = Box::new(connection);
         let end = http1::UpgradeableConnection::graceful_shutdown;
         let driven = drive(Pin::new(&mut *connection), end, &timeouts, &mut draining, None);
@@ -85,6 +88,7 @@ where
         // `None` after an upgrade: the stream belongs to the tunnel, and nothing is left to serve.
         let parts = connection.into_parts()?;
         (io, service) = (parts.io, parts.service);
+        head_max_bytes = head_max(&parts.read_buf, limits.header_max_bytes.get());
         // hyper may have read the beginning of the next request: then there is nothing to wait for.
         let has_begun = io.inner_mut().put_back(parts.read_buf);
         if !has_begun {
@@ -140,7 +144,7 @@ enum Stop {
     Park,
 }
 
-fn h1_builder(limits: &Limits) -> http1::Builder {
+fn h1_builder(limits: &Limits, head_max_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // hyper reads as many into an array on its stack, unless it is told a number: then it fills two
     // arrays of that length with every request, even of the same one.
@@ -148,7 +152,7 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
         builder.max_headers(limits.header_max_count.get());
     }
     builder
-        .max_header_size(limits.header_max_bytes.get())
+        .max_header_size(head_max_bytes)
         // hyper takes no head that is longer.
         .max_buf_size(H1_BUFFER_BYTES.max(limits.header_max_bytes.get()))
         // No timer: `ConnectionTimeouts` keeps the time of headers and of idleness.

@@ -6,6 +6,7 @@ mod control_frames;
 pub(crate) mod drive;
 pub(crate) mod linger;
 pub(crate) mod memory;
+pub(crate) mod request_line;
 pub(crate) mod respond;
 mod sent_body;
 pub(crate) mod stream;

@@ -37,6 +37,8 @@ pub(crate) struct ConnectionTimeouts {
     flooded_micros: AtomicU64,
     /// It is being told so.
     is_flood_answered: AtomicBool,
+    /// What is there of a head may be decided: hyper is to parse it again.
+    is_head_decided: AtomicBool,
     /// What may still be read of an HTTP/2 connection before others have their turn.
     turn_bytes: AtomicUsize,
     header_timeout: Duration,
@@ -88,6 +90,7 @@ impl ConnectionTimeouts {
             is_cut: AtomicBool::new(false),
             flooded_micros: AtomicU64::new(0),
             is_flood_answered: AtomicBool::new(false),
+            is_head_decided: AtomicBool::new(false),
             turn_bytes: AtomicUsize::new(0),
             header_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
@@ -267,13 +270,23 @@ impl ConnectionTimeouts {
         [phase_ends, self.write_deadline(), self.flood_deadline()].into_iter().flatten().min()
     }
 
-    /// When the connection has done nothing for long enough to give back its buffers; `None` while
-    /// there is something in them, or may be.
+    pub(crate) fn set_head_decided(&self, is_decided: bool) {
+        self.is_head_decided.store(is_decided, Relaxed);
+    }
+
+    /// When the connection has done nothing for long enough to give back its buffers, or is to be
+    /// taken apart since its head is to be parsed again; `None` while there is something else in
+    /// them, or may be.
     pub(crate) fn parks_at(&self) -> Option<Instant> {
-        let may_park = self.phase() == ConnectionPhase::Idle
-            && !self.unsent.load(Relaxed)
-            && !self.is_body_unread();
-        may_park.then(|| self.since() + self.park_after)
+        let after = match self.phase() {
+            ConnectionPhase::Idle => self.park_after,
+            ConnectionPhase::ReadingHeaders if self.is_head_decided.load(Relaxed) => Duration::ZERO,
+            ConnectionPhase::ReadingHeaders
+            | ConnectionPhase::Busy
+            | ConnectionPhase::Lingering => return None,
+        };
+        let may_park = !self.unsent.load(Relaxed) && !self.is_body_unread();
+        may_park.then(|| self.since() + after)
     }
 
     /// Since when no request has been answered; `None` while one is.

@@ -38,6 +38,7 @@ mod client_names;
 mod connection_limits;
 mod cookies;
 mod drain;
+mod endless_heads;
 mod expiry;
 mod frame_floods;
 mod haproxy;

@@ -157,7 +157,7 @@ const PATH_INVALID: Explanation = Explanation {
 const HEADERS_TOO_LARGE: Explanation = Explanation {
     meaning: "The headers are more, or longer, than the limits allow.",
     causes: &[
-        "a browser with very large cookies, on a site route",
+        "a browser with very large cookies, or a request line above 8190 bytes, on a site route",
         "limits.header_max_count or limits.header_max_bytes was lowered",
         "somebody tries how much is taken; Meta sends about ten headers",
     ],

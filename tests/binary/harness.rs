@@ -171,9 +171,13 @@ impl Process {
 
     /// Waits until standard error has a whole line with this text.
     pub async fn until_written(&self, text: &str) {
-        self.stderr
-            .until(|written| whole_lines(written).any(|line| line.contains(text)), text)
-            .await;
+        self.until_written_times(text, 1).await;
+    }
+
+    /// Waits until so many whole lines of standard error have this text.
+    pub async fn until_written_times(&self, text: &str, count: usize) {
+        let lines = |written: &str| whole_lines(written).filter(|l| l.contains(text)).count();
+        self.stderr.until(|written| lines(written) >= count, text).await;
     }
 
     /// Waits until the log has this many access records, and returns them.

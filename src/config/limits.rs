@@ -19,7 +19,8 @@ pub struct Limits {
     pub unproven_connections: NonZeroUsize,
     /// Of these, those from one IPv4 address or one IPv6 /64; one more is closed at once.
     pub connections_per_network: NonZeroUsize,
-    /// Handshakes under way at once, of each worker; one more takes the place of the longest.
+    /// Handshakes under way at once, of each worker; one more takes the place of the
+    /// longest, among those of the network that has most.
     pub handshakes: NonZeroUsize,
     /// From accept to the end of the TLS handshake; then the connection is dropped.
     pub handshake_timeout: Duration,

@@ -115,6 +115,11 @@ impl Place {
         Ok(())
     }
 
+    /// Where it is counted.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.network
+    }
+
     fn leave_network(&mut self) {
         let Some(network) = self.network.take() else { return };
         let mut networks = self.places.networks.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,8 @@
 //! task. One whose request is being answered is never taken.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use std::task::{Poll, Waker};
 use tokio::time::Instant;
 
 use super::places::{Full, Place, Places};
+use crate::config::Network;
 use crate::server::timeouts::ConnectionTimeouts;
 
 /// Those of one worker, in the order in which they were accepted.
@@ -48,13 +50,13 @@ impl Slots {
         handshakes_max: usize,
     ) -> (Option<Rc<Slot>>, u64) {
         let mut evicted = 0;
-        while self.handshakes.get() >= handshakes_max && self.evict_longest(Slot::is_in_handshake) {
+        while self.handshakes.get() >= handshakes_max && self.evict(self.busiest_handshake()) {
             evicted += 1;
         }
         let place = loop {
             match places.take() {
                 Ok(place) => break place,
-                Err(Full::All | Full::Unproven) if self.evict_longest(|_| true) => evicted += 1,
+                Err(Full::All | Full::Unproven) if self.evict(self.longest_idle()) => evicted += 1,
                 Err(Full::All | Full::Unproven) => return (None, evicted),
             }
         };
@@ -106,13 +108,30 @@ impl Slots {
         Some(slot)
     }
 
-    fn evict_longest(&self, may: impl Fn(&Slot) -> bool) -> bool {
-        let longest = {
-            let unproven = self.unproven.borrow();
-            let idle = unproven.values().filter(|slot| may(slot));
-            idle.filter_map(|slot| Some((slot.idle_since()?, slot.number))).min()
-        };
-        let Some(slot) = longest.and_then(|(_, number)| self.remove(number)) else { return false };
+    fn longest_idle(&self) -> Option<u64> {
+        let unproven = self.unproven.borrow();
+        let idle = unproven.values().filter_map(|slot| Some((slot.idle_since()?, slot.number)));
+        idle.min().map(|(_, number)| number)
+    }
+
+    /// The longest handshake of the network that has most under way: a caller from elsewhere, whose
+    /// answers take a while to come, does not give way to a flood from one place.
+    fn busiest_handshake(&self) -> Option<u64> {
+        let unproven = self.unproven.borrow();
+        let mut networks: HashMap<Option<Network>, (usize, u64)> = HashMap::new();
+        for slot in unproven.values().filter(|slot| slot.is_in_handshake()) {
+            // In the order in which they were accepted: the first is the longest.
+            let (count, _longest) = networks.entry(slot.network()).or_insert((0, slot.number));
+            *count += 1;
+        }
+        let busiest =
+            networks.into_values().max_by_key(|(count, number)| (*count, Reverse(*number)));
+        busiest.map(|(_, number)| number)
+    }
+
+    /// Takes the place of this one; answers whether there was one to take.
+    fn evict(&self, number: Option<u64>) -> bool {
+        let Some(slot) = number.and_then(|number| self.remove(number)) else { return false };
         drop(slot.place.take());
         if let Some(waker) = slot.waker.take() {
             waker.wake();
@@ -145,6 +164,10 @@ impl Slot {
         .await
     }
 
+    fn network(&self) -> Option<Network> {
+        self.place.borrow().as_ref().and_then(Place::network)
+    }
+
     fn is_in_handshake(&self) -> bool {
         self.timeouts.get().is_none()
     }
@@ -155,5 +178,32 @@ impl Slot {
             Some(timeouts) => timeouts.idle_since(),
             None => Some(self.accepted),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fixture::load;
+
+    #[test]
+    fn at_the_limit_of_handshakes_a_flood_from_one_network_makes_way_for_itself() {
+        let places = Places::new(&load("").limits);
+        let slots = Slots::default();
+        let enter = |caller: &str| {
+            let (slot, _evicted) = slots.enter(&places, 4);
+            let slot = slot.expect("there is room");
+            assert!(slot.join_network(caller.parse().expect("an address")));
+            slot
+        };
+        let genuine = enter("192.0.2.1");
+        let flood: Vec<_> = (0..20).map(|_| enter("198.51.100.7")).collect();
+
+        let is_there = |slot: &Rc<Slot>| slot.place.borrow().is_some();
+        assert!(is_there(&genuine));
+        let left: Vec<_> = flood.iter().map(is_there).collect();
+        assert_eq!(left.iter().filter(|is_there| **is_there).count(), 3);
+        assert_eq!(left.last_chunk::<3>(), Some(&[true; 3]), "the longest went first");
+        assert_eq!(slots.handshakes.get(), 4);
     }
 }

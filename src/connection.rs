@@ -204,7 +204,7 @@ async fn handshake(
     let is_trusted_proxy = config.server.trusted_proxies.contains(endpoints.caller.ip());
     if is_trusted_proxy {
         guard.prove();
-    } else if !guard.slot.join_network(endpoints.caller.ip()) {
+    } else if !worker.slots.join_network(&guard.slot, endpoints.caller.ip()) {
         // Not lingering: it would hold what it is refused for.
         let auth_error = ConnectionRefusal::NetworkFull.into();
         return Err(RefusedHandshake { auth_error, stream: None });

@@ -6,8 +6,10 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,12 +21,15 @@ use super::places::{Full, Place, Places};
 use crate::config::Network;
 use crate::server::timeouts::ConnectionTimeouts;
 
-/// Those of one worker, in the order in which they were accepted.
+/// Those of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    unproven: RefCell<BTreeMap<u64, Rc<Slot>>>,
-    /// How many of them have not ended their handshake.
-    handshakes: Cell<usize>,
+    /// In the order in which they were accepted.
+    handshakes: RefCell<BTreeMap<u64, Rc<Slot>>>,
+    /// How many of these each network has.
+    networks: RefCell<HashMap<Network, usize>>,
+    /// Those that speak HTTP.
+    http: RefCell<BTreeMap<u64, Rc<Slot>>>,
     next: Cell<u64>,
 }
 
@@ -50,7 +55,9 @@ impl Slots {
         handshakes_max: usize,
     ) -> (Option<Rc<Slot>>, u64) {
         let mut evicted = 0;
-        while self.handshakes.get() >= handshakes_max && self.evict(self.busiest_handshake()) {
+        while self.handshakes.borrow().len() >= handshakes_max
+            && self.evict(self.oldest_handshake())
+        {
             evicted += 1;
         }
         let place = loop {
@@ -68,22 +75,33 @@ impl Slots {
             place: RefCell::new(Some(place)),
             waker: RefCell::default(),
         });
-        self.unproven.borrow_mut().insert(number, Rc::clone(&slot));
-        self.handshakes.set(self.handshakes.get() + 1);
+        self.handshakes.borrow_mut().insert(number, Rc::clone(&slot));
         (Some(slot), evicted)
     }
 
     /// Whether any could give way.
     pub(crate) fn has_idle(&self) -> bool {
-        self.unproven.borrow().values().any(|slot| slot.idle_since().is_some())
+        !self.handshakes.borrow().is_empty()
+            || self.http.borrow().values().any(|slot| slot.idle_since().is_some())
+    }
+
+    /// Counts this one among the connections of its caller's network; answers whether it may stay.
+    pub(crate) fn join_network(&self, slot: &Slot, caller: IpAddr) -> bool {
+        let joined = match &mut *slot.place.borrow_mut() {
+            Some(place) => place.join_network(caller).is_ok(),
+            None => false,
+        };
+        if joined && let Some(network) = slot.network() {
+            *self.networks.borrow_mut().entry(network).or_default() += 1;
+        }
+        joined
     }
 
     /// The handshake of this one is over, and HTTP begins.
     pub(crate) fn begins_http(&self, slot: &Slot, timeouts: &Arc<ConnectionTimeouts>) {
-        let is_known = self.unproven.borrow().contains_key(&slot.number);
-        if slot.timeouts.set(Arc::clone(timeouts)).is_ok() && is_known {
-            self.handshakes.set(self.handshakes.get().saturating_sub(1));
-        }
+        let Some(known) = self.remove(slot.number) else { return };
+        let _only_once = slot.timeouts.set(Arc::clone(timeouts));
+        self.http.borrow_mut().insert(slot.number, known);
     }
 
     /// This one has proven itself, or has ended: it never gives way, and takes nothing of what
@@ -101,32 +119,36 @@ impl Slots {
     }
 
     fn remove(&self, number: u64) -> Option<Rc<Slot>> {
-        let slot = self.unproven.borrow_mut().remove(&number)?;
-        if slot.is_in_handshake() {
-            self.handshakes.set(self.handshakes.get().saturating_sub(1));
+        let Some(slot) = self.handshakes.borrow_mut().remove(&number) else {
+            return self.http.borrow_mut().remove(&number);
+        };
+        if let Some(network) = slot.network()
+            && let Entry::Occupied(mut count) = self.networks.borrow_mut().entry(network)
+        {
+            match *count.get() {
+                0 | 1 => drop(count.remove()),
+                several => *count.get_mut() = several - 1,
+            }
         }
         Some(slot)
     }
 
     fn longest_idle(&self) -> Option<u64> {
-        let unproven = self.unproven.borrow();
-        let idle = unproven.values().filter_map(|slot| Some((slot.idle_since()?, slot.number)));
-        idle.min().map(|(_, number)| number)
+        let http = self.http.borrow();
+        let idle = http.values().filter_map(|slot| Some((slot.idle_since()?, slot.number)));
+        let handshakes = self.handshakes.borrow();
+        let oldest = handshakes.values().next().map(|slot| (slot.accepted, slot.number));
+        idle.chain(oldest).min().map(|(_, number)| number)
     }
 
-    /// The longest handshake of the network that has most under way: a caller from elsewhere, whose
-    /// answers take a while to come, does not give way to a flood from one place.
-    fn busiest_handshake(&self) -> Option<u64> {
-        let unproven = self.unproven.borrow();
-        let mut networks: HashMap<Option<Network>, (usize, u64)> = HashMap::new();
-        for slot in unproven.values().filter(|slot| slot.is_in_handshake()) {
-            // In the order in which they were accepted: the first is the longest.
-            let (count, _longest) = networks.entry(slot.network()).or_insert((0, slot.number));
-            *count += 1;
-        }
-        let busiest =
-            networks.into_values().max_by_key(|(count, number)| (*count, Reverse(*number)));
-        busiest.map(|(_, number)| number)
+    /// One of the longest handshakes, of the network that has most under way: a caller from
+    /// elsewhere, whose answers take a while to come, does not give way to a flood from one place.
+    fn oldest_handshake(&self) -> Option<u64> {
+        let (handshakes, networks) = (self.handshakes.borrow(), self.networks.borrow());
+        let count = |slot: &Slot| slot.network().and_then(|network| networks.get(&network));
+        let oldest = handshakes.values().take(COMPARED);
+        let oldest = oldest.max_by_key(|slot| (count(slot), Reverse(slot.number)));
+        oldest.map(|slot| slot.number)
     }
 
     /// Takes the place of this one; answers whether there was one to take.
@@ -141,14 +163,6 @@ impl Slots {
 }
 
 impl Slot {
-    /// Counts it among the connections of its caller's network; answers whether it may stay.
-    pub(crate) fn join_network(&self, caller: std::net::IpAddr) -> bool {
-        match &mut *self.place.borrow_mut() {
-            Some(place) => place.join_network(caller).is_ok(),
-            None => false,
-        }
-    }
-
     /// What `serving` comes to; `None` if it had to give way before.
     pub(crate) async fn unless_evicted<T>(&self, serving: impl Future<Output = T>) -> Option<T> {
         let mut serving = pin!(serving);
@@ -168,10 +182,6 @@ impl Slot {
         self.place.borrow().as_ref().and_then(Place::network)
     }
 
-    fn is_in_handshake(&self) -> bool {
-        self.timeouts.get().is_none()
-    }
-
     /// `None` while a request of it is being answered.
     fn idle_since(&self) -> Option<Instant> {
         match self.timeouts.get() {
@@ -180,6 +190,9 @@ impl Slot {
         }
     }
 }
+
+/// Enough to find a flood among the longest handshakes, and few enough for every connection.
+const COMPARED: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -193,7 +206,7 @@ mod tests {
         let enter = |caller: &str| {
             let (slot, _evicted) = slots.enter(&places, 4);
             let slot = slot.expect("there is room");
-            assert!(slot.join_network(caller.parse().expect("an address")));
+            assert!(slots.join_network(&slot, caller.parse().expect("an address")));
             slot
         };
         let genuine = enter("192.0.2.1");
@@ -204,6 +217,12 @@ mod tests {
         let left: Vec<_> = flood.iter().map(is_there).collect();
         assert_eq!(left.iter().filter(|is_there| **is_there).count(), 3);
         assert_eq!(left.last_chunk::<3>(), Some(&[true; 3]), "the longest went first");
-        assert_eq!(slots.handshakes.get(), 4);
+        assert_eq!(slots.handshakes.borrow().len(), 4);
+        let count = |slot: &Rc<Slot>| {
+            slot.network().and_then(|network| slots.networks.borrow().get(&network).copied())
+        };
+        assert_eq!((count(&genuine), flood.last().and_then(count)), (Some(1), Some(3)));
+        slots.leave(&genuine);
+        assert_eq!(slots.networks.borrow().len(), 1);
     }
 }

@@ -90,7 +90,7 @@ impl RawLimits {
             connections_per_network: table
                 .optional("connections_per_network")
                 .and_then(Item::number),
-            handshakes: table.number_or("handshakes", 256),
+            handshakes: table.number_or("handshakes", 2_048),
             handshake_timeout_ms: table.number_or("handshake_timeout_ms", 10_000),
             header_timeout_ms: table.number_or("header_timeout_ms", 10_000),
             header_max_count: table.number_or("header_max_count", 100),

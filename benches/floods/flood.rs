@@ -263,17 +263,23 @@ impl Flood {
         if matches!(place.script.then, Then::Again) {
             self.units += answers;
         }
-        if closed? {
-            return Err(ErrorKind::UnexpectedEof.into());
+        let closed = closed?;
+        if !closed {
+            place.stranger.send()?;
         }
-        place.stranger.send()?;
-        if !place.open {
-            if !place.stranger.is_open() || !place.stranger.has_sent() {
-                return Ok(Next::Wait);
-            }
+        let opens = !place.open && place.stranger.is_open();
+        if opens && (closed || place.stranger.has_sent()) {
             place.open = true;
             self.opening -= 1;
             self.opened += 1;
+        }
+        if closed {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if !place.open {
+            return Ok(Next::Wait);
+        }
+        if opens {
             place.stranger.push(&place.script.first);
             place.stranger.send()?;
         }

@@ -91,6 +91,9 @@ struct Run {
     /// Seconds of the flood.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
+    /// How far away the senders are.
+    #[arg(long, default_value_t = 0)]
+    round_trip_ms: u64,
     /// Connections that the flood may have at once, in place of its own number where that is more.
     #[arg(long, default_value_t = usize::MAX)]
     most_connections: usize,
@@ -113,7 +116,8 @@ impl Run {
         let during = Duration::from_secs_f64(self.seconds);
         let charged = Charged::new(&[self.pid]);
         let ended = AtomicBool::new(false);
-        let senders = Senders::new(self.connect, &self.pki);
+        let senders =
+            Senders::new(self.connect, &self.pki, Duration::from_millis(self.round_trip_ms));
         let plan = catalogue::plan(&self.name, &self.pki);
 
         thread::scope(|scope| {

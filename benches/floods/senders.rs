@@ -2,7 +2,8 @@
 //!
 //! An event is due a little after the answer to the one before. It has failed if its status is not
 //! 200, if its connection breaks or is closed, also while it waits, or if the answer takes longer
-//! than five seconds, connect and handshake included.
+//! than five seconds, connect and handshake included. Senders can be far away: then each notices what
+//! the proxy sends, and its connect, one round trip later.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -25,6 +26,7 @@ pub(crate) struct Senders {
     request: Vec<u8>,
     poll: Poll,
     senders: Vec<Sender>,
+    round_trip: Duration,
     scratch: Vec<u8>,
     started: Instant,
     failures: u64,
@@ -41,10 +43,12 @@ struct Sender {
     /// When the next event is due; of the one that waits for its answer, when that was due.
     due: Instant,
     waits: bool,
+    /// When it notices what has come.
+    notices: Option<Instant>,
 }
 
 impl Senders {
-    pub(crate) fn new(address: SocketAddr, pki: &Path) -> Self {
+    pub(crate) fn new(address: SocketAddr, pki: &Path, round_trip: Duration) -> Self {
         let started = Instant::now();
         let sender = |number| {
             // Every other one resumes its sessions.
@@ -55,6 +59,7 @@ impl Senders {
                 left: 0,
                 due: started,
                 waits: false,
+                notices: None,
             }
         };
         Self {
@@ -62,6 +67,7 @@ impl Senders {
             request: Request::signed(pki, 1024).into_bytes(),
             poll: Poll::new().unwrap(),
             senders: (0..SENDERS).map(sender).collect(),
+            round_trip,
             scratch: vec![0; 64 * 1024],
             started,
             failures: 0,
@@ -90,7 +96,7 @@ impl Senders {
                 polled => polled.unwrap(),
             }
             for event in &events {
-                self.advance(event.token().0);
+                self.note(event.token().0);
             }
         }
     }
@@ -104,6 +110,19 @@ impl Senders {
         } else if !sender.waits && !ending && late > Duration::ZERO {
             self.send(number);
         }
+        let sender = &mut self.senders[number];
+        if sender.notices.is_some_and(|notices| notices <= Instant::now()) {
+            sender.notices = None;
+            self.advance(number);
+        }
+    }
+
+    fn note(&mut self, number: usize) {
+        if self.round_trip.is_zero() {
+            return self.advance(number);
+        }
+        let notices = Instant::now() + self.round_trip;
+        self.senders[number].notices.get_or_insert(notices);
     }
 
     fn send(&mut self, number: usize) {
@@ -116,6 +135,7 @@ impl Senders {
         }
         if let Some(connection) = &mut sender.connection {
             connection.begin();
+            self.advance(number);
         } else {
             let (registry, token) = (self.poll.registry(), Token(number));
             match Connection::open(self.address, number, &sender.tls, registry, token) {
@@ -124,8 +144,7 @@ impl Senders {
             }
             sender.left = EVENTS_A_CONNECTION;
         }
-        sender.left -= 1;
-        self.advance(number);
+        self.senders[number].left -= 1;
     }
 
     fn advance(&mut self, number: usize) {

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use serde_json::{Value, json};
@@ -51,15 +52,29 @@ pub(crate) enum Then {
     Drip(Vec<u8>),
     /// Sends as fast as the proxy takes it: puts the next bytes into the buffer, and says how many
     /// units they are.
-    Stream(Box<dyn FnMut(&mut Vec<u8>) -> u64>),
+    Stream(More),
 }
 
-/// Runs the plan, with fewer connections if it may not have as many as it would.
-pub(crate) fn run(plan: Plan, address: SocketAddr, during: Duration, most: usize) -> Value {
-    let connections = plan.connections.min(most);
+pub(crate) type More = Box<dyn FnMut(&mut Vec<u8>) -> u64>;
+
+/// How much of a plan may be.
+#[derive(Args)]
+pub(crate) struct Bounds {
+    /// Connections at once, in place of the flood's own number where that is more.
+    #[arg(long, default_value_t = usize::MAX)]
+    most_connections: usize,
+    /// Addresses to connect from.
+    #[arg(long, default_value_t = 62_500)]
+    addresses: usize,
+}
+
+/// Runs the plan within bounds.
+pub(crate) fn run(plan: Plan, address: SocketAddr, during: Duration, bounds: &Bounds) -> Value {
+    let connections = plan.connections.min(bounds.most_connections);
     let mut flood = Flood {
         plan,
         address,
+        addresses: bounds.addresses,
         poll: Poll::new().unwrap(),
         places: (0..connections).map(|_| None).collect(),
         vacant: (0..connections).rev().collect(),
@@ -93,6 +108,7 @@ pub(crate) fn run(plan: Plan, address: SocketAddr, during: Duration, most: usize
 struct Flood {
     plan: Plan,
     address: SocketAddr,
+    addresses: usize,
     poll: Poll,
     places: Vec<Option<Place>>,
     /// Places without a connection.
@@ -167,7 +183,7 @@ impl Flood {
             self.started += 1;
             let opened = Stranger::open(
                 self.address,
-                self.started,
+                self.started % self.addresses,
                 &self.plan.layer,
                 self.plan.receive_buffer_bytes,
                 self.poll.registry(),

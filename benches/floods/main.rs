@@ -94,9 +94,8 @@ struct Run {
     /// How far away the senders are.
     #[arg(long, default_value_t = 0)]
     round_trip_ms: u64,
-    /// Connections that the flood may have at once, in place of its own number where that is more.
-    #[arg(long, default_value_t = usize::MAX)]
-    most_connections: usize,
+    #[command(flatten)]
+    bounds: flood::Bounds,
 }
 
 fn main() {
@@ -124,7 +123,7 @@ impl Run {
             let senders = scope.spawn(|| senders.run(before, &ended));
             thread::sleep(before);
             let cpu_ns = charged.cpu_ns();
-            let achieved = flood::run(plan, self.connect, during, self.most_connections);
+            let achieved = flood::run(plan, self.connect, during, &self.bounds);
             let cpu_ns = charged.cpu_ns() - cpu_ns;
             thread::sleep(AFTERMATH);
             ended.store(true, Ordering::Relaxed);

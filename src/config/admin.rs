@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::error::{ConfigErrors, Fault};
+use super::error::ConfigErrors;
+use super::fault::Fault;
 use super::findings::Findings;
 use super::server::address;
 use super::{document, file};

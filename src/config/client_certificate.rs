@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{CertificateSource, CrlFetch, StaleCrl};
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings};
 use super::{file, names, numbers, paths};
 

@@ -7,7 +7,7 @@
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings, Written};
 
 /// Parses the text, and hands its top level to `read` if all of it is TOML.

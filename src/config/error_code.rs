@@ -1,7 +1,8 @@
 //! Which stable code each fault of a configuration has.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::error::{ConfigErrors, Fault};
+use super::error::ConfigErrors;
+use super::fault::Fault;
 use crate::error_code::{ErrorCode, FaultReport};
 
 impl Fault {

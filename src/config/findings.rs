@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, ConfigErrors, Fault, Place};
+use super::error::{ConfigError, ConfigErrors, Place};
+use super::fault::Fault;
 
 /// What was found while one file was read and checked.
 #[derive(Debug)]

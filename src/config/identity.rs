@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::choices::Dialect;
-use super::error::Fault;
+use super::fault::Fault;
 use super::file;
 use super::findings::Findings;
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::file;
 use super::findings::{Findings, Written};
 use super::numbers::{count, milliseconds, size};

@@ -21,7 +21,8 @@ pub use self::choices::{
     StaleCrl, UnknownSni, Verification,
 };
 pub use self::client_certificate::{ClientCertificate, Crl, TrustAnchor};
-pub use self::error::{ConfigError, ConfigErrors, Fault, Place};
+pub use self::error::{ConfigError, ConfigErrors, Place};
+pub use self::fault::Fault;
 pub use self::health_check::HealthCheck;
 pub use self::identity::{IdentityHeaders, IdentityPart, is_identity_name};
 pub use self::limits::Limits;
@@ -47,6 +48,7 @@ mod client_certificate;
 mod document;
 mod error;
 mod error_code;
+mod fault;
 mod file;
 mod files;
 mod findings;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 
 /// A name or a label as it will stand in logs and metrics.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 
 /// A network in CIDR form, or a single address.

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 
 /// Connections, requests, streams: what is counted one by one.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 
 /// The path of a file that is there and can be read; what it holds is for others to judge.

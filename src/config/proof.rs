@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::file;
 use super::findings::Findings;
 use super::secret::Secret;

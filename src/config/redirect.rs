@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings, Written};
 use super::server::{Server, address};
 use super::{file, numbers};

@@ -1,6 +1,6 @@
 //! What every route has: a path, a host, an upstream, a name; and the rules between routes.
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings, Written};
 use super::names;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings};
 use super::secret_source::{self, Environment, SecretSource};
 use super::{file, names};

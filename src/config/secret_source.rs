@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::client_certificate::stem;
-use super::error::Fault;
+use super::fault::Fault;
 use super::{paths, wiped};
 
 /// Where a secret came from.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::choices::UnknownSni;
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings, Written};
 use super::network::Networks;
 use super::secret_source::{self, Environment};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 use super::route::RoutePlace;
 use super::{file, numbers, route};

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::choices::{HostHeader, Repeat};
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{Findings, Written};
 use super::health_check::HealthCheck;
 use super::identity::IdentityHeaders;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::Findings;
 use super::secret_source::Environment;
 use super::server::pem_file;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::error::Fault;
+use super::fault::Fault;
 use super::names::is_host;
 
 /// Where a server of an upstream is, as its `url` says.

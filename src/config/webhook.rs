@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::choices::{Demand, Enforcement, Verification};
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Findings};
 use super::limits::Limits;
 use super::route::RoutePlace;

@@ -5,7 +5,7 @@
 
 use super::choices::{Demand, Enforcement, LogFormat, LogLevel, Verification};
 use super::document::{Item, Table};
-use super::error::Fault;
+use super::fault::Fault;
 use super::findings::{At, Written};
 
 mod client_certificate;

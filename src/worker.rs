@@ -1,5 +1,6 @@
 //! One core's share of the work: a thread, a runtime, accept loops and their drain.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -123,12 +124,17 @@ async fn accept_loop(
         Err(error) => return error!(%error, "cannot serve a listening socket"),
     };
     let watcher = worker.shared.watcher.clone();
+    let waiting = Cell::new(None);
     // Biased: a drain, or a close, is noticed before another connection is accepted.
     tokio::select! {
         biased;
         () = watcher.draining() => {}
         () = answer_until_closed(questions) => {}
-        () = accept_all(configured, &listener, &worker) => {}
+        () = accept_all(configured, &listener, &worker, &waiting) => {}
+    }
+    // It was accepted, and nobody else can have it.
+    if let Some(accepted) = waiting.take() {
+        connection::begin(&worker, accepted);
     }
     if is_inherited {
         // It stays open in other hands: what is queued is for the process that comes after this.
@@ -136,28 +142,42 @@ async fn accept_loop(
     }
     // The kernel resets what is queued on a closing socket: take it first, to answer it.
     let _nothing_queued =
-        tokio::time::timeout(QUEUE_TIMEOUT, accept_all(configured, &listener, &worker)).await;
-}
-
-async fn accept_all(configured: SocketAddr, listener: &TcpListener, worker: &Rc<WorkerState>) {
-    loop {
-        let (stream, peer) = listener::accept(listener, &worker.shared.metrics).await;
-        room(worker).await;
-        connection::begin(worker, Accepted { stream, peer, listening: configured });
+        tokio::time::timeout(QUEUE_TIMEOUT, accept_all(configured, &listener, &worker, &waiting))
+            .await;
+    if let Some(accepted) = waiting.take() {
+        connection::begin(&worker, accepted);
     }
 }
 
-/// Returns when one more connection would have a place, perhaps that of an idle one; until then, the
-/// one just accepted waits, and others in the kernel's queue.
+/// Whoever was accepted and waits for a place is in `waiting` meanwhile.
+async fn accept_all(
+    configured: SocketAddr,
+    listener: &TcpListener,
+    worker: &Rc<WorkerState>,
+    waiting: &Cell<Option<Accepted>>,
+) {
+    loop {
+        let (stream, peer) = listener::accept(listener, &worker.shared.metrics).await;
+        waiting.set(Some(Accepted { stream, peer, listening: configured }));
+        room(worker).await;
+        if let Some(accepted) = waiting.take() {
+            connection::begin(worker, accepted);
+        }
+    }
+}
+
+/// Returns when one more connection would have a place, perhaps that of another; until then, the one
+/// just accepted waits, and others in the kernel's queue.
 async fn room(worker: &WorkerState) {
     let places = &worker.shared.places;
-    let has_room = || places.has_room() || worker.slots.has_idle();
+    let handshakes_max = || worker.local().generation.config.limits.handshakes.get();
+    let has_room = || worker.slots.has_room(places, handshakes_max());
     if has_room() {
         return;
     }
     worker.shared.metrics.connections_at_limit.inc();
     while !has_room() {
-        // Nobody tells when a connection becomes idle.
+        // Nobody tells when a connection becomes idle, or has ended its handshake.
         let _either_way = tokio::time::timeout(ROOM_CHECK_INTERVAL, places.freed()).await;
     }
 }

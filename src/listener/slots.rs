@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -79,8 +80,31 @@ impl Slots {
         (Some(slot), evicted)
     }
 
-    /// Whether any could give way.
-    pub(crate) fn has_idle(&self) -> bool {
+    /// Whether one more connection would find a place, perhaps that of another, without taking one
+    /// from a handshake that has hardly begun.
+    pub(crate) fn has_room(&self, places: &Places, handshakes_max: usize) -> bool {
+        self.has_room_for_handshake(handshakes_max) && (places.has_room() || self.has_idle())
+    }
+
+    /// Below the limit there is. At the limit a handshake has had its time, or belongs to a network
+    /// that has many under way, which need not be waited for.
+    fn has_room_for_handshake(&self, handshakes_max: usize) -> bool {
+        let handshakes = self.handshakes.borrow();
+        if handshakes.len() < handshakes_max {
+            return true;
+        }
+        let Some(slot) =
+            self.oldest_handshake().and_then(|number| handshakes.get(&number).cloned())
+        else {
+            return true;
+        };
+        let networks = self.networks.borrow();
+        let count = slot.network().and_then(|network| networks.get(&network).copied());
+        slot.accepted.elapsed() >= HANDSHAKE_SPARED
+            || count.is_some_and(|count| count > handshakes_max / MANY_PARTS)
+    }
+
+    fn has_idle(&self) -> bool {
         !self.handshakes.borrow().is_empty()
             || self.http.borrow().values().any(|slot| slot.idle_since().is_some())
     }
@@ -191,6 +215,13 @@ impl Slot {
     }
 }
 
+/// At the limit of handshakes, each has at least this much time, while new connections wait in the
+/// kernel's queue: two round trips from nearly anywhere.
+const HANDSHAKE_SPARED: Duration = Duration::from_millis(500);
+
+/// A network that has more than this part of all handshakes is a flood from one place.
+const MANY_PARTS: usize = 16;
+
 /// Enough to find a flood among the longest handshakes, and few enough for every connection.
 const COMPARED: usize = 16;
 
@@ -224,5 +255,27 @@ mod tests {
         assert_eq!((count(&genuine), flood.last().and_then(count)), (Some(1), Some(3)));
         slots.leave(&genuine);
         assert_eq!(slots.networks.borrow().len(), 1);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_from_many_networks_are_spared_for_half_a_second_and_from_one_are_not() {
+        let places = Places::new(&load("").limits);
+        let enter = |slots: &Slots, caller: String| {
+            let (slot, _evicted) = slots.enter(&places, 32);
+            let slot = slot.expect("there is room");
+            assert!(slots.join_network(&slot, caller.parse().expect("an address")));
+        };
+        let (many, one) = (Slots::default(), Slots::default());
+        for number in 0..32 {
+            assert!(many.has_room(&places, 32) && one.has_room(&places, 32));
+            enter(&many, format!("192.0.2.{number}"));
+            enter(&one, "198.51.100.7".to_owned());
+        }
+
+        assert!(one.has_room(&places, 32));
+        assert!(!many.has_room(&places, 32));
+        tokio::time::advance(HANDSHAKE_SPARED - Duration::from_millis(1)).await;
+        assert!(!many.has_room(&places, 32));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(many.has_room(&places, 32));
     }
 }

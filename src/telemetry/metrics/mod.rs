@@ -104,7 +104,7 @@ impl Metrics {
             connections_at_limit: register(
                 r,
                 "connections_at_limit",
-                "Times that accepting waited: limits.connections was reached, and no connection could give way",
+                "Times that accepting waited: limits.connections or limits.handshakes was reached, and no connection could give way",
             ),
             connections_evicted: register(
                 r,

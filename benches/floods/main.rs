@@ -32,6 +32,9 @@ mod connection;
 #[path = "../load/cost.rs"]
 mod cost;
 mod flood;
+#[expect(dead_code, unreachable_pub, reason = "they are the tests', which read frames, too")]
+#[path = "../../tests/proxy/harness/http2.rs"]
+mod frames;
 #[path = "../http1/mod.rs"]
 mod http1;
 mod http2;

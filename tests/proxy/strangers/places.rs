@@ -23,7 +23,9 @@ async fn stranger_at(world: &World, source: &str) -> TcpStream {
 
 #[tokio::test]
 async fn silent_connections_at_the_limit_give_way_to_events() {
-    let world = Plan::new().limit("connections = 50").start().await;
+    // They would be gone by then, if they were not to give way.
+    let plan = Plan::new().limit("connections = 50").limit("handshake_timeout_ms = 600000");
+    let world = plan.start().await;
     let mut silent = Vec::new();
     for _ in 0..60 {
         silent.push(TcpStream::connect(world.proxy.addresses()[0]).await.unwrap());

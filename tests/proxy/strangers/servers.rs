@@ -1,12 +1,13 @@
-//! Servers of upstreams, connections to them, and their names: what strangers do to none of them.
+//! Servers of upstreams, and connections to them: what strangers do to none of them.
 
 use http::Method;
-use hubgate_testkit::sender::{Http, Message, Options, Sender};
+use hubgate_testkit::sender::{Http, Message, Sender};
 
 use super::{SITE, answering_events_alone, assert_events_pass, get};
 use crate::harness::backend::{Backend, Hop};
-use crate::harness::world::{event, send};
+use crate::harness::world::send;
 use crate::harness::{Plan, operator};
+
 #[tokio::test]
 async fn callers_that_leave_a_site_do_not_speak_against_its_server() {
     let backend = answering_events_alone().await;
@@ -95,26 +96,4 @@ async fn a_refused_reload_changes_nothing_of_the_servers_health() {
 
     let status = operator::status(&world).await;
     assert_eq!(status["upstreams"][0]["servers"][0]["state"], "unhealthy", "{status}");
-}
-
-#[tokio::test]
-async fn a_name_that_does_not_resolve_delays_no_other_upstream() {
-    let plan = Plan::new().more(
-        "[[upstream]]\nname = \"dead\"\nurl = \"http://no-such-host.invalid:80\"\n\
-         [[webhook]]\npath = \"/dead\"\nupstream = \"dead\"\n\
-         app_secrets = { file = \"app-secret\" }\nverify_token = { file = \"verify-token\" }\n",
-    );
-    let world = plan.start().await;
-    let dead = |options: Options| send(options, event("{}").target_path("/dead"));
-    let mut waiting = Vec::new();
-    for _ in 0..20 {
-        waiting.push(tokio::spawn(dead(world.meta())));
-    }
-
-    assert_events_pass(&world).await;
-
-    for answer in waiting {
-        let status = answer.await.unwrap().unwrap().status.as_u16();
-        assert!([502, 504].contains(&status), "{status}");
-    }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hubgate_testkit::pki::{Authority, Ca, Leaf};
 use hubgate_testkit::sender::Options;
@@ -180,6 +181,12 @@ impl Process {
         self.stderr.until(|written| lines(written) >= count, text).await;
     }
 
+    /// Waits for a line that may take longer than anything else.
+    pub async fn until_written_within(&self, text: &str, patience: Duration) {
+        let is_there = |written: &str| whole_lines(written).any(|line| line.contains(text));
+        self.stderr.until_within(is_there, text, patience).await;
+    }
+
     /// Waits until the log has this many access records, and returns them.
     pub async fn until_records(&self, count: usize) -> Vec<Value> {
         let is_record = |line: &&str| line.contains(r#""target":"access""#);
@@ -265,6 +272,15 @@ impl Output {
     }
 
     async fn until(&self, is_reached: impl Fn(&str) -> bool, what: &str) {
+        self.until_within(is_reached, what, PATIENCE).await;
+    }
+
+    async fn until_within(
+        &self,
+        is_reached: impl Fn(&str) -> bool,
+        what: &str,
+        patience: Duration,
+    ) {
         let reached = async {
             loop {
                 let changed = self.0.changed.notified();
@@ -274,7 +290,7 @@ impl Output {
                 changed.await;
             }
         };
-        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        let reached = tokio::time::timeout(patience, reached).await;
         assert!(reached.is_ok(), "never came: {what}; only:\n{}", self.text());
     }
 }
